@@ -1,0 +1,134 @@
+"""The contract that every world meets.
+
+A world is a subclass of `Env` that fills in `_reset`, `_step` and `_close`. The base class does what all worlds
+owe their callers: it checks actions, keeps the order of calls, and refuses use after close. `sim.contract.EnvContract`
+is the test suite that holds a world to it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+class SimError(Exception):
+    """A user's mistake or a broken simulator, told in one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class ActionSpace:
+    """The actions a world understands, always as a float32 vector of length `size`.
+
+    `continuous`: one value a dimension in [-1, 1], the ends being the actuators' limits. `discrete`: one-hot.
+    """
+
+    kind: Literal["continuous", "discrete"]
+    size: int
+
+    def validated(self, action: np.ndarray) -> np.ndarray:
+        """A float32 copy of `action`, clipped to the space (discrete: the nearest one-hot).
+
+        Raises SimError where the length is wrong or a value is not finite: no world can act on that.
+        """
+        action = np.array(action, np.float32)
+        if action.shape != (self.size,):
+            raise SimError(f"an action of shape {action.shape} for a space of {self.size} {self.kind} values")
+        if not np.isfinite(action).all():
+            raise SimError(f"an action that is not finite: {action}")
+        if self.kind == "discrete":
+            return np.eye(self.size, dtype=np.float32)[action.argmax()]
+        return action.clip(-1, 1)
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """A uniformly random action, float32 [size]."""
+        if self.kind == "discrete":
+            return np.eye(self.size, dtype=np.float32)[rng.integers(self.size)]
+        return rng.uniform(-1, 1, self.size).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is true of a world for as long as it lives."""
+
+    sim: str
+    """The simulator's name, as in `sim.make`."""
+    task: str
+    """The task's name: the label that conditions the video model."""
+    action_space: ActionSpace
+    image_size: tuple[int, int]
+    """Height and width of a frame in pixels."""
+    step_seconds: float
+    """World time between two steps, action repeat included."""
+    return_range: tuple[float, float]
+    """The true return of doing nothing useful and the most that an episode can bring: what scores are judged against."""
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """One moment of an episode."""
+
+    image: np.ndarray
+    """uint8 [height, width, 3], RGB."""
+    task_reward: float
+    """The task's true reward for reaching this moment, summed over the action repeat. For evaluation only."""
+    is_first: bool
+    is_last: bool
+    is_terminal: bool
+    """The episode ended because the task did, not because time ran out."""
+
+
+class Env(ABC):
+    """One world. Not thread-safe: a world is used by the thread that made it (OpenGL contexts belong to threads)."""
+
+    description: Description
+
+    def __init__(self) -> None:
+        self._running = False
+        self._closed = False
+
+    def reset(self) -> TimeStep:
+        """Begin an episode and return its first moment."""
+        self._refuse_if_closed()
+        self._running = True
+        return self._reset()
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Apply `action` (float32 [action_space.size]) for one step and return the moment reached.
+
+        Out-of-range values are clipped. Raises SimError where the action has the wrong length or is not finite (the
+        world has then not moved), before the first reset, and after the episode's last moment.
+        """
+        self._refuse_if_closed()
+        if not self._running:
+            raise SimError("step() outside an episode: call reset() first")
+        time_step = self._step(self.description.action_space.validated(action))
+        self._running = not time_step.is_last
+        return time_step
+
+    def close(self) -> None:
+        """Give back what the world holds. Closing twice is harmless; anything else after it raises SimError."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def __enter__(self) -> Env:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise SimError("this world is closed: make a new one")
+
+    @abstractmethod
+    def _reset(self) -> TimeStep: ...
+
+    @abstractmethod
+    def _step(self, action: np.ndarray) -> TimeStep: ...
+
+    @abstractmethod
+    def _close(self) -> None: ...
