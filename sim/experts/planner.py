@@ -1,0 +1,78 @@
+"""Sampling-based model-predictive control: an expert without training.
+
+At each step, noisy variations of the plan so far are rolled out in the simulator, the best few are averaged into the
+new plan, and its first action is taken (predictive sampling, Howell et al. 2022, with the elite mean of the
+cross-entropy method).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from sim.env import Env, SimError
+
+
+@dataclass(frozen=True)
+class PlannerSettings:
+    horizon_seconds: float = 0.8
+    """How far ahead the rewards count."""
+    knot_seconds: float = 0.12
+    """Time between the knots of the noise, which is linear in between."""
+    samples: int = 24
+    elites: int = 4
+    noise: float = 0.7
+    """Standard deviation of the noise, in actions from -1 to 1. Samples have from none to all of it."""
+    shaping: Callable[[Any], float] | None = None
+    """Added to the reward in planning only: physics -> a hint where the task's own reward is flat."""
+
+
+@runtime_checkable
+class Imaginable(Protocol):
+    """A world that can say what would follow from actions. See `sim.dmc.DMC.rollout_rewards`."""
+
+    def rollout_rewards(
+        self, actions: np.ndarray, shaping: Callable[[Any], float] | None = None
+    ) -> np.ndarray: ...
+
+
+class Planner:
+    """A behaviour that plans at the step of the world it acts in, so that a policy could do what it does."""
+
+    def __init__(self, settings: PlannerSettings, seed: int) -> None:
+        self._settings = settings
+        self._rng = np.random.default_rng(seed)
+
+    def reset(self, env: Env) -> None:
+        if not isinstance(env, Imaginable):
+            raise SimError(f"the planner can't look ahead in {env.description.sim}: choose another behaviour")
+        settings, seconds = self._settings, env.description.step_seconds
+        self._world: Imaginable = env
+        horizon = max(2, round(settings.horizon_seconds / seconds))
+        spacing = max(1, round(settings.knot_seconds / seconds))
+        self._steps = np.arange(horizon)
+        self._knots = np.arange(0, horizon + spacing, spacing)
+        self._plan = np.zeros((horizon, env.description.action_space.size))
+
+    def act(self, env: Env) -> np.ndarray:
+        """The next action, float32 [size]. The world doesn't move."""
+        samples = self._variations()
+        returns = self._world.rollout_rewards(samples, self._settings.shaping).sum(axis=1)
+        elites = np.argsort(-returns, kind="stable")[: self._settings.elites]
+        plan = samples[elites].mean(axis=0)
+        self._plan = np.concatenate([plan[1:], plan[-1:]])
+        return plan[0].astype(np.float32)
+
+    def _variations(self) -> np.ndarray:
+        """The plan itself and `samples - 1` smooth variations of it, [samples, horizon, size] in [-1, 1]."""
+        samples, size = self._settings.samples, self._plan.shape[1]
+        scale = self._settings.noise * np.linspace(0, 1, samples)[:, None, None]
+        knots = scale * self._rng.standard_normal((samples, len(self._knots), size))
+        after = np.searchsorted(self._knots, self._steps, side="right")
+        left, right = self._knots[after - 1], self._knots[after]
+        weight = ((self._steps - left) / (right - left))[:, None]
+        noise = (1 - weight) * knots[:, after - 1] + weight * knots[:, after]
+        return np.clip(self._plan + noise, -1, 1)

@@ -1,0 +1,73 @@
+"""Frames of a MuJoCo model, without a screen."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from sim import opengl
+from sim.env import SimError
+
+
+class FrameRenderer:
+    """Draws one model from one camera at one size, and keeps its OpenGL context until `close`.
+
+    `fast` leaves out shadows, reflections and multisampling, which take most of the time of software rendering; it
+    writes the model's `vis.quality`. Otherwise frames look as the model's author meant.
+    """
+
+    def __init__(self, model: mujoco.MjModel, image_size: tuple[int, int], camera: int | str, *, fast: bool) -> None:
+        height, width = image_size
+        self._model = model
+        self._camera = _fixed_camera(model, camera)
+        model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+        model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+        if fast:
+            model.vis.quality.shadowsize = 0
+            model.vis.quality.offsamples = 0
+        try:
+            self._gl = mujoco.GLContext(width, height)
+            self._gl.make_current()
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        except (ImportError, AttributeError, RuntimeError, mujoco.FatalError) as error:
+            raise SimError(f"{opengl.advice()} ({error})") from error
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(model, maxgeom=1000)
+        if fast:
+            self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+            self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        self._options = mujoco.MjvOption()
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._bottom_up = np.empty((height, width, 3), np.uint8)
+
+    def upload_terrain(self) -> None:
+        """Tell the graphics of height fields that have changed in the model."""
+        self._gl.make_current()
+        for field in range(self._model.nhfield):
+            mujoco.mjr_uploadHField(self._model, self._context, field)
+
+    def render(self, data: mujoco.MjData) -> np.ndarray:
+        """A new uint8 [height, width, 3] RGB frame of `data`'s moment."""
+        self._gl.make_current()
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self._model, data, self._options, None, self._camera, everything, self._scene)
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(self._bottom_up, None, self._viewport, self._context)
+        return self._bottom_up[::-1].copy()
+
+    def close(self) -> None:
+        # Freed in their own context: in whichever happened to be current, this would delete another world's textures.
+        self._gl.make_current()
+        self._context.free()
+        self._gl.free()
+
+
+def _fixed_camera(model: mujoco.MjModel, camera: int | str) -> mujoco.MjvCamera:
+    names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_CAMERA, index) for index in range(model.ncam)]
+    index = names.index(camera) if camera in names else camera
+    if not isinstance(index, int) or not 0 <= index < model.ncam:
+        raise SimError(f"no camera {camera!r}: choose 0 to {model.ncam - 1} or one of {', '.join(filter(None, names))}")
+    fixed = mujoco.MjvCamera()
+    fixed.type = mujoco.mjtCamera.mjCAMERA_FIXED
+    fixed.fixedcamid = index
+    return fixed

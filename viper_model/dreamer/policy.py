@@ -1,0 +1,93 @@
+"""Acting while training goes on."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from viper_model.dreamer.behavior import Actor
+from viper_model.dreamer.networks import patches_of
+from viper_model.dreamer.rssm import Latent
+from viper_model.dreamer.world_model import WorldModel
+from viper_model.errors import ModelError
+
+
+class PolicyState(NamedTuple):
+    """What the policy remembers of each of n environments."""
+
+    latent: Latent
+    action: Tensor
+    """The action taken last, [n, action_size]."""
+
+
+class ActingPolicy:
+    """A copy of what acting needs: encoder, RSSM and actor. It can be used from any thread while the agent trains.
+
+    Made by `Agent.policy`.
+    """
+
+    def __init__(
+        self, model: WorldModel, actor: Actor, weights_lock: AbstractContextManager[object], image_size: int, seed: int
+    ) -> None:
+        self._sources = (model.encoder, model.rssm, actor)
+        self._encoder, self._rssm, self._actor = (copy.deepcopy(source).eval() for source in self._sources)
+        self._weights_lock = weights_lock
+        self._lock = threading.Lock()
+        self._grid, self._image_size = model.grid, image_size
+        self._device = self._rssm.gru.weight.device
+        self._action_size = self._rssm.action_in.in_features
+        self._generator = torch.Generator(self._device).manual_seed(seed)
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the agent's newest weights. Raises ModelError, and keeps the old ones, where they are not finite."""
+        with self._lock, self._weights_lock:
+            sources = [p for module in self._sources for p in module.parameters()]
+            if not all(bool(source.isfinite().all()) for source in sources):
+                raise ModelError("the agent's weights are not finite: go back to an earlier checkpoint")
+            copies = [p for module in (self._encoder, self._rssm, self._actor) for p in module.parameters()]
+            for own, source in zip(copies, sources, strict=True):
+                own.copy_(source)
+
+    def initial(self, n: int) -> PolicyState:
+        """The state of n environments before their first frame."""
+        return PolicyState(self._rssm.initial(n), torch.zeros(n, self._action_size, device=self._device))
+
+    @torch.inference_mode()
+    def act(
+        self, state: PolicyState, image: np.ndarray, is_first: np.ndarray, sample: bool
+    ) -> tuple[np.ndarray, PolicyState]:
+        """Answer a frame of each of n environments.
+
+        image: uint8 [n, image_size, image_size, 3]. is_first: bool [n], the frame begins an episode: its row of `state`
+        is forgotten. sample: draw the latent and the action, as for training; otherwise take the likeliest.
+        Returns the actions, float32 [n, action_size] (in [-1, 1], or one-hot), and the next state.
+        Raises ModelError where the image is of another kind and where an action would not be finite.
+        """
+        n = len(state.action)
+        expected = (n, self._image_size, self._image_size, 3)
+        if image.dtype != np.uint8 or image.shape != expected:
+            raise ModelError(f"the policy sees uint8 images {list(expected)}, not {image.dtype} {list(image.shape)}")
+        with self._lock:
+            patches = patches_of(torch.from_numpy(np.ascontiguousarray(image)).to(self._device), self._grid)
+            noise = self._rssm.noise(1, n, self._generator)[0]
+            latent = self._rssm.observe_step(
+                state.latent,
+                self._encoder(patches),
+                state.action,
+                torch.from_numpy(np.asarray(is_first, bool)).to(self._device),
+                noise if sample else torch.ones_like(noise),
+            )
+            policy = self._actor(latent.feature)
+            action = policy.sample(self._generator) if sample else policy.mode()
+        action = action.clamp(-1, 1)
+        if not bool(action.isfinite().all()):
+            raise ModelError("the policy's action is not finite: go back to an earlier checkpoint")
+        return action.cpu().numpy(), PolicyState(latent, action)

@@ -1,0 +1,238 @@
+"""The video model: VQ-GAN and VideoGPT as one `likelihood.LikelihoodModel`, and the folder it is kept in."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from viper_model.checkpoint import load_weights, read_tensors, replace_file, write_tensors
+from viper_model.errors import ModelError
+from viper_model.likelihood import Calibration
+from viper_model.videogpt import VideoGPT, VideoGPTConfig
+from viper_model.vqgan import VQGAN, VQGANConfig
+
+VERSION = 1
+"""Of the folder's layout and of what its numbers mean."""
+
+
+@dataclass(frozen=True)
+class VideoModelConfig:
+    vqgan: VQGANConfig
+    videogpt: VideoGPTConfig
+    frame_skip: int
+    """Only every frame_skip-th frame counts as the past of a frame."""
+
+
+SIZES = {
+    # Trains in some four minutes on two CPU cores.
+    "tiny": VideoModelConfig(
+        VQGANConfig(image_size=64, channels=(16, 32, 64, 64), blocks=1, codes=256, code_dim=32),
+        VideoGPTConfig(context=8, layers=4, width=128, heads=4, dropout=0.1),
+        frame_skip=1,
+    ),
+    # The paper's for the DeepMind Control Suite (Escontrela et al. 2023, appendix): 8 × 8 codes, 16 frames.
+    "dmc": VideoModelConfig(
+        VQGANConfig(image_size=64, channels=(128, 256, 256), blocks=2, codes=256, code_dim=64),
+        VideoGPTConfig(context=16, layers=8, width=256, heads=8, dropout=0.1),
+        frame_skip=1,
+    ),
+}
+
+
+def size_config(size: str) -> VideoModelConfig:
+    """The configuration of a named size. Raises ModelError where there is none of that name."""
+    if size not in SIZES:
+        raise ModelError(f"unknown model size '{size}': choose one of {', '.join(SIZES)}")
+    return SIZES[size]
+
+
+class VideoModel(nn.Module):
+    """Answers the three questions of `likelihood.LikelihoodModel`."""
+
+    def __init__(self, config: VideoModelConfig, tasks: tuple[str, ...]) -> None:
+        super().__init__()
+        self.config = config
+        self.tasks = tasks
+        self.calibration: dict[str, Calibration] = {}
+        """By task; empty until measured."""
+        self.vqgan = VQGAN(config.vqgan)
+        self.videogpt = VideoGPT(config.videogpt, config.vqgan.grid**2, config.vqgan.codes, len(tasks))
+        self.eval()
+
+    @property
+    def image_size(self) -> int:
+        return self.config.vqgan.image_size
+
+    @property
+    def context(self) -> int:
+        return self.config.videogpt.context
+
+    @property
+    def frame_skip(self) -> int:
+        return self.config.frame_skip
+
+    @property
+    def device(self) -> torch.device:
+        return self.videogpt.head.weight.device
+
+    def task_index(self, task: str) -> int:
+        """The number that stands for a task. Raises ModelError where the model was not trained on it."""
+        if task not in self.tasks:
+            raise ModelError(f"the model knows no task '{task}': choose one of {', '.join(self.tasks)}")
+        return self.tasks.index(task)
+
+    @torch.no_grad()
+    def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
+        """See `LikelihoodModel.log_probs`. Raises ModelError where frames are not the model's."""
+        self._check(frames, 5)
+        return self.code_log_probs(self.vqgan.encode(frames), task)
+
+    @torch.no_grad()
+    def code_log_probs(self, codes: Tensor, task: Tensor) -> Tensor:
+        """`log_probs` of clips that are encoded already, int64 [batch, time, rows, columns]; the same shape, float32."""
+        time, grid = codes.shape[1], codes.shape[2:]
+        films = interleaved_films(codes.flatten(2), self.frame_skip)
+        log_probs = self.videogpt.log_probs(films, task.repeat_interleave(self.frame_skip))
+        return films_interleaved(log_probs, self.frame_skip, time).unflatten(2, grid)
+
+    def stream(self, films: int) -> VideoStream:
+        """See `LikelihoodModel.stream`."""
+        return VideoStream(self, films)
+
+    @torch.no_grad()
+    def imagine(self, frames: Tensor, task: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+        """See `LikelihoodModel.imagine`. generator: on the model's device."""
+        self._check(frames, 5)
+        films = torch.arange(len(frames), device=frames.device)
+        contexts = Contexts(self.videogpt, len(frames), self.frame_skip)
+        for codes in self.vqgan.encode(frames).flatten(2).unbind(1):
+            self.videogpt.score(contexts.cache, contexts.next(films), codes, task)
+        imagined = [
+            self.videogpt.sample(contexts.cache, contexts.next(films), task, generator) for _ in range(steps)
+        ]
+        grid = self.config.vqgan.grid
+        return self.vqgan.decode(torch.stack(imagined, 1).unflatten(2, (grid, grid)))
+
+    def save(self, folder: Path) -> None:
+        """Write the model to a folder: `model.safetensors`, `tasks.yaml` and, when those are whole, `config.yaml`."""
+        write_tensors(folder / "model.safetensors", self.state_dict(), {})
+        tasks = {
+            task: {kind: list(quantiles) for kind, quantiles in self.calibration[task].quantiles.items()}
+            for task in self.tasks
+        }
+        _write_yaml(folder / "tasks.yaml", tasks)
+        _write_yaml(folder / "config.yaml", {"version": VERSION, **dataclasses.asdict(self.config)})
+
+    @staticmethod
+    def load(folder: Path, device: torch.device | str = "cpu") -> VideoModel:
+        """Read what `save` wrote. Raises ModelError where something is missing, cut short or foreign."""
+        config = _read_config(folder / "config.yaml")
+        quantiles = _read_yaml(folder / "tasks.yaml")
+        model = VideoModel(config, tuple(quantiles))
+        try:
+            model.calibration = {
+                task: Calibration({kind: tuple(map(float, values)) for kind, values in kinds.items()})
+                for task, kinds in quantiles.items()
+            }
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelError(f"{folder / 'tasks.yaml'} is damaged: {error}") from error
+        weights = folder / "model.safetensors"
+        load_weights(model, read_tensors(weights)[0], weights)
+        return model.to(device)
+
+    def _check(self, frames: Tensor, dimensions: int) -> None:
+        size = self.image_size
+        if frames.ndim != dimensions or frames.dtype != torch.uint8 or frames.shape[-3:] != (size, size, 3):
+            raise ModelError(
+                f"frames are {str(frames.dtype).removeprefix('torch.')} {list(frames.shape)}: "
+                f"the model wants uint8 […, {size}, {size}, 3]; resize them first"
+            )
+
+
+class Contexts:
+    """Which row of a VideoGPT's cache the next frame of each film belongs to: frame t to context t % frame_skip."""
+
+    def __init__(self, videogpt: VideoGPT, films: int, frame_skip: int) -> None:
+        self.frame_skip = frame_skip
+        self.cache = videogpt.cache(films * frame_skip)
+        self._frame = torch.zeros_like(self.cache.frames[:films])
+
+    def forget(self, films: Tensor) -> None:
+        """Films `films` (int64 [n]) begin anew."""
+        self._frame[films] = 0
+        self.cache.forget((films[:, None] * self.frame_skip + torch.arange(self.frame_skip, device=films.device)).flatten())
+
+    def next(self, films: Tensor) -> Tensor:
+        """The rows of the next frames of films `films`, int64 [n]; the films then move on by a frame."""
+        rows = films * self.frame_skip + self._frame[films] % self.frame_skip
+        self._frame[films] += 1
+        return rows
+
+
+class VideoStream:
+    """See `likelihood.Stream`."""
+
+    def __init__(self, model: VideoModel, films: int) -> None:
+        self._model = model
+        self._contexts = Contexts(model.videogpt, films, model.frame_skip)
+
+    @torch.no_grad()
+    def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
+        """See `likelihood.Stream.step`. Raises ModelError where frames are not the model's; nothing is then remembered."""
+        self._model._check(frames, 4)
+        codes = self._model.vqgan.encode(frames)  # [n, rows, columns]
+        self._contexts.forget(index[is_first])
+        rows = self._contexts.next(index)
+        log_probs = self._model.videogpt.score(self._contexts.cache, rows, codes.flatten(1), task)
+        return log_probs.unflatten(1, codes.shape[1:])
+
+
+def interleaved_films(x: Tensor, skip: int) -> Tensor:
+    """The `skip` interleaved films of each clip: [batch, time, …] → [batch × skip, ⌈time / skip⌉, …], zeros at the end."""
+    missing = -x.shape[1] % skip
+    x = torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], 1)
+    return x.unflatten(1, (-1, skip)).transpose(1, 2).flatten(0, 1)
+
+
+def films_interleaved(x: Tensor, skip: int, time: int) -> Tensor:
+    """Undo `interleaved_films`: [batch × skip, ⌈time / skip⌉, …] → [batch, time, …]."""
+    return x.unflatten(0, (-1, skip)).transpose(1, 2).flatten(1, 2)[:, :time]
+
+
+def _write_yaml(path: Path, document: dict[str, Any]) -> None:
+    # Through safe_dump, tuples become lists only by way of JSON-like types.
+    replace_file(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None).encode())
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ModelError(f"no video model in {path.parent}: {path.name} is missing; has its training finished?") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(document, dict) or not document:
+        raise ModelError(f"{path} is not of a video model of viper_ros")
+    return document
+
+
+def _read_config(path: Path) -> VideoModelConfig:
+    document = _read_yaml(path)
+    version = document.pop("version", None)
+    if version != VERSION:
+        raise ModelError(f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: train again")
+    try:
+        vqgan = document["vqgan"]
+        return VideoModelConfig(
+            VQGANConfig(**{**vqgan, "channels": tuple(vqgan["channels"])}),
+            VideoGPTConfig(**document["videogpt"]),
+            int(document["frame_skip"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is not of a video model of viper_ros: {error}") from error

@@ -1,0 +1,24 @@
+"""What a world says of itself once, as JSON in a latched std_msgs/String (as robot_description carries URDF)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from sim import ActionSpace, Description
+
+
+def to_json(description: Description) -> str:
+    return json.dumps(dataclasses.asdict(description))
+
+
+def from_json(text: str) -> Description:
+    """Raises ValueError where the text describes no world."""
+    try:
+        fields = json.loads(text)
+        fields["action_space"] = ActionSpace(**fields["action_space"])
+        fields["image_size"] = tuple(fields["image_size"])
+        fields["return_range"] = tuple(fields["return_range"])
+        return Description(**fields)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"no description of a world: {error}") from error

@@ -1,0 +1,38 @@
+"""Pictures in and out of sensor_msgs."""
+
+from __future__ import annotations
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rosbags.image import ImageError, message_to_cvimage
+from sensor_msgs.msg import Image
+
+
+class BadFrame(Exception):
+    """An image message that holds no picture, told in one line."""
+
+
+def to_rgb(message: Image) -> np.ndarray:
+    """The picture in a message of any encoding that OpenCV converts to RGB: uint8 [height, width, 3].
+
+    Raises BadFrame where the encoding is unknown or the data is shorter than the header says.
+    """
+    if message.height * message.width == 0 or len(message.data) < message.height * message.step:
+        size = f"{message.width}×{message.height} with {len(message.data)} bytes"
+        raise BadFrame(f"an image of {size} is empty or cut short: frame dropped")
+    try:
+        image: np.ndarray = message_to_cvimage(message, "rgb8")
+    except (ImageError, TypeError, ValueError) as error:
+        raise BadFrame(f"an image of encoding '{message.encoding}' can't be read ({error}): frame dropped") from error
+    return image
+
+
+def to_message(image: np.ndarray, stamp: Time, frame_id: str) -> Image:
+    """A message that holds uint8 [height, width, 3] (rgb8) or [height, width] (mono8)."""
+    height, width, *channels = image.shape
+    message = Image(height=height, width=width, encoding="rgb8" if channels else "mono8")
+    message.header.stamp = stamp
+    message.header.frame_id = frame_id
+    message.step = width * (3 if channels else 1)
+    message.data.frombytes(image.tobytes())
+    return message

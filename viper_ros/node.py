@@ -1,0 +1,206 @@
+"""The lifecycle base of every node, and how a node runs as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from sim import SimError
+from viper_model.errors import ModelError
+from viper_ros.parameters import Parameter, declare
+
+
+class NodeError(Exception):
+    """A user's mistake that a node met, told in one line that says what to do."""
+
+
+USER_ERRORS = (
+    SimError,
+    ModelError,
+    NodeError,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a node says of itself on /diagnostics, once a second."""
+
+    message: str
+    level: bytes = DiagnosticStatus.OK
+    values: dict[str, object] = field(default_factory=dict)
+
+
+class ViperNode(LifecycleNode):
+    """A lifecycle node that loads in configure, moves in activate, and stops moving first in deactivate.
+
+    A subclass fills in `configure`, `activate`, `deactivate`, `cleanup` and `health`. What they raise of USER_ERRORS
+    is logged in one line and fails the transition; `done` then holds the exit status.
+    """
+
+    def __init__(self, name: str, parameters: Sequence[Parameter], **options: object) -> None:
+        super().__init__(name, **options)
+        autostart = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
+        declare(self, [*parameters, autostart])
+        self.done: Future = Future()
+        """Completes with the exit status when the node has nothing left to do."""
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_health)
+
+    def value(self, name: str) -> object:
+        """A parameter's value."""
+        return self.get_parameter(name).value
+
+    def finish(self, status: int) -> None:
+        """Ask for the node's process to end with this exit status. The first word counts."""
+        if not self.done.done():
+            self.done.set_result(status)
+
+    def start(self) -> bool:
+        """Configure and activate; False where a transition failed."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def stop(self) -> None:
+        """Stop moving, then give back what the node holds. Right in any state."""
+        if self._state_machine.current_state[1] == "active":
+            self.trigger_deactivate()
+        if self._state_machine.current_state[1] == "inactive":
+            self.trigger_cleanup()
+
+    def configure(self) -> None:
+        """Load what takes time."""
+
+    def activate(self) -> None:
+        """Begin to move."""
+
+    def deactivate(self) -> None:
+        """Stop moving."""
+
+    def cleanup(self) -> None:
+        """Give back what `configure` took."""
+
+    def health(self) -> Health:
+        raise NotImplementedError
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if state.label == "active":
+            self.deactivate()
+        if state.label in ("active", "inactive"):
+            self.cleanup()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            step()
+        except USER_ERRORS as error:
+            self.get_logger().fatal(str(error))
+            self.finish(1)
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _publish_health(self) -> None:
+        health = self.health()
+        values = [KeyValue(key=key, value=str(value)) for key, value in health.values.items()]
+        status = DiagnosticStatus(
+            level=health.level,
+            name=self.get_fully_qualified_name(),
+            message=health.message,
+            hardware_id="",
+            values=values,
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def make_executor() -> Executor:
+    """The executor with the least cost a message that this ROS distribution has."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def spin(nodes: Sequence[ViperNode], done: Future) -> int:
+    """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
+
+    Returns the exit status: `done`'s result, or 128 + the signal's number. One of USER_ERRORS that a callback raises
+    ends the run with status 1 and one line.
+    """
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # A second Ctrl-C kills.
+        if not done.done():
+            done.set_result(128 + number)
+
+    def follow_parent() -> None:
+        # SIGTERM to `ros2 launch` alone leaves its nodes behind.
+        if os.getppid() != parent and not done.done():
+            nodes[0].get_logger().error("the process that started this node is gone: stopping")
+            done.set_result(1)
+
+    parent = os.getppid()
+    nodes[0].create_timer(1.0, follow_parent)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
+    executor = make_executor()
+    for node in nodes:
+        executor.add_node(node)
+    try:
+        executor.spin_until_future_complete(done)
+        status = int(done.result())
+    except USER_ERRORS as error:
+        nodes[0].get_logger().fatal(str(error))
+        status = 1
+    finally:
+        for node in nodes:
+            node.stop()
+        executor.shutdown()
+    return status
+
+
+def run_process(node_class: Callable[[], ViperNode]) -> int:
+    """The main function of a process that runs one node. Returns its exit status."""
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = node_class()
+        if node.value("autostart") and not node.start():
+            return 1
+        return spin([node], node.done)
+    except USER_ERRORS as error:
+        print(f"viper_ros: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()

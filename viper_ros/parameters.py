@@ -1,0 +1,57 @@
+"""ROS parameters, declared in one line each: name, default, description, and what values make sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RclpyParameter
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a node. `low` and `high` are inclusive; `choices` are the only values allowed."""
+
+    name: str
+    default: Any
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = True
+
+    def descriptor(self) -> ParameterDescriptor:
+        descriptor = ParameterDescriptor(name=self.name, description=self.description, read_only=self.read_only)
+        if self.choices:
+            descriptor.additional_constraints = "one of: " + ", ".join(self.choices)
+        if self.low is not None and self.high is not None:
+            if isinstance(self.default, int):
+                descriptor.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high), step=0)]
+            else:
+                descriptor.floating_point_range = [FloatingPointRange(from_value=self.low, to_value=self.high, step=0.0)]
+        return descriptor
+
+
+def declare(node: Node, parameters: Sequence[Parameter]) -> None:
+    """Declare `parameters` on `node`.
+
+    Raises rclpy's InvalidParameterValueException or InvalidParameterTypeException where a value given from outside
+    (a parameter file, an override) is out of range, not among the choices or of another type. rclpy checks types and
+    ranges; choices are checked here, now and on every later set.
+    """
+    choices = {parameter.name: parameter.choices for parameter in parameters if parameter.choices}
+
+    def check_choices(values: list[RclpyParameter]) -> SetParametersResult:
+        for value in values:
+            allowed = choices.get(value.name)
+            if allowed and value.value not in allowed:
+                reason = f"{value.name} is '{value.value}', but must be one of: {', '.join(allowed)}"
+                return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check_choices)
+    for parameter in parameters:
+        node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())

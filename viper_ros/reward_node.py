@@ -1,0 +1,192 @@
+"""Scores what cameras see: frames in, rewards and surprise maps out, at the frames' stamps."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import torch
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import Image
+
+from viper_model.likelihood import Stream, conditional, surprise_map
+from viper_model.video_model import VideoModel, resize
+from viper_ros import images
+from viper_ros.images import BadFrame
+from viper_ros.join import Joiner
+from viper_ros.msg import Reward, Step
+from viper_ros.node import Health, NodeError, ViperNode, run_process
+from viper_ros.parameters import Parameter
+from viper_ros.qos import MOMENTS
+from viper_ros.stamps import nanoseconds, to_stamp
+
+PARAMETERS = (
+    Parameter("model", "", "Folder of the video model, as `viper fit` leaves it."),
+    Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
+    Parameter(
+        "likelihood",
+        "conditional",
+        "conditional: ln p(x_t | x_<t), the paper's reward; joint: its mean over the model's context.",
+        choices=("conditional", "joint"),
+    ),
+    Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
+    Parameter("device", "auto", "Where the model runs.", choices=("auto", "cpu", "cuda")),
+)
+
+
+@dataclass
+class Film:
+    """One environment's frames on their way to their rewards."""
+
+    joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
+    waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
+    """Stamp, frame, step and arrival time of what isn't scored yet."""
+    window: deque[float] = field(default_factory=deque)
+    """The conditional likelihoods of the model's context, for the joint one."""
+    sent: OrderedDict[int, Reward] = field(default_factory=OrderedDict)
+    """The last rewards, for a node that missed them."""
+
+
+class RewardNode(ViperNode):
+    """Subscribes to <environment>/image_raw and step; publishes <environment>/reward and likelihood_map."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__("reward_node", PARAMETERS, **options)
+        self._scored = self._bad_frames = self._longest_queue = 0
+        self._latency: deque[float] = deque(maxlen=1000)
+        self._active = False
+
+    def configure(self) -> None:
+        path = str(self.value("model"))
+        if not path:
+            raise NodeError("no video model: set the parameter 'model' to a folder that `viper fit` made")
+        device = self.value("device")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = VideoModel.load(Path(path).expanduser(), device)
+        self._environments = list(self.value("environments"))
+        self._films = [Film() for _ in self._environments]
+        self._stream: Stream = self._model.stream(len(self._films))
+        self._rewards = [self.create_publisher(Reward, f"{name}/reward", MOMENTS) for name in self._environments]
+        self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", MOMENTS) for name in self._environments]
+
+    def activate(self) -> None:
+        self._subscriptions = [
+            self.create_subscription(kind, f"{name}/{topic}", partial(callback, film), MOMENTS)
+            for film, name in enumerate(self._environments)
+            for kind, topic, callback in ((Step, "step", self._on_step), (Image, "image_raw", self._on_image))
+        ]
+        # Scoring is an event of its own, after those of the frames that have already arrived: so they make one batch.
+        self._score_soon = self.create_guard_condition(self._score_waiting)
+        self._active = True
+
+    def deactivate(self) -> None:
+        self._active = False
+        for subscription in self._subscriptions:
+            self.destroy_subscription(subscription)
+        self.destroy_guard_condition(self._score_soon)
+
+    def cleanup(self) -> None:
+        for publisher in (*self._rewards, *self._maps):
+            self.destroy_publisher(publisher)
+        del self._model, self._stream
+
+    def health(self) -> Health:
+        latency = np.array(self._latency) * 1e3 if self._latency else np.zeros(1)
+        waiting = sum(len(film.waiting) for film in self._films) if self._active else 0
+        values = {
+            "frames_scored": self._scored,
+            "frames_unreadable": self._bad_frames,
+            "queue_length": waiting,
+            "longest_queue": self._longest_queue,
+            "latency_ms_median": round(float(np.median(latency)), 2),
+            "latency_ms_p99": round(float(np.quantile(latency, 0.99)), 2),
+        }
+        if self._active and waiting > 2 * len(self._films):
+            return Health(f"falling behind: {waiting} frames wait", DiagnosticStatus.WARN, values)
+        return Health("keeping up" if self._active else "not active", values=values)
+
+    def _on_image(self, film: int, message: Image) -> None:
+        stamp = nanoseconds(message.header.stamp)
+        if self._send_again(film, stamp):
+            return
+        try:
+            frame = resize(images.to_rgb(message), self._model.image_size)
+        except BadFrame as error:
+            self._bad_frames += 1
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        self._queue(film, self._films[film].joiner.left(stamp, frame))
+
+    def _on_step(self, film: int, step: Step) -> None:
+        stamp = nanoseconds(step.header.stamp)
+        if not self._send_again(film, stamp):
+            self._queue(film, self._films[film].joiner.right(stamp, step))
+
+    def _send_again(self, film: int, stamp: int) -> bool:
+        reward = self._films[film].sent.get(stamp)
+        if reward is not None:
+            self._rewards[film].publish(reward)
+        return reward is not None
+
+    def _queue(self, film: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
+        if pair is None:
+            return
+        if pair[2].task not in self._model.tasks:
+            known = ", ".join(self._model.tasks)
+            raise NodeError(f"the video model knows no task '{pair[2].task}', only: {known}; fit it on films of the task")
+        waiting = self._films[film].waiting
+        waiting.append((*pair, monotonic()))
+        self._longest_queue = max(self._longest_queue, len(waiting))
+        self._score_soon.trigger()
+
+    def _score_waiting(self) -> None:
+        """Score the oldest waiting frame of each environment, in one batch, until none waits."""
+        while batch := [(i, film.waiting.popleft()) for i, film in enumerate(self._films) if film.waiting]:
+            films, entries = zip(*batch, strict=True)
+            stamps, frames, steps, arrivals = zip(*entries, strict=True)
+            tasks = [self._model.tasks.index(step.task) for step in steps]
+            log_probs = self._stream.step(
+                torch.tensor(films),
+                torch.from_numpy(np.stack(frames)),
+                torch.tensor(tasks),
+                torch.tensor([step.is_first for step in steps]),
+            ).cpu()
+            for film, stamp, step, arrival, code_log_probs in zip(
+                films, stamps, steps, arrivals, log_probs, strict=True
+            ):
+                self._publish(film, stamp, step, code_log_probs)
+                self._latency.append(monotonic() - arrival)
+                self._scored += 1
+
+    def _publish(self, index: int, stamp: int, step: Step, code_log_probs: torch.Tensor) -> None:
+        film = self._films[index]
+        log_likelihood = float(conditional(code_log_probs))
+        if self.value("likelihood") == "joint":
+            if step.is_first:
+                film.window.clear()
+            film.window.append(log_likelihood)
+            while len(film.window) > self._model.context:
+                film.window.popleft()
+            log_likelihood = float(np.mean(film.window))
+        reward = Reward(
+            reward=float(self._model.calibration(step.task).reward(np.float32(log_likelihood))),
+            log_likelihood=log_likelihood,
+        )
+        reward.header.stamp = to_stamp(stamp)
+        reward.header.frame_id = step.header.frame_id
+        film.sent[stamp] = reward
+        while len(film.sent) > 2:
+            film.sent.popitem(last=False)
+        self._rewards[index].publish(reward)
+        if self.value("publish_map") and self._maps[index].get_subscription_count():
+            brightness = surprise_map(code_log_probs.numpy())
+            self._maps[index].publish(images.to_message(brightness, reward.header.stamp, step.header.frame_id))
+
+
+def main() -> int:
+    return run_process(RewardNode)
