@@ -57,7 +57,7 @@ def read_npz(path: Path) -> Recording:
     """Keys `image` (uint8 [time, height, width, 3]) and perhaps `task_reward` (float [time])."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return Recording(arrays["image"], arrays["task_reward"] if "task_reward" in arrays else None)
+            return Recording(arrays["image"], arrays.get("task_reward"))
     except KeyError as error:
         raise ModelError("it has no array `image`") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
@@ -82,7 +82,9 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
     chunks = []
     for chunk in np.array_split(frames, max(1, len(frames) // 64)):
         image = torch.from_numpy(chunk).permute(0, 3, 1, 2).float()  # [n, 3, height, width]
-        chunks.append(F.interpolate(image, (size, size), mode="area").round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+        chunks.append(
+            F.interpolate(image, (size, size), mode="area").round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+        )
     return np.concatenate(chunks)
 
 
@@ -140,7 +142,9 @@ def load_dataset(root: Path, image_size: int, behaviours: set[str] | None = None
                 skipped[name] = str(error)
         held_out = _held_out(list(recordings)) if folder.name == EXPERT else set(recordings)
         for name, r in recordings.items():
-            film = Film(folder.parent.name, folder.name, name, name in held_out, resize(r.frames, image_size), r.task_reward)
+            film = Film(
+                folder.parent.name, folder.name, name, name in held_out, resize(r.frames, image_size), r.task_reward
+            )
             films.append(film)
     dataset = Dataset(tuple(films), skipped)
     told = "".join(f"; skipped {name}: {why}" for name, why in list(skipped.items())[:3])

@@ -59,23 +59,14 @@ class VideoModel(nn.Module):
         super().__init__()
         self.config = config
         self.tasks = tasks
+        self.image_size = config.vqgan.image_size
+        self.context = config.videogpt.context
+        self.frame_skip = config.frame_skip
         self.calibration: dict[str, Calibration] = {}
         """By task; empty until measured."""
         self.vqgan = VQGAN(config.vqgan)
         self.videogpt = VideoGPT(config.videogpt, config.vqgan.grid**2, config.vqgan.codes, len(tasks))
         self.eval()
-
-    @property
-    def image_size(self) -> int:
-        return self.config.vqgan.image_size
-
-    @property
-    def context(self) -> int:
-        return self.config.videogpt.context
-
-    @property
-    def frame_skip(self) -> int:
-        return self.config.frame_skip
 
     @property
     def device(self) -> torch.device:
@@ -95,7 +86,7 @@ class VideoModel(nn.Module):
 
     @torch.no_grad()
     def code_log_probs(self, codes: Tensor, task: Tensor) -> Tensor:
-        """`log_probs` of clips that are encoded already, int64 [batch, time, rows, columns]; the same shape, float32."""
+        """`log_probs` of clips that are encoded already: int64 [batch, time, rows, columns] → float32, same shape."""
         time, grid = codes.shape[1], codes.shape[2:]
         films = interleaved_films(codes.flatten(2), self.frame_skip)
         log_probs = self.videogpt.log_probs(films, task.repeat_interleave(self.frame_skip))
@@ -113,9 +104,7 @@ class VideoModel(nn.Module):
         contexts = Contexts(self.videogpt, len(frames), self.frame_skip)
         for codes in self.vqgan.encode(frames).flatten(2).unbind(1):
             self.videogpt.score(contexts.cache, contexts.next(films), codes, task)
-        imagined = [
-            self.videogpt.sample(contexts.cache, contexts.next(films), task, generator) for _ in range(steps)
-        ]
+        imagined = [self.videogpt.sample(contexts.cache, contexts.next(films), task, generator) for _ in range(steps)]
         grid = self.config.vqgan.grid
         return self.vqgan.decode(torch.stack(imagined, 1).unflatten(2, (grid, grid)))
 
@@ -166,7 +155,9 @@ class Contexts:
     def forget(self, films: Tensor) -> None:
         """Films `films` (int64 [n]) begin anew."""
         self._frame[films] = 0
-        self.cache.forget((films[:, None] * self.frame_skip + torch.arange(self.frame_skip, device=films.device)).flatten())
+        self.cache.forget(
+            (films[:, None] * self.frame_skip + torch.arange(self.frame_skip, device=films.device)).flatten()
+        )
 
     def next(self, films: Tensor) -> Tensor:
         """The rows of the next frames of films `films`, int64 [n]; the films then move on by a frame."""
@@ -184,7 +175,7 @@ class VideoStream:
 
     @torch.no_grad()
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
-        """See `likelihood.Stream.step`. Raises ModelError where frames are not the model's; nothing is then remembered."""
+        """See `likelihood.Stream.step`. Raises ModelError, and remembers nothing, where frames are not the model's."""
         self._model._check(frames, 4)
         codes = self._model.vqgan.encode(frames)  # [n, rows, columns]
         self._contexts.forget(index[is_first])
@@ -194,7 +185,7 @@ class VideoStream:
 
 
 def interleaved_films(x: Tensor, skip: int) -> Tensor:
-    """The `skip` interleaved films of each clip: [batch, time, …] → [batch × skip, ⌈time / skip⌉, …], zeros at the end."""
+    """The `skip` films of each clip: [batch, time, …] → [batch × skip, ⌈time / skip⌉, …], zeros at the end."""
     missing = -x.shape[1] % skip
     x = torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], 1)
     return x.unflatten(1, (-1, skip)).transpose(1, 2).flatten(0, 1)
@@ -206,7 +197,6 @@ def films_interleaved(x: Tensor, skip: int, time: int) -> Tensor:
 
 
 def _write_yaml(path: Path, document: dict[str, Any]) -> None:
-    # Through safe_dump, tuples become lists only by way of JSON-like types.
     replace_file(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None).encode())
 
 
@@ -214,7 +204,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_bytes())
     except FileNotFoundError as error:
-        raise ModelError(f"no video model in {path.parent}: {path.name} is missing; has its training finished?") from error
+        raise ModelError(
+            f"no video model in {path.parent}: {path.name} is missing; has its training finished?"
+        ) from error
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
     if not isinstance(document, dict) or not document:
@@ -226,7 +218,9 @@ def _read_config(path: Path) -> VideoModelConfig:
     document = _read_yaml(path)
     version = document.pop("version", None)
     if version != VERSION:
-        raise ModelError(f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: train again")
+        raise ModelError(
+            f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: train again"
+        )
     try:
         vqgan = document["vqgan"]
         return VideoModelConfig(

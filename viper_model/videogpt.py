@@ -1,4 +1,4 @@
-"""A causal transformer over the codes of a film (Yan et al. 2021, "VideoGPT"), evaluated over whole clips or as a stream.
+"""A causal transformer over the codes of a film (Yan et al. 2021, "VideoGPT"), over whole clips or as a stream.
 
 A frame is N codes in raster order. The token that predicts a code sees the code before it: a clip's codes are shifted
 right by one, with a start token before the first. In every layer a token attends to its own frame (causally) and to all
@@ -74,9 +74,7 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     q, k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) for x in (q, k, v))
     block = (-1, context, tokens, heads, head_dim)
     k, v = (x.unfold(1, 2 * context, context).movedim(-1, 2) for x in (k, v))  # [batch, blocks, 2 × context, tokens, …]
-    rest = attend(
-        q[:, context:].reshape(block), k.flatten(0, 1), v.flatten(0, 1), band_mask(context, tokens, q.device)
-    )
+    rest = attend(q[:, context:].reshape(block), k.flatten(0, 1), v.flatten(0, 1), band_mask(context, tokens, q.device))
     rest = rest.reshape(batch, -1, tokens, heads, head_dim)
     return torch.cat([begin, rest[:, : time - context]], 1)
 
@@ -109,8 +107,8 @@ class Layer(nn.Module):
 class Cache:
     """What is kept of the last `context` frames of several films: a ring of keys and values, a slot a frame."""
 
-    def __init__(self, films: int, layers: int, heads: int, context: int, tokens: int, head_dim: int, device: torch.device):
-        shape = (layers, films, heads, context, tokens, head_dim)
+    def __init__(self, films: int, config: VideoGPTConfig, tokens: int, device: torch.device) -> None:
+        shape = (config.layers, films, config.heads, config.context, tokens, config.width // config.heads)
         self.keys = torch.zeros(shape, device=device)
         self.values = torch.zeros(shape, device=device)
         self.frames = torch.zeros(films, dtype=torch.int64, device=device)
@@ -155,7 +153,7 @@ class VideoGPT(nn.Module):
 
         Returns float [batch, time, tokens, codes].
         """
-        batch, time, tokens = codes.shape
+        time, tokens = codes.shape[1:]
         shifted = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=self.start).reshape(codes.shape)
         x = self.embed(shifted, task, slice(0, tokens))  # [batch, time, tokens, width]
         turn = tuple(r[:, None, None] for r in rotation(torch.arange(time, device=codes.device), self.head_dim))
@@ -174,8 +172,7 @@ class VideoGPT(nn.Module):
         return self.dropout(self.code_embedding(inputs) + self.position_embedding[position] + task_vector)
 
     def cache(self, films: int) -> Cache:
-        c = self.config
-        return Cache(films, c.layers, c.heads, c.context, self.tokens, self.head_dim, self.head.weight.device)
+        return Cache(films, self.config, self.tokens, self.head.weight.device)
 
     @torch.no_grad()
     def score(self, cache: Cache, films: Tensor, codes: Tensor, task: Tensor) -> Tensor:
@@ -208,8 +205,7 @@ class VideoGPT(nn.Module):
 
     def _advance(self, cache: Cache, films: Tensor, inputs: Tensor, task: Tensor, begin: int) -> Tensor:
         """Logits after `inputs` (int64 [n, q]), the tokens from `begin` on of the frame that each film is at."""
-        n, q = inputs.shape
-        position = slice(begin, begin + q)
+        position = slice(begin, begin + inputs.shape[1])
         frame = cache.frames[films]  # [n]
         slot = frame % self.config.context
         mask = self._ring_mask(frame, position)
@@ -231,11 +227,15 @@ class VideoGPT(nn.Module):
         frame: int64 [n], each film's current frame. Returns bool [n, 1, q, context × tokens].
         """
         context = self.config.context
-        age = (frame[:, None] - torch.arange(context, device=frame.device)) % context  # [n, context], 0 is the frame itself
+        age = (
+            frame[:, None] - torch.arange(context, device=frame.device)
+        ) % context  # [n, context], 0 is the frame itself
         token = torch.arange(self.tokens, device=frame.device)
         causal = token <= token[position, None]  # [q, tokens]
         past = (age > 0) & (age <= frame[:, None])  # [n, context]
-        mask = torch.where(age[:, None, :, None] == 0, causal[:, None], past[:, None, :, None])  # [n, q, context, tokens]
+        mask = torch.where(
+            age[:, None, :, None] == 0, causal[:, None], past[:, None, :, None]
+        )  # [n, q, context, tokens]
         return mask.flatten(2)[:, None]
 
 

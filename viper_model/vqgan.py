@@ -33,7 +33,7 @@ class VQGANConfig:
 @dataclass(frozen=True)
 class Quantized:
     vectors: Tensor
-    """The nearest code vectors, with the gradient of what was quantised (straight-through), [n, code_dim, rows, columns]."""
+    """The nearest code vectors [n, code_dim, rows, columns], with the gradient of what they replace (straight-through)."""
     codes: Tensor
     """int64 [n, rows, columns]."""
     loss: Tensor
@@ -45,7 +45,7 @@ class VectorQuantizer(nn.Module):
 
     COMMITMENT = 0.25
     """β of van den Oord et al. (2017), eq. 3."""
-    USE_DECAY = 0.98
+    USE_DECAY = 0.95
     """How fast `use` forgets, a training step."""
     DEAD = 0.02
     """A code used less than this share of its fair share is dead."""
@@ -55,8 +55,8 @@ class VectorQuantizer(nn.Module):
     def __init__(self, codes: int, dim: int) -> None:
         super().__init__()
         self.codebook = nn.Parameter(torch.randn(codes, dim))
-        # The share of recent training vectors that fell to each code; starts as if all were used alike.
-        self.register_buffer("use", torch.full([codes], 1 / codes))
+        # The share of recent training vectors that fell to each code. Zero: the first batch gives the codes their places.
+        self.register_buffer("use", torch.zeros(codes))
 
     def nearest(self, z: Tensor) -> Tensor:
         """float [..., dim] → int64 [...]."""
@@ -76,7 +76,7 @@ class VectorQuantizer(nn.Module):
         """Count how a training batch used the codebook, and move dead codes to where vectors of this batch are.
 
         z: float [n, dim, rows, columns], the encoder's output. codes: what `forward` made of it.
-        Returns `perplexity` (e to the entropy of the use, 1 to `codes`) and `codes_used` (share of codes alive, 0 to 1).
+        Returns `perplexity` (e to the entropy of the use, 1 to `codes`) and `codes_used` (share of live codes, 0 to 1).
         """
         share = torch.bincount(codes.flatten(), minlength=len(self.use)) / codes.numel()
         self.use.lerp_(share, 1 - self.USE_DECAY)
@@ -153,7 +153,8 @@ class VQGAN(nn.Module):
         """uint8 [..., height, width, 3] → codes, int64 [..., rows, columns]."""
         flat = frames.flatten(0, -4)
         codes = [
-            self.quantizer.nearest(self.encoder(to_float(chunk)).permute(0, 2, 3, 1)) for chunk in flat.split(self.CHUNK)
+            self.quantizer.nearest(self.encoder(to_float(chunk)).permute(0, 2, 3, 1))
+            for chunk in flat.split(self.CHUNK)
         ]
         return torch.cat(codes).unflatten(0, frames.shape[:-3])
 

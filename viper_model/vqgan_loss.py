@@ -42,7 +42,7 @@ class RandomFeatures(nn.Module):
 
 
 def patch_discriminator(width: int) -> nn.Sequential:
-    """PatchGAN (Isola et al. 2017): float [n, 3, height, width] → how real each patch looks, [n, 1, height/8, width/8]."""
+    """PatchGAN (Isola et al. 2017): float [n, 3, height, width] → how real patches look, [n, 1, height/8, width/8]."""
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, width), (width, 2 * width), (2 * width, 4 * width)):
         layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
@@ -77,20 +77,20 @@ class VQGANLoss(nn.Module):
         looks = pixels + self.PERCEPTUAL * perceptual
         loss = looks + quantized.loss
         metrics = {
-            "pixel_loss": float(pixels),
-            "perceptual_loss": float(perceptual),
-            "quantizer_loss": float(quantized.loss),
+            "pixel_loss": pixels.item(),
+            "perceptual_loss": perceptual.item(),
+            "quantizer_loss": quantized.loss.item(),
             **vqgan.quantizer.record_use(z, quantized.codes),
         }
         if adversarial:
             realism = -self.discriminator(reconstruction).mean()
             weight = self.adaptive_weight(looks, realism, vqgan)
             loss = loss + weight * realism
-            metrics |= {"generator_loss": float(realism), "adversarial_weight": float(weight)}
+            metrics |= {"generator_loss": realism.item(), "adversarial_weight": weight.item()}
         return loss, reconstruction.detach(), metrics
 
     def adaptive_weight(self, looks: Tensor, realism: Tensor, vqgan: VQGAN) -> Tensor:
-        """λ of Esser et al. (2021), eq. 7: both losses pull the decoder's last layer equally hard, times ADVERSARIAL."""
+        """λ of Esser et al. (2021), eq. 7, times ADVERSARIAL: both losses pull the decoder's last layer equally hard."""
         last = [layer for layer in vqgan.decoder if isinstance(layer, nn.Conv2d)][-1].weight
         (pull_of_looks,) = torch.autograd.grad(looks, last, retain_graph=True)
         (pull_of_realism,) = torch.autograd.grad(realism, last, retain_graph=True)

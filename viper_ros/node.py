@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -17,9 +18,13 @@ from rclpy.exceptions import (
     ParameterUninitializedException,
 )
 from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.guard_condition import GuardCondition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 from rclpy.task import Future
+from rclpy.timer import Timer
 
 from sim import SimError
 from viper_model.errors import ModelError
@@ -85,6 +90,28 @@ class ViperNode(LifecycleNode):
             self.trigger_deactivate()
         if self._state_machine.current_state[1] == "inactive":
             self.trigger_cleanup()
+
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
+        """Subscribe; what `callback` raises of USER_ERRORS ends the node in one line."""
+        return self.create_subscription(kind, topic, self._one_line(callback), qos)
+
+    def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """A timer; errors as for `listen`."""
+        return self.create_timer(seconds, self._one_line(callback))
+
+    def when_triggered(self, callback: Callable[[], None]) -> GuardCondition:
+        """A guard condition, to be triggered from any thread; errors as for `listen`."""
+        return self.create_guard_condition(self._one_line(callback))
+
+    def _one_line(self, callback: Callable[..., None]) -> Callable[..., None]:
+        def guarded(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except USER_ERRORS as error:
+                self.get_logger().fatal(str(error))
+                self.finish(1)
+
+        return guarded
 
     def configure(self) -> None:
         """Load what takes time."""
@@ -156,8 +183,7 @@ def make_executor() -> Executor:
 def spin(nodes: Sequence[ViperNode], done: Future) -> int:
     """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
 
-    Returns the exit status: `done`'s result, or 128 + the signal's number. One of USER_ERRORS that a callback raises
-    ends the run with status 1 and one line.
+    Returns the exit status: `done`'s result, or 128 + the signal's number.
     """
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -180,15 +206,11 @@ def spin(nodes: Sequence[ViperNode], done: Future) -> int:
         executor.add_node(node)
     try:
         executor.spin_until_future_complete(done)
-        status = int(done.result())
-    except USER_ERRORS as error:
-        nodes[0].get_logger().fatal(str(error))
-        status = 1
     finally:
         for node in nodes:
             node.stop()
         executor.shutdown()
-    return status
+    return int(done.result())
 
 
 def run_process(node_class: Callable[[], ViperNode]) -> int:

@@ -13,8 +13,9 @@ import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 
-from viper_model.likelihood import Stream, conditional, surprise_map
-from viper_model.video_model import VideoModel, resize
+from viper_model.dataset import resize
+from viper_model.likelihood import Stream, conditional, joint, surprise_map
+from viper_model.video_model import VideoModel
 from viper_ros import images
 from viper_ros.images import BadFrame
 from viper_ros.join import Joiner
@@ -45,8 +46,8 @@ class Film:
     joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
     waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
     """Stamp, frame, step and arrival time of what isn't scored yet."""
-    window: deque[float] = field(default_factory=deque)
-    """The conditional likelihoods of the model's context, for the joint one."""
+    window: deque[torch.Tensor] = field(default_factory=deque)
+    """The log-probabilities of the codes of the model's context, for the joint likelihood."""
     sent: OrderedDict[int, Reward] = field(default_factory=OrderedDict)
     """The last rewards, for a node that missed them."""
 
@@ -76,12 +77,12 @@ class RewardNode(ViperNode):
 
     def activate(self) -> None:
         self._subscriptions = [
-            self.create_subscription(kind, f"{name}/{topic}", partial(callback, film), MOMENTS)
+            self.listen(kind, f"{name}/{topic}", partial(callback, film), MOMENTS)
             for film, name in enumerate(self._environments)
             for kind, topic, callback in ((Step, "step", self._on_step), (Image, "image_raw", self._on_image))
         ]
         # Scoring is an event of its own, after those of the frames that have already arrived: so they make one batch.
-        self._score_soon = self.create_guard_condition(self._score_waiting)
+        self._score_soon = self.when_triggered(self._score_waiting)
         self._active = True
 
     def deactivate(self) -> None:
@@ -115,7 +116,7 @@ class RewardNode(ViperNode):
         if self._send_again(film, stamp):
             return
         try:
-            frame = resize(images.to_rgb(message), self._model.image_size)
+            frame = resize(images.to_rgb(message)[None], self._model.image_size)[0]
         except BadFrame as error:
             self._bad_frames += 1
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
@@ -136,9 +137,7 @@ class RewardNode(ViperNode):
     def _queue(self, film: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
         if pair is None:
             return
-        if pair[2].task not in self._model.tasks:
-            known = ", ".join(self._model.tasks)
-            raise NodeError(f"the video model knows no task '{pair[2].task}', only: {known}; fit it on films of the task")
+        self._model.task_index(pair[2].task)  # Raises before anything is queued.
         waiting = self._films[film].waiting
         waiting.append((*pair, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))
@@ -149,7 +148,7 @@ class RewardNode(ViperNode):
         while batch := [(i, film.waiting.popleft()) for i, film in enumerate(self._films) if film.waiting]:
             films, entries = zip(*batch, strict=True)
             stamps, frames, steps, arrivals = zip(*entries, strict=True)
-            tasks = [self._model.tasks.index(step.task) for step in steps]
+            tasks = [self._model.task_index(step.task) for step in steps]
             log_probs = self._stream.step(
                 torch.tensor(films),
                 torch.from_numpy(np.stack(frames)),
@@ -165,16 +164,17 @@ class RewardNode(ViperNode):
 
     def _publish(self, index: int, stamp: int, step: Step, code_log_probs: torch.Tensor) -> None:
         film = self._films[index]
-        log_likelihood = float(conditional(code_log_probs))
         if self.value("likelihood") == "joint":
             if step.is_first:
                 film.window.clear()
-            film.window.append(log_likelihood)
+            film.window.append(code_log_probs)
             while len(film.window) > self._model.context:
                 film.window.popleft()
-            log_likelihood = float(np.mean(film.window))
+            log_likelihood = float(joint(torch.stack(tuple(film.window)), self._model.context)[-1])
+        else:
+            log_likelihood = float(conditional(code_log_probs))
         reward = Reward(
-            reward=float(self._model.calibration(step.task).reward(np.float32(log_likelihood))),
+            reward=float(self._model.calibration[step.task].reward(np.float32(log_likelihood))),
             log_likelihood=log_likelihood,
         )
         reward.header.stamp = to_stamp(stamp)

@@ -63,8 +63,8 @@ class SimNode(ViperNode):
         self._error = ""
 
     def activate(self) -> None:
-        self._actions = self.create_subscription(Action, "action", self._on_action, MOMENTS)
-        self._repeat_timer = self.create_timer(self.value("repeat_after"), self._repeat)
+        self._actions = self.listen(Action, "action", self._on_action, MOMENTS)
+        self._repeat_timer = self.every(self.value("repeat_after"), self._repeat)
         self._begin_episode()
 
     def deactivate(self) -> None:

@@ -40,5 +40,6 @@ class Disagreement(nn.Module):
     def bonus(self, feature: Tensor, action: Tensor) -> Tensor:
         """The members' variance about the next state, summed over its dimensions. [..., feature], [..., action_size] → [...]."""
         leading = feature.shape[:-1]
-        predictions = self(feature.flatten(0, -2), action.flatten(0, -2))
-        return predictions.float().var(0).sum(-1).view(leading)
+        predictions = self(feature.flatten(0, -2), action.flatten(0, -2)).float()  # [members, n, stoch * classes]
+        # Written out: Tensor.var over a leading dimension is thirty times as slow on a CPU.
+        return (predictions - predictions.mean(0)).square().sum((0, 2)).view(leading) / (MEMBERS - 1)

@@ -135,7 +135,7 @@ def patches_of(images: Tensor, grid: int) -> Tensor:
     n, height, width, channels = images.shape
     rows, columns = height // grid, width // grid
     x = images.view(n, grid, rows, grid, columns, channels).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(n, grid, grid, rows * columns * channels).float() / 255 - 0.5
+    return x.reshape(n, grid, grid, rows * columns * channels).float().mul_(1 / 255).sub_(0.5)
 
 
 def images_of(patches: Tensor, image_size: int) -> Tensor:

@@ -40,7 +40,8 @@ class WorldModel(nn.Module):
         latent, posterior = self.rssm.observe(embed, previous_action, batch["is_first"], noise)
 
         feature = latent.feature  # [time, batch, feature]
-        image = (self.decoder(feature.flatten(0, 1)).float() - patches).square().flatten(1).sum(1).mean()
+        reconstruction = self.decoder(feature.flatten(0, 1)).float()
+        image = F.mse_loss(reconstruction, patches, reduction="sum") / (steps * count)
         reward = two_hot_loss(self.reward_head(feature), batch["reward"]).mean()
         goes_on = (~batch["is_terminal"]).float()
         continues = F.binary_cross_entropy_with_logits(self.continue_head(feature).squeeze(-1).float(), goes_on)

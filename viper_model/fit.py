@@ -1,0 +1,374 @@
+"""Training of the video model: the VQ-GAN on frames, then the VideoGPT on the codes of clips."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from viper_model.check import calibrate
+from viper_model.checkpoint import (
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+    read_tensors,
+    replace_file,
+    write_tensors,
+)
+from viper_model.dataset import EXPERT, Dataset, load_dataset
+from viper_model.errors import ModelError
+from viper_model.video import write_video
+from viper_model.video_model import VideoModel, size_config
+from viper_model.vqgan_loss import VQGANLoss
+
+SAVE_SECONDS = 20
+"""How much work a crash may cost."""
+LOG_EVERY = 20
+VALIDATE_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a size is trained."""
+
+    vqgan_steps: int
+    vqgan_batch: int
+    """Frames."""
+    vqgan_rate: float
+    adversarial_start: int
+    """The VQ-GAN's step from which the discriminator takes part."""
+    discriminator_width: int
+    videogpt_steps: int
+    videogpt_batch: int
+    """Clips."""
+    videogpt_rate: float
+    clip_frames: int
+    """Longer than the context, so that the band is trained as it is used."""
+
+
+SCHEDULES = {
+    "tiny": Schedule(
+        vqgan_steps=600,
+        vqgan_batch=32,
+        vqgan_rate=1e-3,
+        adversarial_start=500,
+        discriminator_width=16,
+        videogpt_steps=500,
+        videogpt_batch=16,
+        videogpt_rate=1e-3,
+        clip_frames=16,
+    ),
+    "dmc": Schedule(
+        vqgan_steps=100_000,
+        vqgan_batch=128,
+        vqgan_rate=1e-4,
+        adversarial_start=20_000,
+        discriminator_width=32,
+        videogpt_steps=200_000,
+        videogpt_batch=32,
+        videogpt_rate=3e-4,
+        clip_frames=32,
+    ),
+}
+
+
+def fit(
+    data: Path,
+    folder: Path,
+    size: str,
+    *,
+    seed: int = 0,
+    vqgan_steps: int | None = None,
+    videogpt_steps: int | None = None,
+    device: torch.device | str = "cpu",
+) -> VideoModel:
+    """Train a model of a named size on the expert films under `data`, into `folder`.
+
+    Interrupted at any moment and called again, it goes on from its last checkpoint and ends with the same weights as
+    if it had not been interrupted. A folder whose training has finished is only loaded. The folder then holds the
+    model (see `VideoModel.save`), `metrics.jsonl` and `films/` (reconstructions and imagined rollouts).
+    vqgan_steps, videogpt_steps: instead of the size's own. Raises ModelError.
+    """
+    config, schedule = size_config(size), SCHEDULES[size]
+    steps = {"vqgan_steps": vqgan_steps, "videogpt_steps": videogpt_steps}
+    schedule = dataclasses.replace(schedule, **{name: value for name, value in steps.items() if value is not None})
+    if (folder / "config.yaml").exists():
+        model = VideoModel.load(folder, device)
+        if model.config != config:
+            raise ModelError(f"{folder} holds a finished model of another size than '{size}': choose another folder")
+        return model
+    dataset = load_dataset(data, config.vqgan.image_size)
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(cuda):
+        torch.manual_seed(seed)
+        model = VideoModel(config, dataset.tasks).to(device)
+        training = Training(model, dataset, schedule, seed, folder)
+        training.resume()
+        training.run()
+    model.calibration = calibrate(model, dataset)
+    write_films(model, dataset, folder / "films")
+    model.save(folder)
+    training.file.unlink(missing_ok=True)
+    return model
+
+
+class Training:
+    """Everything that changes while a model trains, and how it is saved.
+
+    Each step seeds its own randomness, so the number of steps done is all that resuming needs to know of it.
+    """
+
+    def __init__(self, model: VideoModel, dataset: Dataset, schedule: Schedule, seed: int, folder: Path) -> None:
+        device = model.device
+        self.model = model
+        self.dataset = dataset
+        self.schedule = schedule
+        self.seed = seed
+        self.file = folder / "training.safetensors"
+        self.metrics = folder / "metrics.jsonl"
+        self.step = 0
+        """Steps done: the VQ-GAN's, then the VideoGPT's."""
+        self.best_loss = math.inf
+        """Nats a code on held-out clips, of `best`."""
+        self.best = copy.deepcopy(model.videogpt)
+        self.vqgan_loss = VQGANLoss(schedule.discriminator_width).to(device)
+        self.optimizers = {
+            "vqgan": _adam(model.vqgan, schedule.vqgan_rate, (0.5, 0.9)),
+            "discriminator": _adam(self.vqgan_loss.discriminator, schedule.vqgan_rate / 2, (0.5, 0.9)),
+            "videogpt": _adam(model.videogpt, schedule.videogpt_rate, (0.9, 0.95)),
+        }
+        films = dataset.select(EXPERT, held_out=False)
+        self.frames = torch.from_numpy(np.concatenate([film.frames for film in films]))
+        self.clips = ClipSampler(
+            lengths=[len(film.frames) for film in films],
+            tasks=[model.task_index(film.task) for film in films],
+            clip_frames=schedule.clip_frames,
+            frame_skip=model.frame_skip,
+        )
+        self.codes: Tensor | None = None
+        """int64 [all training frames, tokens], once the VQ-GAN is trained."""
+
+    def run(self) -> None:
+        """Train to the end of the schedule."""
+        saved = time.monotonic()
+        total = self.schedule.vqgan_steps + self.schedule.videogpt_steps
+        with _progress(self.schedule, self.step) as advance, _appending(self.metrics) as log:
+            while self.step < total:
+                torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0]))
+                in_vqgan = self.step < self.schedule.vqgan_steps
+                metrics = self.vqgan_step() if in_vqgan else self.videogpt_step()
+                self.step += 1
+                if self.step % LOG_EVERY == 0 or self.step == total:
+                    if not all(map(math.isfinite, metrics.values())):
+                        raise ModelError(f"training diverged at step {self.step}: {metrics}")
+                    log({"step": self.step, "stage": "vqgan" if in_vqgan else "videogpt", **metrics})
+                advance(in_vqgan, metrics)
+                if self.step < total and time.monotonic() - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+        self.model.videogpt.load_state_dict(self.best.state_dict())
+        self.model.eval()
+
+    def vqgan_step(self) -> dict[str, float]:
+        schedule, vqgan, loss = self.schedule, self.model.vqgan, self.vqgan_loss
+        rate = learning_rate(self.step, schedule.vqgan_steps)
+        frames = self.frames[torch.randint(len(self.frames), [schedule.vqgan_batch])].to(self.model.device)
+        adversarial = self.step >= schedule.adversarial_start
+        objective, reconstruction, metrics = loss.generator(vqgan, frames, adversarial)
+        _descend(self.optimizers["vqgan"], schedule.vqgan_rate * rate, objective)
+        if adversarial:
+            hinge = loss.discriminate(frames, reconstruction)
+            _descend(self.optimizers["discriminator"], schedule.vqgan_rate / 2 * rate, hinge)
+            metrics["discriminator_loss"] = hinge.item()
+        done = self.step + 1
+        if done % VALIDATE_EVERY == 0 or done == schedule.vqgan_steps:
+            metrics["validation_pixel_loss"] = self.validate_vqgan()
+        return metrics
+
+    def videogpt_step(self) -> dict[str, float]:
+        schedule, videogpt = self.schedule, self.model.videogpt
+        if self.codes is None:
+            self.codes = self.model.vqgan.encode(self.frames.to(self.model.device)).flatten(1)
+        done = self.step + 1 - schedule.vqgan_steps
+        index, task = self.clips.draw(schedule.videogpt_batch)
+        codes, task = self.codes[index.to(self.codes.device)], task.to(self.codes.device)
+        videogpt.train()
+        loss = -videogpt.log_probs(codes, task).mean()
+        videogpt.eval()
+        rate = schedule.videogpt_rate * learning_rate(done - 1, schedule.videogpt_steps)
+        metrics = {"nats_a_code": loss.item(), "gradient_norm": _descend(self.optimizers["videogpt"], rate, loss)}
+        if done % VALIDATE_EVERY == 0 or done == schedule.videogpt_steps:
+            metrics["validation_nats_a_code"] = validation = self.validate_videogpt()
+            if validation < self.best_loss:
+                self.best_loss = validation
+                self.best.load_state_dict(videogpt.state_dict())
+        return metrics
+
+    def validate_vqgan(self) -> float:
+        """Mean absolute error of reconstructions of held-out frames, on pixels from 0 to 255."""
+        frames = np.concatenate([film.frames[:: len(film.frames) // 8] for film in self.dataset.select(EXPERT)])
+        held_out = torch.from_numpy(frames).to(self.model.device)
+        vqgan = self.model.vqgan
+        return (vqgan.decode(vqgan.encode(held_out)).float() - held_out.float()).abs().mean().item()
+
+    def validate_videogpt(self) -> float:
+        """Mean -ln p of the codes of held-out films."""
+        losses = [
+            -self.model.log_probs(
+                torch.from_numpy(film.frames[None]).to(self.model.device),
+                torch.tensor([self.model.task_index(film.task)], device=self.model.device),
+            ).mean()
+            for film in self.dataset.select(EXPERT)
+        ]
+        return torch.stack(losses).mean().item()
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with, so that going on from it makes sense."""
+        films = "\n".join(f"{film.name} {len(film.frames)}" for film in self.dataset.films if film.behaviour == EXPERT)
+        return {
+            "config": dataclasses.asdict(self.model.config),
+            "schedule": dataclasses.asdict(self.schedule),
+            "seed": self.seed,
+            "films": hashlib.sha256(films.encode()).hexdigest(),
+        }
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "best": self.best, "discriminator": self.vqgan_loss.discriminator}
+
+    def save(self) -> None:
+        tensors = {
+            f"{name}.{key}": tensor
+            for name, module in self._modules().items()
+            for key, tensor in module.state_dict().items()
+        }
+        for name, optimizer in self.optimizers.items():
+            tensors |= optimizer_tensors(optimizer, f"optimizer_{name}")
+        write_tensors(self.file, tensors, {"identity": self.identity(), "step": self.step, "best_loss": self.best_loss})
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint, if there is one. Raises ModelError where it is of another training."""
+        if not self.file.exists():
+            self.metrics.unlink(missing_ok=True)
+            return
+        tensors, document = read_tensors(self.file, self.model.device)
+        # Through JSON and back: a tuple has become a list.
+        if document.get("identity") != json.loads(json.dumps(self.identity())):
+            raise ModelError(
+                f"{self.file.parent} holds an unfinished training with other films, size, steps or seed: "
+                "choose another folder, or delete this one to begin anew"
+            )
+        for name, module in self._modules().items():
+            prefix = f"{name}."
+            weights = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+            load_weights(module, weights, self.file)
+        for name, optimizer in self.optimizers.items():
+            load_optimizer(optimizer, tensors, f"optimizer_{name}")
+        self.step, self.best_loss = document["step"], document["best_loss"]
+        if self.metrics.exists():  # what was logged after the checkpoint will be logged again
+            lines = [line for line in self.metrics.read_text().splitlines() if _step_of(line) <= self.step]
+            replace_file(self.metrics, "".join(line + "\n" for line in lines).encode())
+
+
+class ClipSampler:
+    """Draws clips from films that lie one after the other in one long tensor."""
+
+    def __init__(self, lengths: list[int], tasks: list[int], clip_frames: int, frame_skip: int) -> None:
+        """lengths: frames of each film. A clip takes every frame_skip-th frame and never leaves its film."""
+        lengths_ = torch.tensor(lengths)
+        # Short films make all clips short, as a batch has one length.
+        frames = min(clip_frames, -(-min(lengths) // frame_skip))
+        self.tasks = torch.tensor(tasks)
+        self.begin = lengths_.cumsum(0) - lengths_
+        self.starts = lengths_ - (frames - 1) * frame_skip
+        """How many first frames a clip of each film can have."""
+        self.offsets = torch.arange(frames) * frame_skip
+
+    def draw(self, clips: int) -> tuple[Tensor, Tensor]:
+        """Uniformly random clips: frames' indices, int64 [clips, frames], and tasks, int64 [clips]."""
+        film = torch.multinomial(self.starts.float(), clips, replacement=True)
+        start = (torch.rand(clips, dtype=torch.float64) * self.starts[film]).long()
+        return (self.begin[film] + start)[:, None] + self.offsets, self.tasks[film]
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Share of the full rate: a warm-up over the first twentieth, then half a cosine down to a twentieth."""
+    warm_up = min(1.0, (step + 1) / max(1, steps // 20))
+    return warm_up * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def _adam(module: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(module.parameters(), rate, betas, weight_decay=0.01, fused=True)
+
+
+def _descend(optimizer: torch.optim.Optimizer, rate: float, loss: Tensor) -> float:
+    """One step with gradients clipped to norm 1. Returns their norm before that."""
+    (group,) = optimizer.param_groups
+    group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(group["params"], 1.0)
+    optimizer.step()
+    return norm.item()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:  # cut short by a crash
+        return math.inf
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[Any]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", buffering=1) as file:
+        yield lambda document: file.write(json.dumps(document) + "\n")
+
+
+@contextmanager
+def _progress(schedule: Schedule, step: int) -> Iterator[Any]:
+    """A bar a stage; yields a function to call after each step."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[now]}")) as progress:
+        vqgan = progress.add_task(
+            "VQ-GAN", total=schedule.vqgan_steps, completed=min(step, schedule.vqgan_steps), now=""
+        )
+        videogpt = progress.add_task(
+            "VideoGPT", total=schedule.videogpt_steps, completed=max(0, step - schedule.vqgan_steps), now=""
+        )
+
+        def advance(in_vqgan: bool, metrics: dict[str, float]) -> None:
+            name = "pixel_loss" if in_vqgan else "nats_a_code"
+            progress.update(vqgan if in_vqgan else videogpt, advance=1, now=f"{name} {metrics[name]:.3f}")
+
+        yield advance
+
+
+def write_films(model: VideoModel, dataset: Dataset, folder: Path) -> None:
+    """For each task a held-out film above its reconstruction, and films imagined from its first frames."""
+    generator = torch.Generator(model.device).manual_seed(0)
+    for task in model.tasks:
+        film = dataset.select(EXPERT, task=task)[0].frames
+        frames = torch.from_numpy(film).to(model.device)
+        reconstructed = model.vqgan.decode(model.vqgan.encode(frames)).cpu().numpy()
+        write_video(folder / f"{task}_reconstructed.mp4", np.concatenate([film, reconstructed], 2), 20)
+        given = frames[: model.context * model.frame_skip // 2].expand(3, -1, -1, -1, -1)
+        index = torch.full([3], model.task_index(task), device=model.device)
+        imagined = model.imagine(given, index, 32, generator)  # [3, 32, height, width, 3]
+        rollouts = torch.cat([given, imagined], 1).cpu().numpy()
+        real = film[: rollouts.shape[1]]
+        rollouts = rollouts[:, : len(real)]
+        write_video(folder / f"{task}_imagined.mp4", np.concatenate([real, *rollouts], 2), 20)

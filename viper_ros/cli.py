@@ -1,0 +1,181 @@
+"""The `viper` command: from films to a trained policy.
+
+Options can be written as ROS 2 writes them, `task:=cartpole_swingup`, or as `--task cartpole_swingup`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
+console = Console()
+
+Sim = Annotated[str, typer.Option(help="Simulator; its settings are in config/<sim>.yaml.")]
+Task = Annotated[str | None, typer.Option(help="Task of the simulator; the one in its settings unless given.")]
+Directory = Annotated[Path, typer.Option(help="Where data/, models/ and runs/ are.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a setting: section.parameter=value, as in policy_node.replay_ratio=32. Repeat."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.command()
+def doctor() -> None:
+    """Look at what is installed, what is missing, and what to do about it."""
+    from viper_ros.doctor import examine
+
+    findings = examine()
+    table = Table(box=None)
+    for column in ("", "found", "what to do"):
+        table.add_column(column)
+    for finding in findings:
+        mark = "[green]ok[/]" if not finding.missing else "[red]missing[/]" if finding.required else "[yellow]none[/]"
+        table.add_row(f"{mark} {finding.what}", finding.found, finding.remedy if finding.missing else "")
+    console.print(table)
+    if any(finding.missing and finding.required for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def record(
+    sim: Sim = "dmc",
+    task: Task = None,
+    behaviour: Annotated[str, typer.Option(help="Who acts: expert, random or noisy.")] = "expert",
+    episodes: Annotated[int | None, typer.Option(min=1, help="How many; as in the settings unless given.")] = None,
+    directory: Directory = Path(),
+    settings: Settings = None,
+) -> None:
+    """Film a behaviour in a simulated world. Films that are there already are kept."""
+    from viper_ros.plan import make_plan
+    from viper_ros.prepare import record_films
+
+    plan = make_plan(sim, task=task, directory=directory, assignments=settings or ())
+    returns = record_films(plan, behaviour, episodes)
+    mean = sum(returns) / len(returns)
+    console.print(f"{len(returns)} {behaviour} films in {plan.data / plan.task / behaviour}: mean return {mean:.0f}")
+
+
+@app.command()
+def fit(
+    data: Annotated[Path, typer.Option(help="Films: <task>/expert/*.npz or *.mp4, and other behaviours beside expert.")],
+    model: Annotated[Path, typer.Option(help="Folder for the video model.")],
+    task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
+    size: Annotated[str, typer.Option(help="Named size of the model: tiny, dmc.")] = "tiny",
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Train a video model on expert films, and check it as a reward. Interrupted, it goes on where it was."""
+    from viper_ros.prepare import check_model, fit_model
+
+    fit_model(data, model, tuple(task) if task else None, size, seed, device)
+    check_model(data, model, console)
+
+
+@app.command()
+def score(
+    film: Annotated[Path, typer.Argument(help="A video file of any format, or an .npz with `image`.")],
+    model: Annotated[Path, typer.Option(help="Folder of the video model.")],
+    task: Annotated[str | None, typer.Option(help="What the film shows; needed where the model knows several.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where results go; beside the film unless given.")] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the surprise film.")] = 15.0,
+) -> None:
+    """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4)."""
+    from viper_ros.score_film import score_film
+
+    for path in score_film(film, model, task, out or film.parent, rate):
+        console.print(f"wrote {path}")
+
+
+@app.command()
+def prepare(sim: Sim = "dmc", task: Task = None, directory: Directory = Path(), settings: Settings = None) -> None:
+    """Record the films and fit the video model that training needs, where they are missing."""
+    from viper_ros.plan import make_plan
+    from viper_ros.prepare import prepare as prepare_plan
+
+    prepare_plan(make_plan(sim, task=task, directory=directory, assignments=settings or ()), console)
+
+
+@app.command()
+def train(
+    sim: Sim = "dmc",
+    task: Task = None,
+    reward: Annotated[str, typer.Option(help="viper: the likelihood of the films; task: the Task Oracle.")] = "viper",
+    name: Annotated[str | None, typer.Option(help="The run's name; after the task unless given.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps to collect.")] = None,
+    environments: Annotated[int, typer.Option(min=1, help="Worlds side by side.")] = 1,
+    directory: Directory = Path(),
+    settings: Settings = None,
+) -> None:
+    """Train a policy, all nodes in this process. Records films and fits the video model first where they are missing.
+
+    Stop it at any time; the same command goes on where it was.
+    """
+    from viper_ros.plan import make_plan
+    from viper_ros.prepare import prepare as prepare_plan
+    from viper_ros.report import write_report
+    from viper_ros.train import train as train_plan
+
+    plan = make_plan(
+        sim,
+        task=task,
+        reward=reward,
+        name=name,
+        steps=steps,
+        environments=environments,
+        directory=directory,
+        assignments=settings or (),
+    )
+    if plan.learns_from_films:
+        prepare_plan(plan, console)
+    status = train_plan(plan, console)
+    if status:
+        raise typer.Exit(status)
+    console.print(f"report: {write_report(plan.run)}")
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> None:
+    """Write a run's report.html: curves, films, surprise maps."""
+    from viper_ros.report import write_report
+
+    console.print(f"report: {write_report(run)}")
+
+
+def dashed(arguments: list[str]) -> list[str]:
+    """`name:=value`, as ROS 2 writes it, as `--name value`."""
+    plain = []
+    for argument in arguments:
+        match = re.fullmatch(r"([a-z_]+):=(.*)", argument, re.DOTALL)
+        plain += [f"--{match[1].replace('_', '-')}", match[2]] if match else [argument]
+    return plain
+
+
+def main() -> int:
+    """Returns the exit status: 0, 1 after a mistake told in one line, 2 for wrong options, 130 after Ctrl-C."""
+    import torch
+
+    from viper_ros.node import USER_ERRORS
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    try:
+        app(dashed(sys.argv[1:]))
+    except USER_ERRORS as error:
+        print(f"viper: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("viper: interrupted; the same command goes on where it was", file=sys.stderr)
+        return 130
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

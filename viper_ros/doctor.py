@@ -1,0 +1,119 @@
+"""What is installed, what is missing, what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    found: str
+    """What is there; empty where it is missing."""
+    remedy: str
+    """What to do where it is missing."""
+    required: bool = True
+
+    @property
+    def missing(self) -> bool:
+        return not self.found
+
+
+def examine() -> list[Finding]:
+    """Look at this machine. Takes a few seconds: it draws a frame."""
+    return [
+        Finding("Python", platform.python_version() if sys.version_info >= (3, 10) else "", "install Python 3.10 to 3.13"),
+        Finding("ROS 2 (rclpy)", _ros(), "run `make setup`, or source a ROS 2 Jazzy or Kilted installation"),
+        Finding("viper_ros messages", _messages(), "run `make setup`, or `colcon build` and source install/setup.bash"),
+        Finding(
+            "ros2 launch",
+            _version("launch_ros"),
+            "apt install ros-$ROS_DISTRO-ros2launch; `viper train` works without",
+            required=False,
+        ),
+        Finding("torch", _version("torch"), "pip install -r requirements/python.txt"),
+        Finding("GPU", _gpu(), "none found: everything runs on the CPU, at small sizes", required=False),
+        Finding("MuJoCo and dm_control", _simulators(), "pip install -r requirements/python.txt, then python-no-deps.txt"),
+        Finding("rendering", _rendering(), "sudo apt install libosmesa6 libegl1 libegl-mesa0 libgl1-mesa-dri"),
+        Finding("films (H.264)", _h264(), "pip install -r requirements/python.txt"),
+        Finding("disk", _disk(), "make room: films, models and replay take about 1 GB", required=False),
+        Finding("CPU", f"{os.cpu_count()} cores", ""),
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _found(look: Callable[[], str]) -> str:
+    try:
+        return look()
+    except (ImportError, OSError, RuntimeError):
+        return ""
+
+
+def _ros() -> str:
+    def look() -> str:
+        import rclpy
+
+        return f"{rclpy.get_rmw_implementation_identifier()}, {os.environ.get('ROS_DISTRO', 'from PyPI')}"
+
+    return _found(look)
+
+
+def _messages() -> str:
+    def look() -> str:
+        import viper_ros.msg
+
+        return str(Path(viper_ros.msg.__file__).parent)
+
+    return _found(look)
+
+
+def _gpu() -> str:
+    def look() -> str:
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+    return _found(look)
+
+
+def _simulators() -> str:
+    versions = [_version("mujoco"), _version("dm_control")]
+    return ", ".join(versions) if all(versions) else ""
+
+
+def _rendering() -> str:
+    # In a process of its own: a broken graphics driver kills the process that asks.
+    draw = (
+        "import os, sim; sim.make('dmc', 'cartpole_balance', image_size=(64, 64)).reset(); print(os.environ['MUJOCO_GL'])"
+    )
+    result = subprocess.run([sys.executable, "-c", draw], capture_output=True, text=True, timeout=120, check=False)
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def _h264() -> str:
+    def look() -> str:
+        import av
+
+        av.CodecContext.create("libx264", "w")
+        return f"PyAV {av.__version__}"
+
+    return _found(look)
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(".").free / 1e9
+    return f"{free:.0f} GB free" if free > 1 else ""

@@ -1,0 +1,92 @@
+"""What a training run needs, worked out from a few choices: the same for `viper` and for `ros2 launch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from viper_ros import settings
+from viper_ros.node import NodeError
+
+
+@dataclass(frozen=True)
+class Plan:
+    sim: str
+    task: str
+    data: Path
+    """Films, in <task>/<behaviour>/."""
+    model: Path
+    run: Path
+    environments: tuple[str, ...]
+    """Namespaces, one a world."""
+    settings: dict[str, dict[str, Any]]
+    """By section of the parameter file, all choices made."""
+
+    @property
+    def learns_from_films(self) -> bool:
+        return bool(self.settings["policy_node"]["reward"] == "viper")
+
+    def sim_parameters(self, environment: str) -> dict[str, Any]:
+        """Parameters of the world in one namespace: like the others but for its seed."""
+        seed = self.settings["sim_node"].get("seed", 0) + self.environments.index(environment)
+        return {**self.settings["sim_node"], "seed": seed}
+
+    def reward_parameters(self) -> dict[str, Any]:
+        return {**self.settings["reward_node"], "model": str(self.model), "environments": list(self.environments)}
+
+    def policy_parameters(self) -> dict[str, Any]:
+        return {**self.settings["policy_node"], "run": str(self.run), "environments": list(self.environments)}
+
+
+def make_plan(
+    sim: str,
+    *,
+    task: str | None = None,
+    reward: str = "viper",
+    name: str | None = None,
+    steps: int | None = None,
+    environments: int = 1,
+    directory: Path = Path(),
+    assignments: Sequence[str] = (),
+) -> Plan:
+    """A plan for one run under `directory`. `assignments` are `section.parameter=value`, the value in YAML.
+
+    Raises NodeError for an unknown simulator or section and an assignment that is none. Values are checked by the nodes.
+    """
+    chosen = settings.load(sim)
+    for assignment in assignments:
+        _assign(chosen, assignment)
+    if task:
+        chosen["sim_node"]["task"] = task
+    if steps:
+        chosen["policy_node"]["steps"] = steps
+    chosen["policy_node"]["reward"] = reward
+    task = str(chosen["sim_node"]["task"])
+    if environments < 1:
+        raise NodeError(f"{environments} environments: there must be at least 1")
+    return Plan(
+        sim=sim,
+        task=task,
+        data=directory / "data" / sim,
+        model=directory / "models" / sim / task,
+        run=directory / "runs" / (name or (task if reward == "viper" else f"{task}_oracle")),
+        environments=tuple(f"env_{i}" for i in range(environments)),
+        settings=chosen,
+    )
+
+
+def _assign(chosen: dict[str, dict[str, Any]], assignment: str) -> None:
+    key, equals, value = assignment.partition("=")
+    section, dot, parameter = key.partition(".")
+    if not (equals and dot and parameter):
+        raise NodeError(f"'{assignment}' is no setting: write section.parameter=value, as in policy_node.steps=5000")
+    if section not in chosen:
+        raise NodeError(f"no section '{section}' in '{assignment}': choose one of {', '.join(settings.SECTIONS)}")
+    try:
+        chosen[section][parameter] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise NodeError(f"'{value}' in '{assignment}' can't be read as a value") from error

@@ -1,0 +1,228 @@
+"""A run as one self-contained page: did it learn, what does it look like, what surprised the video model."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib
+import numpy as np
+import yaml
+from matplotlib.figure import Figure
+from scipy.stats import sem
+
+from viper_model.checkpoint import replace_file
+from viper_model.dataset import EXPERT, Dataset, Film, load_dataset, read_film, resize
+from viper_model.errors import ModelError
+from viper_model.score import score, surprise_film
+from viper_model.video import write_video
+from viper_model.video_model import VideoModel
+from viper_ros.node import NodeError
+from viper_ros.run import read_metrics
+
+matplotlib.use("Agg")
+
+LOSSES = ("image_loss", "reward_loss", "dynamics_loss")
+
+
+@dataclass(frozen=True)
+class Score:
+    """True returns of some episodes."""
+
+    who: str
+    returns: Sequence[float]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.returns))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; 0 for a single episode."""
+        return float(sem(self.returns)) if len(self.returns) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A film for the page."""
+
+    title: str
+    path: Path
+
+    @property
+    def source(self) -> str:
+        return "data:video/mp4;base64," + base64.b64encode(self.path.read_bytes()).decode()
+
+
+def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
+    """True returns of the evaluation episodes, by round (the step at which it fell due)."""
+    rounds: dict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if "evaluation_return" in record:
+            rounds[record["round"]].append(record["evaluation_return"])
+    return dict(sorted(rounds.items()))
+
+
+def improvement(before: Score, after: Score) -> float:
+    """The difference of two means in standard errors of that difference; infinite where neither mean has an error."""
+    error = float(np.hypot(before.error, after.error))
+    return (after.mean - before.mean) / error if error else float("inf")
+
+
+def write_report(run: Path) -> Path:
+    """Write report.html into a run's directory, with its plots and films beside it. Returns its path.
+
+    Raises NodeError where there is no run, or nothing has been evaluated yet.
+    """
+    records = read_metrics(run)
+    config = _config(run)
+    rounds = evaluations(records)
+    if not rounds:
+        raise NodeError(f"nothing has been evaluated yet in {run}: train on")
+    first, last = min(rounds), max(rounds)
+    untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
+    root = run.resolve().parent.parent
+    model_folder, data_folder = root / "models" / config["sim"] / config["task"], root / "data" / config["sim"]
+    data = _films(data_folder, config["task"])
+    scores = [untrained, trained, *_oracle(run, config), *_behaviours(data)]
+    page = _template().render(
+        config=config,
+        untrained=untrained,
+        trained=trained,
+        improvement=improvement(untrained, trained),
+        step=last,
+        scores=scores,
+        maximum=config["return_range"][1],
+        plots=[
+            _save(run, "returns", plot_returns(rounds, records, scores, config)),
+            _save(run, "learning", plot_learning(records)),
+        ],
+        clips=_clips(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else [],
+        imagined=[Clip(path.stem.replace("_", " "), path) for path in sorted((model_folder / "films").glob("*.mp4"))],
+        check=_check(model_folder, config["task"]) if config["reward"] == "viper" else None,
+    )
+    path = run / "report.html"
+    replace_file(path, page.encode())
+    return path
+
+
+def plot_returns(
+    rounds: dict[int, list[float]], records: list[dict[str, Any]], scores: list[Score], config: dict[str, Any]
+) -> Figure:
+    """The true return over environment steps, in evaluation and while collecting, with others' returns as lines."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    train = [(r["step"], r["train_return"]) for r in records if "train_return" in r]
+    if train:
+        axes.plot(*zip(*train, strict=True), ".", color="0.75", markersize=4, label="while collecting")
+    means = [Score("", returns) for returns in rounds.values()]
+    axes.errorbar(
+        list(rounds), [s.mean for s in means], [s.error for s in means], marker="o", capsize=3, label="evaluation ± SE"
+    )
+    for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
+        axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)
+    axes.set(xlabel="environment steps", ylabel="true return", ylim=tuple(config["return_range"]))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
+
+
+def plot_learning(records: list[dict[str, Any]]) -> Figure:
+    """What is learned from beside what it is for, and the world model's losses."""
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    episodes = [r for r in records if "train_return" in r]
+    if episodes:
+        reward, true = [r["train_reward"] for r in episodes], [r["train_return"] for r in episodes]
+        points = left.scatter(reward, true, c=[r["step"] for r in episodes], s=10)
+        figure.colorbar(points, ax=left, label="environment steps")
+    left.set(xlabel="learned-from reward of an episode", ylabel="its true return")
+    for loss in LOSSES:
+        curve = [(r["step"], r[loss]) for r in episodes if loss in r]
+        if curve:
+            right.plot(*zip(*curve, strict=True), label=loss.replace("_", " "))
+    right.set(xlabel="environment steps", yscale="log")
+    right.legend(frameon=False)
+    return figure
+
+
+def _config(run: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise NodeError(f"no run in {run}: its config.yaml can't be read") from error
+    return config
+
+
+def _films(folder: Path, task: str) -> Dataset | None:
+    try:
+        return load_dataset(folder, 64, tasks=(task,))
+    except ModelError:
+        return None  # A run on the simulator's own reward needs no films.
+
+
+def _behaviours(data: Dataset | None) -> list[Score]:
+    returns: dict[str, list[float]] = defaultdict(list)
+    for film in data.films if data else ():
+        if film.task_reward is not None and film.behaviour in (EXPERT, "random"):
+            returns[film.behaviour].append(float(film.task_reward.sum()))
+    return [Score(who, values) for who, values in sorted(returns.items())]
+
+
+def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
+    """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
+    other = run.parent / f"{config['task']}_oracle"
+    if config["reward"] != "viper" or not (other / "metrics.jsonl").exists():
+        return []
+    rounds = evaluations(read_metrics(other))
+    return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []
+
+
+def _clips(run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset | None, task: str) -> list[Clip]:
+    """The policy before and after training and an expert, each beside what surprised the model."""
+    model = VideoModel.load(model_folder)
+    films = {}
+    for title, number in zip(("before training", "after training"), rounds, strict=True):
+        path = run / "episodes" / f"evaluation_{number:08d}.npz"
+        if path.exists():
+            films[title] = read_film(path).frames
+    held_out: list[Film] = data.select(EXPERT, task=task) if data else []
+    if held_out:
+        films["expert, not trained on"] = held_out[0].frames
+    clips = []
+    for title, frames in films.items():
+        frames = resize(frames, model.image_size)
+        scores = score(model, frames, task)
+        path = run / "films" / f"{title.replace(' ', '_').replace(',', '')}.mp4"
+        write_video(path, surprise_film(frames, scores.code_log_probs), rate=15)
+        clips.append(Clip(f"{title}: {scores.conditional.mean():.1f} nats a frame", path))
+    return clips
+
+
+def _check(model_folder: Path, task: str) -> dict[str, Any] | None:
+    path = model_folder / "check.json"
+    if not path.exists():
+        return None
+    check: dict[str, Any] = json.loads(path.read_text())["tasks"][task]
+    return check
+
+
+def _save(run: Path, name: str, figure: Figure) -> str:
+    """Keep a plot as plots/<name>.png; returns it as a data URL."""
+    path = run / "plots" / f"{name}.png"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise NodeError(f"can't write {path}: {error.strerror}") from error
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.jinja")

@@ -1,0 +1,49 @@
+"""A film file, scored: numbers, plot and surprise film."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import matplotlib
+
+from viper_model.dataset import read_film, resize
+from viper_model.score import score, surprise_film
+from viper_model.video import write_video
+from viper_model.video_model import VideoModel
+from viper_ros.node import NodeError
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def score_film(film: Path, model_folder: Path, task: str | None, out: Path, rate: float) -> list[Path]:
+    """Score every frame of `film` and write <film>_likelihood.csv, .png and _surprise.mp4 to `out`; returns their paths.
+
+    Raises ModelError or NodeError for an unreadable film or model, an unknown task, and where `out` can't be written.
+    """
+    model = VideoModel.load(model_folder)
+    if task is None:
+        if len(model.tasks) > 1:
+            raise NodeError(f"say what the film shows: --task, one of {', '.join(model.tasks)}")
+        task = model.tasks[0]
+    frames = read_film(film).frames
+    scores = score(model, frames, task)
+    table, plot, surprise = (
+        out / f"{film.stem}_{name}" for name in ("likelihood.csv", "likelihood.png", "surprise.mp4")
+    )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with open(table, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["frame", "log_likelihood_nats", "joint_log_likelihood_nats", "reward"])
+            writer.writerows(zip(range(len(frames)), scores.conditional, scores.joint, scores.reward, strict=True))
+        figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
+        axes.plot(scores.conditional, linewidth=1)
+        axes.set(xlabel="frame", ylabel="ln p(x$_t$ | x$_{<t}$)  [nats]", title=f"{film.name} as {task}")
+        figure.savefig(plot, dpi=150)
+        plt.close(figure)
+    except OSError as error:
+        raise NodeError(f"can't write to {out}: {error.strerror}") from error
+    write_video(surprise, surprise_film(resize(frames, model.image_size), scores.code_log_probs), rate)
+    return [table, plot, surprise]

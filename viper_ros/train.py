@@ -1,0 +1,68 @@
+"""The training graph in one process and one executor: the same nodes as under `ros2 launch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import rclpy
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from viper_ros.node import ViperNode, spin
+from viper_ros.plan import Plan
+from viper_ros.policy_node import PolicyNode
+from viper_ros.reward_node import RewardNode
+from viper_ros.sim_node import SimNode
+
+
+def overrides(values: Mapping[str, Any]) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
+    """All nodes of the plan, not yet started, and the one that knows when it is done."""
+    worlds = [
+        SimNode(namespace=f"/{name}", parameter_overrides=overrides(plan.sim_parameters(name)))
+        for name in plan.environments
+    ]
+    rewards = [RewardNode(parameter_overrides=overrides(plan.reward_parameters()))] if plan.learns_from_films else []
+    policy = PolicyNode(parameter_overrides=overrides(plan.policy_parameters()))
+    return [policy, *rewards, *worlds], policy
+
+
+def train(plan: Plan, console: Console) -> int:
+    """Train until the plan is carried out, or interrupted. Returns the exit status. Raises one of USER_ERRORS."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        nodes, policy = make_nodes(plan)
+        for node in nodes:
+            # One node that can't go on ends all.
+            node.done.add_done_callback(lambda done: policy.finish(done.result()))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[news]}"),
+        )
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task(f"training on {plan.task}", total=policy.value("steps"), news="")
+
+            def show() -> None:
+                if policy.trainer:
+                    progress.update(bar, completed=policy.trainer.collected, news=policy.trainer.news())
+
+            policy.every(0.5, show)
+            if not all(node.start() for node in nodes):
+                return 1
+            status = spin(nodes, policy.done)
+        if status > 128:
+            console.print("stopped; the same command goes on where it was")
+        return status
+    finally:
+        rclpy.try_shutdown()
