@@ -81,8 +81,7 @@ class VideoModel(nn.Module):
     @torch.no_grad()
     def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
         """See `LikelihoodModel.log_probs`. Raises ModelError where frames are not the model's."""
-        self._check(frames, 5)
-        return self.code_log_probs(self.vqgan.encode(frames), task)
+        return self.code_log_probs(self.vqgan.encode(self._checked(frames, 5)), task.to(self.device))
 
     @torch.no_grad()
     def code_log_probs(self, codes: Tensor, task: Tensor) -> Tensor:
@@ -98,9 +97,9 @@ class VideoModel(nn.Module):
 
     @torch.no_grad()
     def imagine(self, frames: Tensor, task: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-        """See `LikelihoodModel.imagine`. generator: on the model's device."""
-        self._check(frames, 5)
-        films = torch.arange(len(frames), device=frames.device)
+        """See `LikelihoodModel.imagine`. generator: of the model's device. Raises ModelError as `log_probs` does."""
+        frames, task = self._checked(frames, 5), task.to(self.device)
+        films = torch.arange(len(frames), device=self.device)
         contexts = Contexts(self.videogpt, len(frames), self.frame_skip)
         for codes in self.vqgan.encode(frames).flatten(2).unbind(1):
             self.videogpt.score(contexts.cache, contexts.next(films), codes, task)
@@ -123,25 +122,27 @@ class VideoModel(nn.Module):
         """Read what `save` wrote. Raises ModelError where something is missing, cut short or foreign."""
         config = _read_config(folder / "config.yaml")
         quantiles = _read_yaml(folder / "tasks.yaml")
-        model = VideoModel(config, tuple(quantiles))
         try:
+            model = VideoModel(config, tuple(quantiles))
             model.calibration = {
                 task: Calibration({kind: tuple(map(float, values)) for kind, values in kinds.items()})
                 for task, kinds in quantiles.items()
             }
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ModelError(f"{folder / 'tasks.yaml'} is damaged: {error}") from error
+        except (AttributeError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+            raise ModelError(f"config.yaml or tasks.yaml in {folder} is damaged: {error}") from error
         weights = folder / "model.safetensors"
         load_weights(model, read_tensors(weights)[0], weights)
         return model.to(device)
 
-    def _check(self, frames: Tensor, dimensions: int) -> None:
+    def _checked(self, frames: Tensor, dimensions: int) -> Tensor:
+        """The frames on the model's device."""
         size = self.image_size
         if frames.ndim != dimensions or frames.dtype != torch.uint8 or frames.shape[-3:] != (size, size, 3):
             raise ModelError(
                 f"frames are {str(frames.dtype).removeprefix('torch.')} {list(frames.shape)}: "
                 f"the model wants uint8 […, {size}, {size}, 3]; resize them first"
             )
+        return frames.to(self.device)
 
 
 class Contexts:
@@ -176,11 +177,11 @@ class VideoStream:
     @torch.no_grad()
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
         """See `likelihood.Stream.step`. Raises ModelError, and remembers nothing, where frames are not the model's."""
-        self._model._check(frames, 4)
-        codes = self._model.vqgan.encode(frames)  # [n, rows, columns]
-        self._contexts.forget(index[is_first])
-        rows = self._contexts.next(index)
-        log_probs = self._model.videogpt.score(self._contexts.cache, rows, codes.flatten(1), task)
+        model, device = self._model, self._model.device
+        codes = model.vqgan.encode(model._checked(frames, 4))  # [n, rows, columns]
+        self._contexts.forget(index[is_first].to(device))
+        rows = self._contexts.next(index.to(device))
+        log_probs = model.videogpt.score(self._contexts.cache, rows, codes.flatten(1), task.to(device))
         return log_probs.unflatten(1, codes.shape[1:])
 
 

@@ -9,6 +9,7 @@ their frame's index, so only distances in time matter, and what was computed for
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -26,18 +27,18 @@ class VideoGPTConfig:
     dropout: float
 
 
-def rotation(frame: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of a frame's rotation: int64 [...] → two of float32 [..., head_dim / 2].
+def rotation(frame: Tensor, head_dim: int) -> Tensor:
+    """Cosines and sines of a frame's rotation: int64 [...] → float32 [2, ..., head_dim / 2].
 
     The angles are float64: a float32 angle of a film's millionth frame would be off by a tenth of a radian.
     """
     pairs = torch.arange(head_dim // 2, device=frame.device, dtype=torch.float64)
     angle = frame[..., None] * 1e-4 ** (pairs / len(pairs))
-    return angle.cos().float(), angle.sin().float()
+    return torch.stack([angle.cos(), angle.sin()]).float()
 
 
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate x, [..., head_dim], by angles that broadcast against its pairs, [..., head_dim / 2]."""
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate x, [..., head_dim], by a `rotation` that broadcasts against its pairs, [2, ..., head_dim / 2]."""
     cos, sin = rotation
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
@@ -88,9 +89,10 @@ class Layer(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp_in = nn.Linear(width, 4 * width)
+        self.mlp_out = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(config.dropout)
-        for last in (self.out, self.mlp[-1]):
+        for last in (self.out, self.mlp_out):  # as GPT-2: the residual stream starts as wide as a shallow model's
             nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.layers))
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,7 +103,7 @@ class Layer(nn.Module):
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the layer. x: [..., width]; attended: [..., heads, head_dim]."""
         x = x + self.dropout(self.out(attended.flatten(-2)))
-        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
 
 
 class Cache:
@@ -133,7 +135,7 @@ class VideoGPT(nn.Module):
         self.position_embedding = nn.Parameter(torch.empty(tokens, config.width))
         self.task_embedding = nn.Embedding(tasks, config.width)
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers: Iterable[Layer] = nn.ModuleList(Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, codes)
         for table in (self.code_embedding.weight, self.position_embedding, self.task_embedding.weight):
@@ -156,7 +158,7 @@ class VideoGPT(nn.Module):
         time, tokens = codes.shape[1:]
         shifted = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=self.start).reshape(codes.shape)
         x = self.embed(shifted, task, slice(0, tokens))  # [batch, time, tokens, width]
-        turn = tuple(r[:, None, None] for r in rotation(torch.arange(time, device=codes.device), self.head_dim))
+        turn = rotation(torch.arange(time, device=codes.device), self.head_dim)[:, :, None, None]
         for layer in self.layers:
             q, k, v = layer.queries_keys_values(x)
             x = layer.finish(x, banded_attention(rotate(q, turn), rotate(k, turn), v, self.config.context))
@@ -209,7 +211,7 @@ class VideoGPT(nn.Module):
         frame = cache.frames[films]  # [n]
         slot = frame % self.config.context
         mask = self._ring_mask(frame, position)
-        turn = tuple(r[:, None, None] for r in rotation(frame, self.head_dim))  # [n, 1, 1, head_dim / 2]
+        turn = rotation(frame, self.head_dim)[:, :, None, None]  # [2, n, 1, 1, head_dim / 2]
         x = self.embed(inputs, task, position)  # [n, q, width]
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             query, key, value = layer.queries_keys_values(x)  # [n, q, heads, head_dim]

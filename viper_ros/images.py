@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from rosbags.image import ImageError, message_to_cvimage
+from rosbags.image.image import to_cvtype
 from sensor_msgs.msg import Image
 
 
@@ -17,13 +19,25 @@ def to_rgb(message: Image) -> np.ndarray:
 
     Raises BadFrame where the encoding is unknown or the data is shorter than the header says.
     """
-    if message.height * message.width == 0 or len(message.data) < message.height * message.step:
-        size = f"{message.width}×{message.height} with {len(message.data)} bytes"
-        raise BadFrame(f"an image of {size} is empty or cut short: frame dropped")
     try:
+        _, _, dtype, channels = to_cvtype(message.encoding)
+        row = message.width * channels * np.dtype(dtype).itemsize
+        if row == 0 or message.step < row or len(message.data) < message.height * message.step:
+            size = f"{message.width}×{message.height}, {message.step} bytes a row and {len(message.data)} in all"
+            raise BadFrame(f"an image of {size} is empty or cut short: frame dropped")
+        if message.step > row:
+            rows = np.frombuffer(message.data, np.uint8)[: message.height * message.step].reshape(-1, message.step)
+            message = Image(
+                height=message.height,
+                width=message.width,
+                encoding=message.encoding,
+                is_bigendian=message.is_bigendian,
+                data=rows[:, :row].ravel(),
+            )
         image: np.ndarray = message_to_cvimage(message, "rgb8")
-    except (ImageError, TypeError, ValueError) as error:
-        raise BadFrame(f"an image of encoding '{message.encoding}' can't be read ({error}): frame dropped") from error
+    except (ImageError, TypeError, ValueError, cv2.error) as error:
+        why = str(error).splitlines()[0]
+        raise BadFrame(f"an image of encoding '{message.encoding}' can't be read ({why}): frame dropped") from error
     return image
 
 

@@ -68,7 +68,7 @@ class ViperNode(LifecycleNode):
         self.done: Future = Future()
         """Completes with the exit status when the node has nothing left to do."""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self._publish_health)
+        self.every(1.0, self._publish_health)
 
     def value(self, name: str) -> object:
         """A parameter's value."""
@@ -93,25 +93,22 @@ class ViperNode(LifecycleNode):
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
         """Subscribe; what `callback` raises of USER_ERRORS ends the node in one line."""
-        return self.create_subscription(kind, topic, self._one_line(callback), qos)
+        return self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """A timer; errors as for `listen`."""
-        return self.create_timer(seconds, self._one_line(callback))
+        return self.create_timer(seconds, lambda: self._guard(callback))
 
     def when_triggered(self, callback: Callable[[], None]) -> GuardCondition:
         """A guard condition, to be triggered from any thread; errors as for `listen`."""
-        return self.create_guard_condition(self._one_line(callback))
+        return self.create_guard_condition(lambda: self._guard(callback))
 
-    def _one_line(self, callback: Callable[..., None]) -> Callable[..., None]:
-        def guarded(*arguments: Any) -> None:
-            try:
-                callback(*arguments)
-            except USER_ERRORS as error:
-                self.get_logger().fatal(str(error))
-                self.finish(1)
-
-        return guarded
+    def _guard(self, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except USER_ERRORS as error:
+            self.get_logger().fatal(str(error))
+            self.finish(1)
 
     def configure(self) -> None:
         """Load what takes time."""
@@ -198,7 +195,7 @@ def spin(nodes: Sequence[ViperNode], done: Future) -> int:
             done.set_result(1)
 
     parent = os.getppid()
-    nodes[0].create_timer(1.0, follow_parent)
+    nodes[0].every(1.0, follow_parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
     executor = make_executor()

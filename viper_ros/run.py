@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -48,16 +49,9 @@ class Run:
 
     def save_episode(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep an episode as episodes/<name>.npz."""
-        folder = self.directory / "episodes"
-        part = folder / f".{name}.part"
-        try:
-            folder.mkdir(exist_ok=True)
-            with open(part, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(part, folder / f"{name}.npz")
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise NodeError(f"can't write to {folder}: {error.strerror}; make room and start again") from error
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        replace_file(self.directory / "episodes" / f"{name}.npz", buffer.getvalue())
 
     def close(self) -> None:
         self._lock.close()

@@ -20,9 +20,9 @@ from sim.env import Env, SimError
 class PlannerSettings:
     horizon_seconds: float = 0.8
     """How far ahead the rewards count."""
-    knot_seconds: float = 0.12
+    knot_seconds: float = 0.16
     """Time between the knots of the noise, which is linear in between."""
-    samples: int = 24
+    samples: int = 16
     elites: int = 4
     noise: float = 0.7
     """Standard deviation of the noise, in actions from -1 to 1. Samples have from none to all of it."""

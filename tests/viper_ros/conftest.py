@@ -1,0 +1,69 @@
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+import torch
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from viper_model.likelihood import Calibration
+from viper_model.video_model import SIZES, VideoModel
+from viper_ros.node import Health, ViperNode, make_executor
+
+
+@pytest.fixture
+def ros() -> Iterator[None]:
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video model of two tasks with random weights: its likelihoods are as definite as a trained one's."""
+    torch.manual_seed(0)
+    model = VideoModel(SIZES["tiny"], ("cartpole_balance", "cartpole_swingup"))
+    quantiles = {"expert": (-9.0, -8.0, -7.0, -6.0, -5.0), "shuffled": (-99.0, -98.0, -97.0, -96.0, -95.0)}
+    model.calibration = {task: Calibration(quantiles) for task in model.tasks}
+    folder = tmp_path_factory.mktemp("model")
+    model.save(folder)
+    return folder
+
+
+def overrides(**values: Any) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+class Listener(ViperNode):
+    """Keeps what comes on some topics."""
+
+    def __init__(self, topics: dict[str, type], qos: Any) -> None:
+        super().__init__("listener", [])
+        self.heard: dict[str, list[Any]] = {topic: [] for topic in topics}
+        for topic, kind in topics.items():
+            self.listen(kind, topic, self.heard[topic].append, qos)
+
+    def health(self) -> Health:
+        return Health("listening")
+
+
+def spin_until(nodes: Sequence[ViperNode], condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Run real nodes until something has come about; fails where it doesn't."""
+    done = Future()
+    watch = nodes[0].create_timer(0.005, lambda: done.set_result(True) if condition() and not done.done() else None)
+    executor = make_executor()
+    for node in nodes:
+        executor.add_node(node)
+    executor.spin_until_future_complete(done, seconds)
+    for node in nodes:
+        executor.remove_node(node)
+    nodes[0].destroy_timer(watch)
+    assert done.done(), "nothing came about in time"
+
+
+def random_frames(count: int, size: int = 64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), np.uint8)
