@@ -8,6 +8,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from dm_control import suite
+from numpy.typing import NDArray
 
 from sim.env import ActionSpace, Description, Env, TimeStep
 from sim.rendering import FrameRenderer
@@ -78,8 +79,8 @@ class DMC(Env):
         self._renderer = FrameRenderer(self._physics.model.ptr, image_size, camera, fast=fast_render)
 
     def rollout_rewards(
-        self, actions: np.ndarray, shaping: Callable[[Any], float] | None = None
-    ) -> np.ndarray:
+        self, actions: NDArray[np.float32], shaping: Callable[[Any], float] | None = None
+    ) -> NDArray[np.float64]:
         """What would follow from this moment: the task's reward after each step, for each sequence of actions.
 
         `actions`: [samples, horizon, size] in [-1, 1]. Returns float64 [samples, horizon], the reward of the last
@@ -103,16 +104,17 @@ class DMC(Env):
                     rewards[sample, step] += shaping(self._imagined)
         return rewards
 
-    def _to_controls(self, actions: np.ndarray) -> np.ndarray:
+    def _to_controls(self, actions: NDArray[np.float32]) -> NDArray[np.float64]:
         low, high = self._actions.minimum, self._actions.maximum
-        return low + (np.asarray(actions, np.float64) + 1) / 2 * (high - low)
+        controls: NDArray[np.float64] = low + (actions.astype(np.float64) + 1) / 2 * (high - low)
+        return controls
 
     def _reset(self) -> TimeStep:
         self._suite_env.reset()
         self._renderer.upload_terrain()
         return TimeStep(self._frame(), 0.0, is_first=True, is_last=False, is_terminal=False)
 
-    def _step(self, action: np.ndarray) -> TimeStep:
+    def _step(self, action: NDArray[np.float32]) -> TimeStep:
         control = self._to_controls(action)
         reward = 0.0
         for _ in range(self._action_repeat):
@@ -123,7 +125,7 @@ class DMC(Env):
         is_terminal = moment.last() and moment.discount == 0
         return TimeStep(self._frame(), reward, is_first=False, is_last=moment.last(), is_terminal=is_terminal)
 
-    def _frame(self) -> np.ndarray:
+    def _frame(self) -> NDArray[np.uint8]:
         return self._renderer.render(self._physics.data.ptr)
 
     def _close(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class SimError(Exception):
@@ -28,7 +29,7 @@ class ActionSpace:
     kind: Literal["continuous", "discrete"]
     size: int
 
-    def validated(self, action: np.ndarray) -> np.ndarray:
+    def validated(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """A float32 copy of `action`, clipped to the space (discrete: the nearest one-hot).
 
         Raises SimError where the length is wrong or a value is not finite: no world can act on that.
@@ -39,14 +40,19 @@ class ActionSpace:
         if not np.isfinite(action).all():
             raise SimError(f"an action that is not finite: {action}")
         if self.kind == "discrete":
-            return np.eye(self.size, dtype=np.float32)[action.argmax()]
-        return action.clip(-1, 1)
+            return self._one_hot(int(action.argmax()))
+        return np.clip(action, -1, 1)
 
-    def sample(self, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A uniformly random action, float32 [size]."""
         if self.kind == "discrete":
-            return np.eye(self.size, dtype=np.float32)[rng.integers(self.size)]
+            return self._one_hot(int(rng.integers(self.size)))
         return rng.uniform(-1, 1, self.size).astype(np.float32)
+
+    def _one_hot(self, index: int) -> NDArray[np.float32]:
+        action = np.zeros(self.size, np.float32)
+        action[index] = 1
+        return action
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,14 @@ class Description:
     step_seconds: float
     """World time between two steps, action repeat included."""
     return_range: tuple[float, float]
-    """The true return of doing nothing useful and the most that an episode can bring: what scores are judged against."""
+    """The true return of doing nothing useful and the most that an episode can bring: what scores compare with."""
 
 
 @dataclass(frozen=True)
 class TimeStep:
     """One moment of an episode."""
 
-    image: np.ndarray
+    image: NDArray[np.uint8]
     """uint8 [height, width, 3], RGB."""
     task_reward: float
     """The task's true reward for reaching this moment, summed over the action repeat. For evaluation only."""
@@ -95,7 +101,7 @@ class Env(ABC):
         self._running = True
         return self._reset()
 
-    def step(self, action: np.ndarray) -> TimeStep:
+    def step(self, action: NDArray[np.float32]) -> TimeStep:
         """Apply `action` (float32 [action_space.size]) for one step and return the moment reached.
 
         Out-of-range values are clipped. Raises SimError where the action has the wrong length or is not finite (the
@@ -128,7 +134,7 @@ class Env(ABC):
     def _reset(self) -> TimeStep: ...
 
     @abstractmethod
-    def _step(self, action: np.ndarray) -> TimeStep: ...
+    def _step(self, action: NDArray[np.float32]) -> TimeStep: ...
 
     @abstractmethod
     def _close(self) -> None: ...

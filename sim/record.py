@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import sim as worlds
@@ -32,7 +33,7 @@ from sim.env import SimError
 from sim.experts import make_behaviour
 
 ATTEMPTS = 3
-"""How often an episode is tried, where the expert fails or a worker dies, before its best film is kept or we give up."""
+"""How often an episode is tried where the expert fails (then the best film is kept) or a worker dies (an error)."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def record(
     workers: int | None = None,
     min_score: float = 0.8,
     **options: Any,
-) -> dict[Path, Episode]:
-    """Film until the folder of `task` and `behaviour` has `episodes` films, and return them all.
+) -> list[float]:
+    """Film until the folder of `task` and `behaviour` has `episodes` films. Returns the true returns of all of them.
 
     Films that are there already are kept and counted, so what was interrupted goes on. An expert's episode that
     reaches less than `min_score` of the world's return range is filmed again with another seed; the best of `ATTEMPTS`
@@ -94,7 +95,7 @@ def record(
     jobs = [_Job(setting, folder, index, seed, min_score if behaviour == "expert" else 0.0) for index in missing]
     if jobs:
         _film_all(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
-    return list_episodes(folder)
+    return list(returns(folder).values())
 
 
 def list_episodes(directory: Path) -> dict[Path, Episode]:
@@ -197,7 +198,7 @@ def _work(connection: Connection) -> None:
 
 
 def _film_job(job: _Job, say: Callable[[str], None]) -> float:
-    best: tuple[float, int, dict[str, np.ndarray]] | None = None
+    best: tuple[float, int, dict[str, NDArray[Any]]] | None = None
     for attempt in range(ATTEMPTS):
         seed = int(np.random.SeedSequence([job.seed, job.index, attempt]).generate_state(1)[0])
         film, score = _film(job.setting, seed)
@@ -217,7 +218,7 @@ def _film_job(job: _Job, say: Callable[[str], None]) -> float:
     return task_return
 
 
-def _film(setting: Setting, seed: int) -> tuple[dict[str, np.ndarray], float]:
+def _film(setting: Setting, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
     """One episode: its arrays, and its score, the return's place in the world's return range from 0 to 1."""
     behaviour = make_behaviour(setting.behaviour, setting.task, seed)
     with worlds.make(
@@ -254,7 +255,7 @@ def _make_folder(folder: Path) -> None:
         raise SimError(f"can't record in {folder}: {error.strerror}") from error
 
 
-def _write(folder: Path, index: int, film: dict[str, np.ndarray], episode: Episode) -> None:
+def _write(folder: Path, index: int, film: dict[str, NDArray[Any]], episode: Episode) -> None:
     film_path, episode_path = _paths(folder, index)
     document = asdict(episode) | {"image_size": list(episode.image_size)}
     try:

@@ -30,7 +30,7 @@ class TaskCheck:
     """For each kind but expert: the probability that an expert clip is likelier than a clip of this kind, 0 to 1."""
     rank_correlation: float | None
     """Spearman's ρ between the mean likelihood of a film and its true return, over held-out films of all behaviours;
-    None where fewer than three of them tell their reward."""
+    None where there are not three different returns among them."""
 
 
 @dataclass(frozen=True)
@@ -118,4 +118,4 @@ def _rank_correlation(model: LikelihoodModel, data: Dataset, task: str) -> float
     if len(set(returns)) < 3:
         return None
     likelihoods = [float(_log_likelihoods(model, film.frames[None], task).mean()) for film in films]
-    return float(spearmanr(likelihoods, returns).statistic)
+    return float(spearmanr(likelihoods, returns).statistic) if len(set(likelihoods)) > 1 else None

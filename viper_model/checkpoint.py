@@ -49,7 +49,7 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
     try:
         with safe_open(path, "pt", device=str(device)) as file:
             document = json.loads((file.metadata() or {})["document"])
-            return {name: file.get_tensor(name) for name in file.keys()}, document
+            return {name: file.get_tensor(name) for name in file.keys()}, document  # noqa: SIM118 (it is no dict)
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
         raise ModelError(f"{path} is not a checkpoint of viper_ros, or is cut short: {error}") from error
 
@@ -71,9 +71,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
     """Put back what `optimizer_tensors` took out."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(prefix + "."):
             index, key = name.removeprefix(prefix + ".").split(".")
+            parameter = parameters[int(index)]
+            if tensor.shape == parameter.shape:
+                # Files hold tensors row by row; a fused optimizer wants each moment laid out as its parameter.
+                tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
             state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,14 +88,12 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate(chunks)
 
 
-def _checked(path: Path) -> Recording:
-    """Read a film. Raises ModelError where it is not one."""
-    recording = READERS[path.suffix](path)
+def read_film(path: Path) -> Recording:
+    """Read a film: by its reader, or as a video where its ending has none. Raises ModelError where it is not one."""
+    recording = READERS.get(path.suffix, read_mp4)(path)
     frames, reward = recording.frames, recording.task_reward
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ModelError(f"`image` is {frames.dtype} {list(frames.shape)}, not uint8 [time, height, width, 3]")
-    if len(frames) < SHORTEST:
-        raise ModelError(f"it has {len(frames)} frames; {SHORTEST} are needed")
     if reward is not None and (reward.shape != frames.shape[:1] or not np.isfinite(reward).all()):
         raise ModelError("`task_reward` is not one finite number a frame")
     return recording
@@ -120,8 +118,8 @@ class Dataset:
         ]
 
 
-def load_dataset(root: Path, image_size: int, behaviours: set[str] | None = None) -> Dataset:
-    """Read the films under `root` (of `behaviours`; all where None) at `image_size` pixels a side.
+def load_dataset(root: Path, image_size: int, tasks: Sequence[str] | None = None) -> Dataset:
+    """Read the films under `root` (of `tasks`; all where None) at `image_size` pixels a side.
 
     Every task needs two expert films at least, one of which is held out; which ones depends on their names only.
     Raises ModelError where there are none.
@@ -131,15 +129,20 @@ def load_dataset(root: Path, image_size: int, behaviours: set[str] | None = None
     films: list[Film] = []
     skipped: dict[str, str] = {}
     for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
-        if behaviours is not None and folder.name not in behaviours:
+        if tasks is not None and folder.parent.name not in tasks:
             continue
         recordings: dict[str, Recording] = {}
         for path in sorted(path for path in folder.iterdir() if path.suffix in READERS):
             name = str(path.relative_to(root))
             try:
-                recordings[name] = _checked(path)
+                recording = read_film(path)
             except ModelError as error:
                 skipped[name] = str(error)
+                continue
+            if len(recording.frames) < SHORTEST:
+                skipped[name] = f"it has {len(recording.frames)} frames; {SHORTEST} are needed"
+            else:
+                recordings[name] = recording
         held_out = _held_out(list(recordings)) if folder.name == EXPERT else set(recordings)
         for name, r in recordings.items():
             film = Film(
@@ -148,8 +151,9 @@ def load_dataset(root: Path, image_size: int, behaviours: set[str] | None = None
             films.append(film)
     dataset = Dataset(tuple(films), skipped)
     told = "".join(f"; skipped {name}: {why}" for name, why in list(skipped.items())[:3])
-    if not dataset.select(EXPERT, held_out=False):
-        raise ModelError(f"no two expert films in {root}: put them in {root}/<task>/{EXPERT}/*.npz{told}")
+    for task in tasks or dataset.tasks or ("<task>",):
+        if not dataset.select(EXPERT, task=task, held_out=False):
+            raise ModelError(f"put two {EXPERT} films or more into {root / task / EXPERT}, as .npz or .mp4{told}")
     return dataset
 
 

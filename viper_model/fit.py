@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,12 +90,13 @@ def fit(
     folder: Path,
     size: str,
     *,
+    tasks: Sequence[str] | None = None,
     seed: int = 0,
     vqgan_steps: int | None = None,
     videogpt_steps: int | None = None,
     device: torch.device | str = "cpu",
 ) -> VideoModel:
-    """Train a model of a named size on the expert films under `data`, into `folder`.
+    """Train a model of a named size on the expert films under `data` (of `tasks`; all where None), into `folder`.
 
     Interrupted at any moment and called again, it goes on from its last checkpoint and ends with the same weights as
     if it had not been interrupted. A folder whose training has finished is only loaded. The folder then holds the
@@ -110,7 +111,7 @@ def fit(
         if model.config != config:
             raise ModelError(f"{folder} holds a finished model of another size than '{size}': choose another folder")
         return model
-    dataset = load_dataset(data, config.vqgan.image_size)
+    dataset = load_dataset(data, config.vqgan.image_size, tasks)
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(cuda):
         torch.manual_seed(seed)

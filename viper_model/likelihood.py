@@ -92,7 +92,7 @@ class Calibration:
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
     quantiles: dict[str, tuple[float, ...]]
-    """For `expert`, `frozen`, `reversed`, `shuffled` and (where such films exist) `random` clips: the quantiles at LEVELS."""
+    """The quantiles at LEVELS of `expert`, `frozen`, `reversed`, `shuffled` and, where filmed, `random` clips."""
 
     @staticmethod
     def of(likelihoods: dict[str, np.ndarray]) -> Calibration:
@@ -100,7 +100,7 @@ class Calibration:
         return Calibration({k: tuple(map(float, np.quantile(v, Calibration.LEVELS))) for k, v in likelihoods.items()})
 
     def reward(self, log_likelihood: np.ndarray) -> np.ndarray:
-        """The likelihood on a scale where the median frame of a shuffled expert clip is 0 and that of an expert clip is 1.
+        """The likelihood on a scale: the median frame of a shuffled expert clip is 0 and that of an expert clip is 1.
 
         Shuffled clips are the zero because any films have them: they look right and move wrong.
         """

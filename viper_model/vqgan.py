@@ -33,7 +33,7 @@ class VQGANConfig:
 @dataclass(frozen=True)
 class Quantized:
     vectors: Tensor
-    """The nearest code vectors [n, code_dim, rows, columns], with the gradient of what they replace (straight-through)."""
+    """The nearest code vectors [n, code_dim, rows, columns], with the gradient of what they replace."""
     codes: Tensor
     """int64 [n, rows, columns]."""
     loss: Tensor
@@ -55,7 +55,7 @@ class VectorQuantizer(nn.Module):
     def __init__(self, codes: int, dim: int) -> None:
         super().__init__()
         self.codebook = nn.Parameter(torch.randn(codes, dim))
-        # The share of recent training vectors that fell to each code. Zero: the first batch gives the codes their places.
+        # The share of recent training vectors that fell to each code; at zero, the first batch gives them their places.
         self.register_buffer("use", torch.zeros(codes))
 
     def nearest(self, z: Tensor) -> Tensor:
@@ -151,19 +151,18 @@ class VQGAN(nn.Module):
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
         """uint8 [..., height, width, 3] → codes, int64 [..., rows, columns]."""
-        flat = frames.flatten(0, -4)
-        codes = [
-            self.quantizer.nearest(self.encoder(to_float(chunk)).permute(0, 2, 3, 1))
-            for chunk in flat.split(self.CHUNK)
-        ]
-        return torch.cat(codes).unflatten(0, frames.shape[:-3])
+        codes = []
+        for chunk in frames.reshape(-1, *frames.shape[-3:]).split(self.CHUNK):
+            z = self.encoder(to_float(chunk))  # [n, code_dim, rows, columns]
+            codes.append(self.quantizer.nearest(z.permute(0, 2, 3, 1)))
+        return torch.cat(codes).reshape(*frames.shape[:-3], *codes[0].shape[1:])
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """codes, int64 [..., rows, columns] → uint8 [..., height, width, 3]."""
         frames = []
-        for chunk in codes.flatten(0, -3).split(self.CHUNK):
+        for chunk in codes.reshape(-1, *codes.shape[-2:]).split(self.CHUNK):
             vectors = self.quantizer.codebook[chunk].permute(0, 3, 1, 2)  # [n, code_dim, rows, columns]
             image = (self.decoder(vectors) + 1) * 127.5  # [n, 3, height, width]
             frames.append(image.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
-        return torch.cat(frames).unflatten(0, codes.shape[:-2])
+        return torch.cat(frames).reshape(*codes.shape[:-2], *frames[0].shape[1:])

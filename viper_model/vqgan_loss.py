@@ -90,7 +90,7 @@ class VQGANLoss(nn.Module):
         return loss, reconstruction.detach(), metrics
 
     def adaptive_weight(self, looks: Tensor, realism: Tensor, vqgan: VQGAN) -> Tensor:
-        """λ of Esser et al. (2021), eq. 7, times ADVERSARIAL: both losses pull the decoder's last layer equally hard."""
+        """λ of Esser et al. (2021), eq. 7, times ADVERSARIAL: both losses pull equally hard at the decoder's end."""
         last = [layer for layer in vqgan.decoder if isinstance(layer, nn.Conv2d)][-1].weight
         (pull_of_looks,) = torch.autograd.grad(looks, last, retain_graph=True)
         (pull_of_realism,) = torch.autograd.grad(realism, last, retain_graph=True)

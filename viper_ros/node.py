@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -18,7 +19,6 @@ from rclpy.exceptions import (
     ParameterUninitializedException,
 )
 from rclpy.executors import Executor, SingleThreadedExecutor
-from rclpy.guard_condition import GuardCondition
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
@@ -99,15 +99,23 @@ class ViperNode(LifecycleNode):
         """A timer; errors as for `listen`."""
         return self.create_timer(seconds, lambda: self._guard(callback))
 
-    def when_triggered(self, callback: Callable[[], None]) -> GuardCondition:
-        """A guard condition, to be triggered from any thread; errors as for `listen`."""
-        return self.create_guard_condition(lambda: self._guard(callback))
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Have the executor call `callback` after what has already arrived; errors as for `listen`.
+
+        From the executor's own thread only: rclpy's EventsExecutor deadlocks where another calls it.
+        """
+        if self.executor:
+            self.executor.create_task(lambda: self._guard(callback))
 
     def _guard(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:
             callback(*arguments)
         except USER_ERRORS as error:
             self.get_logger().fatal(str(error))
+            self.finish(1)
+        except Exception:
+            # Not the user's mistake but ours. EventsExecutor hangs where an exception reaches it from a task.
+            self.get_logger().fatal(traceback.format_exc())
             self.finish(1)
 
     def configure(self) -> None:
@@ -202,7 +210,9 @@ def spin(nodes: Sequence[ViperNode], done: Future) -> int:
     for node in nodes:
         executor.add_node(node)
     try:
-        executor.spin_until_future_complete(done)
+        while not done.done():
+            # EventsExecutor never returns without a timeout; between two calls Python handles signals.
+            executor.spin_until_future_complete(done, 1.0)
     finally:
         for node in nodes:
             node.stop()

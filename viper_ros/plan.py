@@ -87,6 +87,10 @@ def _assign(chosen: dict[str, dict[str, Any]], assignment: str) -> None:
     if section not in chosen:
         raise NodeError(f"no section '{section}' in '{assignment}': choose one of {', '.join(settings.SECTIONS)}")
     try:
-        chosen[section][parameter] = yaml.safe_load(value)
+        read = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise NodeError(f"'{value}' in '{assignment}' can't be read as a value") from error
+    # ROS parameters don't take a whole number for a float.
+    if isinstance(chosen[section].get(parameter), float) and isinstance(read, int):
+        read = float(read)
+    chosen[section][parameter] = read

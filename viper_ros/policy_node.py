@@ -26,6 +26,7 @@ from viper_ros.stamps import nanoseconds, to_stamp
 from viper_ros.trainer import Moment, Settings, Trainer
 
 MANY = 1_000_000_000
+RETRY_SECONDS = 0.002
 
 PARAMETERS = (
     Parameter("run", "", "Directory of the run. Where one is there already, it goes on."),
@@ -78,8 +79,10 @@ class PolicyNode(ViperNode):
         self._actions = {name: self.create_publisher(Action, f"{name}/action", MOMENTS) for name in self._environments}
 
     def activate(self) -> None:
-        self._answer_soon = self.when_triggered(self._send_answers)
         self._save_timer = self.every(self.value("save_every"), self._save)
+        # Runs only while the learner is behind what was collected.
+        self._retry_timer = self.every(RETRY_SECONDS, self._send_answers)
+        self._retry_timer.cancel()
         listeners = (
             (String, "description", self._on_description, FACTS),
             (Step, "step", self._on_step, MOMENTS),
@@ -96,9 +99,9 @@ class PolicyNode(ViperNode):
         for subscription in self._subscriptions:
             self.destroy_subscription(subscription)
         self.destroy_timer(self._save_timer)
+        self.destroy_timer(self._retry_timer)
         if self.trainer:
-            self.trainer.learner.pause()
-        self.destroy_guard_condition(self._answer_soon)
+            self.trainer.learner.stop()
 
     def cleanup(self) -> None:
         for publisher in self._actions.values():
@@ -141,8 +144,9 @@ class PolicyNode(ViperNode):
         identity = {"sim": worlds[0].sim, "task": worlds[0].task, **{name: self.value(name) for name in IDENTITY}}
         run = Run(self._directory, {**identity, "return_range": list(worlds[0].return_range)})
         trainer = Trainer(Settings(**values), run, worlds[0], self._environments)
-        # After an update the learner may have caught up with what was collected.
-        trainer.learner.start(self._answer_soon.trigger)
+        trainer.learner.start()
+        for line in trainer.replay.skipped:
+            self.get_logger().warning(line)
         word = "goes on" if trainer.collected or trainer.agent.updates else "begins"
         self.get_logger().info(f"run {self._directory} {word} at step {trainer.collected} of {values['steps']}")
         return trainer
@@ -184,9 +188,12 @@ class PolicyNode(ViperNode):
     def _send_answers(self) -> None:
         if self.trainer is None:
             return
-        self.trainer.learner.check()
         for name, stamp, action in self.trainer.answers():
             self._send(name, stamp, action)
+        if not self.trainer.learner.behind():
+            self._retry_timer.cancel()
+        elif self._retry_timer.is_canceled():
+            self._retry_timer.reset()
         if self.trainer.done:
             self.finish(0)
 

@@ -81,15 +81,12 @@ class RewardNode(ViperNode):
             for film, name in enumerate(self._environments)
             for kind, topic, callback in ((Step, "step", self._on_step), (Image, "image_raw", self._on_image))
         ]
-        # Scoring is an event of its own, after those of the frames that have already arrived: so they make one batch.
-        self._score_soon = self.when_triggered(self._score_waiting)
         self._active = True
 
     def deactivate(self) -> None:
         self._active = False
         for subscription in self._subscriptions:
             self.destroy_subscription(subscription)
-        self.destroy_guard_condition(self._score_soon)
 
     def cleanup(self) -> None:
         for publisher in (*self._rewards, *self._maps):
@@ -141,7 +138,8 @@ class RewardNode(ViperNode):
         waiting = self._films[film].waiting
         waiting.append((*pair, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))
-        self._score_soon.trigger()
+        # After the frames that have already arrived: so they make one batch.
+        self.soon(self._score_waiting)
 
     def _score_waiting(self) -> None:
         """Score the oldest waiting frame of each environment, in one batch, until none waits."""

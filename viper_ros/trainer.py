@@ -104,9 +104,17 @@ class Trainer:
             seed=settings.seed,
             device=settings.device,
         )
-        self.replay = Replay(run.directory / "replay", settings.replay_capacity)
+        self.replay = Replay(
+            run.directory / "replay", settings.replay_capacity, settings.image_size, world.action_space.size
+        )
         self.learner = Learner(
-            self.agent, self.replay, settings.batch_size, settings.batch_length, settings.replay_ratio, settings.seed
+            self.agent,
+            self.replay,
+            settings.batch_size,
+            settings.batch_length,
+            settings.replay_ratio,
+            settings.prefill,
+            settings.seed,
         )
         self.schedule = Schedule(
             settings.steps, settings.evaluate_every, settings.evaluation_episodes, settings.end_evaluation_episodes
@@ -176,8 +184,7 @@ class Trainer:
         return [e.name for e in self._environments.values() if e.current and len(e.unrewarded) > 1]
 
     def close(self) -> None:
-        """Stop learning, save, and let go of the run. Raises ModelError where it can't be saved."""
-        self.learner.stop()
+        """Save and let go of the run. Raises ModelError where it can't be saved."""
         try:
             self.save()
         finally:
@@ -186,7 +193,7 @@ class Trainer:
     def save(self) -> None:
         """Make all that was learned and collected so far survive. Raises ModelError where it can't be written."""
         self.replay.flush()
-        self.learner.save(self._checkpoint, {"evaluated": self.schedule.evaluated})
+        self.learner.save(self._checkpoint, evaluated=self.schedule.evaluated)
 
     def _answer(self, environment: Environment) -> tuple[str, int, np.ndarray] | None:
         moment = environment.current
@@ -254,8 +261,7 @@ class Trainer:
                 "is_terminal": moment.is_terminal,
             },
         )
-        if self.collected > self.settings.prefill:
-            self.learner.collected(1)
+        self.learner.collected(1)
 
     def _end(self, episode: Episode) -> None:
         if episode.purpose == "train":
@@ -265,7 +271,7 @@ class Trainer:
                 train_reward=episode.reward,
                 updates=self.agent.updates,
                 time=time.time(),
-                **self.learner.metrics(),
+                **self.learner.metrics,
             )
             return
         number = self.schedule.round

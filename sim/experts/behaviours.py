@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.env import Env, SimError
 from sim.experts import dmc
@@ -15,7 +16,7 @@ class Behaviour(Protocol):
     def reset(self, env: Env) -> None:
         """Begin an episode in `env`, which has just been reset."""
 
-    def act(self, env: Env) -> np.ndarray:
+    def act(self, env: Env) -> NDArray[np.float32]:
         """The action that answers the moment `env` is at, float32 [action_space.size]."""
 
 
@@ -28,7 +29,7 @@ class Random:
     def reset(self, env: Env) -> None:
         pass
 
-    def act(self, env: Env) -> np.ndarray:
+    def act(self, env: Env) -> NDArray[np.float32]:
         return env.description.action_space.sample(self._rng)
 
 
@@ -44,7 +45,7 @@ class Noisy:
         self._noise = self._rng.uniform(0.1, 0.9)
         self._expert.reset(env)
 
-    def act(self, env: Env) -> np.ndarray:
+    def act(self, env: Env) -> NDArray[np.float32]:
         action = self._expert.act(env)
         if self._rng.random() < self._noise:
             return env.description.action_space.sample(self._rng)

@@ -17,18 +17,36 @@ def planner_settings(task: str) -> PlannerSettings:
     return _SETTINGS.get(task, PlannerSettings())
 
 
+def _missing_energy(angle: float, spin: float, length: float) -> float:
+    """How far a pendulum's energy is from that of standing still upright, over its inertia: rad²/s².
+
+    `length`, in metres, is that of the pendulum with all its mass in one point that swings the same way.
+    """
+    return abs(spin**2 / 2 + _GRAVITY / length * (math.cos(angle) - 1))
+
+
 def _cartpole(physics: Any) -> float:
-    """Bring the pole's energy to that of standing still upright, and near there lean it towards the track's middle."""
-    position, angle = physics.data.qpos
-    velocity, spin = physics.data.qvel
-    squared_frequency = _GRAVITY * 1.5  # of a rod of 1 m around its end
-    energy = spin**2 / 2 + squared_frequency * (math.cos(angle) - 1)
-    lean = math.sin(angle) + spin / math.sqrt(squared_frequency) + 0.2 * position + 0.25 * velocity
-    upright = max(math.cos(angle), 0) ** 2
-    return -0.02 * abs(energy) - upright * min(2 * lean**2, 1) - 0.1 * position**2
+    """Swing up by energy, and near the top lean the pole to where the cart should go: the track's middle, at rest."""
+    position, angle = map(float, physics.data.qpos)
+    velocity, spin = map(float, physics.data.qvel)
+    length = 2 / 3  # a rod of 1 m around its end
+    lean = math.sin(angle) + spin * math.sqrt(length / _GRAVITY) + 0.4 * position + 0.4 * velocity
+    upright = max(math.cos(angle), 0.0) ** 2
+    return -0.02 * _missing_energy(angle, spin, length) - upright * min(2 * lean**2, 1) - 0.1 * position**2
+
+
+def _pendulum(physics: Any) -> float:
+    return -0.02 * _missing_energy(physics.data.qpos[0], physics.data.qvel[0], length=0.5)
+
+
+def _near_target(physics: Any) -> float:
+    return -float(physics.finger_to_target_dist())
 
 
 _SETTINGS = {
-    "cartpole_balance": PlannerSettings(horizon_seconds=0.6, shaping=_cartpole),
-    "cartpole_swingup": PlannerSettings(horizon_seconds=0.6, shaping=_cartpole),
+    "cartpole_balance": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
+    "cartpole_swingup": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
+    "pendulum_swingup": PlannerSettings(shaping=_pendulum),
+    "reacher_easy": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
+    "reacher_hard": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
 }

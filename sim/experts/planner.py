@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.env import Env, SimError
 
@@ -35,8 +36,8 @@ class Imaginable(Protocol):
     """A world that can say what would follow from actions. See `sim.dmc.DMC.rollout_rewards`."""
 
     def rollout_rewards(
-        self, actions: np.ndarray, shaping: Callable[[Any], float] | None = None
-    ) -> np.ndarray: ...
+        self, actions: NDArray[np.float32], shaping: Callable[[Any], float] | None = None
+    ) -> NDArray[np.float64]: ...
 
 
 class Planner:
@@ -53,26 +54,24 @@ class Planner:
         self._world: Imaginable = env
         horizon = max(2, round(settings.horizon_seconds / seconds))
         spacing = max(1, round(settings.knot_seconds / seconds))
-        self._steps = np.arange(horizon)
-        self._knots = np.arange(0, horizon + spacing, spacing)
-        self._plan = np.zeros((horizon, env.description.action_space.size))
+        knots = np.arange(0, horizon + spacing - 1, spacing)
+        # What each step takes from each knot, [horizon, knots].
+        self._spread = np.stack([np.interp(np.arange(horizon), knots, one) for one in np.eye(len(knots))], axis=1)
+        self._plan = np.zeros((horizon, env.description.action_space.size), np.float32)
 
-    def act(self, env: Env) -> np.ndarray:
+    def act(self, env: Env) -> NDArray[np.float32]:
         """The next action, float32 [size]. The world doesn't move."""
         samples = self._variations()
         returns = self._world.rollout_rewards(samples, self._settings.shaping).sum(axis=1)
         elites = np.argsort(-returns, kind="stable")[: self._settings.elites]
-        plan = samples[elites].mean(axis=0)
+        plan: NDArray[np.float32] = samples[elites].mean(axis=0)
         self._plan = np.concatenate([plan[1:], plan[-1:]])
-        return plan[0].astype(np.float32)
+        return np.array(plan[0])
 
-    def _variations(self) -> np.ndarray:
+    def _variations(self) -> NDArray[np.float32]:
         """The plan itself and `samples - 1` smooth variations of it, [samples, horizon, size] in [-1, 1]."""
         samples, size = self._settings.samples, self._plan.shape[1]
         scale = self._settings.noise * np.linspace(0, 1, samples)[:, None, None]
-        knots = scale * self._rng.standard_normal((samples, len(self._knots), size))
-        after = np.searchsorted(self._knots, self._steps, side="right")
-        left, right = self._knots[after - 1], self._knots[after]
-        weight = ((self._steps - left) / (right - left))[:, None]
-        noise = (1 - weight) * knots[:, after - 1] + weight * knots[:, after]
-        return np.clip(self._plan + noise, -1, 1)
+        knots = scale * self._rng.standard_normal((samples, self._spread.shape[1], size))
+        variations: NDArray[np.float32] = (self._plan + self._spread @ knots).clip(-1, 1).astype(np.float32)
+        return variations

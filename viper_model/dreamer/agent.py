@@ -58,7 +58,12 @@ class Agent:
         self.image_size, self.action_size = image_size, action_size
         self.exploration_weight = exploration_weight
         self.updates = 0
-        self._identity = {"size": size, "action_kind": action_kind, "action_size": action_size, "image_size": image_size}
+        self._identity = {
+            "size": size,
+            "action_kind": action_kind,
+            "action_size": action_size,
+            "image_size": image_size,
+        }
         self._seed = seed
         self._device = torch.device(device)
         self._weights_lock = threading.Lock()
@@ -66,7 +71,7 @@ class Agent:
 
         feature = self.size.deter + self.size.stoch * self.size.classes
         explores = exploration_weight > 0
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
             torch.manual_seed(seed)
             self.world_model = WorldModel(self.size, image_size, action_size)
             self.actor = Actor(self.size, feature, action_kind, action_size)

@@ -191,7 +191,8 @@ def behavior_loss(
     step_discount = discount * continues[1:]  # [steps, starts]
     # How much of the imagined future is still real at each state.
     real = torch.cat([continues[:1], step_discount[:-1]]).cumprod(0)
-    loss, metrics = feature.new_zeros(()), {}
+    loss = feature.new_zeros(())
+    metrics: dict[str, Tensor] = {}
     advantage = torch.zeros_like(real)
     for name, (critic, reward, weight) in streams.items():
         logits = critic(feature[:-1])

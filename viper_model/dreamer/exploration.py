@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from viper_model.dreamer.networks import Linear, Norm
 from viper_model.dreamer.sizes import Size
 
-MEMBERS = 8
+MEMBERS = 5
 
 
 class Disagreement(nn.Module):
@@ -16,11 +16,11 @@ class Disagreement(nn.Module):
 
     def __init__(self, size: Size, feature: int, action_size: int) -> None:
         super().__init__()
-        outputs = size.stoch * size.classes
+        units, outputs = size.units // 2, size.stoch * size.classes
         # One product computes the first layer of all members: they share the input.
-        self.first = Linear(feature + action_size, MEMBERS * size.units, bias=False)
-        self.norm = Norm(size.units)
-        self.second = nn.Parameter(torch.stack([Linear(size.units, outputs).weight.T for _ in range(MEMBERS)]))
+        self.first = Linear(feature + action_size, MEMBERS * units, bias=False)
+        self.norm = Norm(units)
+        self.second = nn.Parameter(torch.stack([Linear(units, outputs).weight.T for _ in range(MEMBERS)]))
 
     def forward(self, feature: Tensor, action: Tensor) -> Tensor:
         """[n, feature], [n, action_size] → each member's prediction, [members, n, stoch * classes]."""
@@ -33,13 +33,18 @@ class Disagreement(nn.Module):
         feature: [n, feature]. action: [n, action_size]. next_stoch: what followed, [n, stoch * classes]. follows: bool
         [n], false where an episode ended in between.
         """
-        error = (self(feature, action) - next_stoch).square().sum(-1)  # [members, n]
+        error: Tensor = (self(feature, action) - next_stoch).square().sum(-1)  # [members, n]
         return (error * follows).sum() / follows.sum().clamp(min=1) / MEMBERS
 
     @torch.no_grad()
     def bonus(self, feature: Tensor, action: Tensor) -> Tensor:
-        """The members' variance about the next state, summed over its dimensions. [..., feature], [..., action_size] → [...]."""
+        """The members' variance about the next state, summed over its dimensions.
+
+        [..., feature], [..., action_size] → [...].
+        """
         leading = feature.shape[:-1]
-        predictions = self(feature.flatten(0, -2), action.flatten(0, -2)).float()  # [members, n, stoch * classes]
+        predictions: Tensor = self(
+            feature.flatten(0, -2), action.flatten(0, -2)
+        ).float()  # [members, n, stoch * classes]
         # Written out: Tensor.var over a leading dimension is thirty times as slow on a CPU.
         return (predictions - predictions.mean(0)).square().sum((0, 2)).view(leading) / (MEMBERS - 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 BINS = 255
 LOG_RANGE = 20.0
-"""Scalars are predicted as a distribution over BINS values spaced evenly in symlog space from -LOG_RANGE to LOG_RANGE."""
+"""Scalars are predicted as a distribution over BINS values, spaced evenly in symlog space within +-LOG_RANGE."""
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -65,11 +65,11 @@ class Norm(nn.LayerNorm):
         super().__init__(units, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.silu(super().forward(x))
+        return functional.silu(super().forward(x))
 
 
 class MLP(nn.Sequential):
-    """`layers` hidden layers of `units` (linear, layer norm, SiLU) and a linear output. [..., inputs] → [..., outputs]."""
+    """Hidden layers of linear, layer norm and SiLU, and a linear output. [..., inputs] → [..., outputs]."""
 
     def __init__(self, inputs: int, units: int, layers: int, outputs: int, output_scale: float = 1.0) -> None:
         blocks: list[nn.Module] = []
@@ -79,29 +79,48 @@ class MLP(nn.Sequential):
         super().__init__(*blocks, Linear(inputs, outputs, scale=output_scale))
 
 
+class MeanFrame(nn.Module):
+    """The average of all frames seen in training, which the encoder and the decoder leave out.
+
+    What never moves costs nothing to learn: a small thing on a large background is found in a tenth of the updates.
+    """
+
+    mean: Tensor
+    count: Tensor
+
+    def __init__(self, grid: int, patch_values: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(grid, grid, patch_values))
+        self.register_buffer("count", torch.zeros(()))
+
+    def update(self, patches: Tensor) -> None:
+        """Count a batch of patches [n, grid, grid, patch_values] in."""
+        self.count += 1
+        self.mean.lerp_(patches.mean(0), 1 / self.count)
+
+
 class Encoder(nn.Module):
     """Patches of a frame, embedded and halved in resolution down to a 4x4 grid.
 
     Convolutions on full frames would take most of an update's time on a CPU; a matrix product over patches doesn't.
+    There are no norms here, nor in the decoder: they delay by hundreds of updates that small things are seen at all.
     """
 
     def __init__(self, grid: int, patch_values: int, depth: int) -> None:
         super().__init__()
-        self.embed = nn.Sequential(Linear(patch_values, depth), Norm(depth))
-        self.downsample, self.norms = nn.ModuleList(), nn.ModuleList()
+        self.embed = Linear(patch_values, depth)
+        self.downsample = nn.ModuleList()
         while grid > 4:
-            convolution = nn.Conv2d(depth, 2 * depth, 4, 2, 1, bias=False)
-            self.downsample.append(convolution.to(memory_format=torch.channels_last))
+            self.downsample.append(nn.Conv2d(depth, 2 * depth, 4, 2, 1))
             depth, grid = 2 * depth, grid // 2
-            self.norms.append(Norm(depth))
         self.outputs = grid * grid * depth
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Float [n, grid, grid, patch_values] in [-0.5, 0.5] → [n, outputs]."""
-        x = self.embed(patches)  # [n, grid, grid, depth]
-        for convolution, norm in zip(self.downsample, self.norms, strict=True):
-            x = norm(convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-        return x.flatten(1)
+        """float32 [n, grid, grid, patch_values], without the mean frame → [n, outputs]."""
+        x = functional.silu(self.embed(patches)).permute(0, 3, 1, 2)  # [n, depth, grid, grid], channels last in memory
+        for convolution in self.downsample:
+            x = functional.silu(convolution(x))
+        return x.permute(0, 2, 3, 1).flatten(1)
 
 
 class Decoder(nn.Module):
@@ -113,35 +132,24 @@ class Decoder(nn.Module):
         depth *= 2**doublings
         self.depth = depth
         self.start = Linear(inputs, 16 * depth)
-        self.norm = Norm(depth)
-        self.upsample, self.norms = nn.ModuleList(), nn.ModuleList()
+        self.upsample = nn.ModuleList()
         for _ in range(doublings):
-            convolution = nn.ConvTranspose2d(depth, depth // 2, 4, 2, 1, bias=False)
-            self.upsample.append(convolution.to(memory_format=torch.channels_last))
+            self.upsample.append(nn.ConvTranspose2d(depth, depth // 2, 4, 2, 1))
             depth //= 2
-            self.norms.append(Norm(depth))
         self.output = Linear(depth, patch_values)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """[n, inputs] → the mean of the patches, [n, grid, grid, patch_values] in the encoder's units."""
-        x = self.norm(self.start(feature).unflatten(-1, (4, 4, self.depth)))  # [n, 4, 4, depth]
-        for convolution, norm in zip(self.upsample, self.norms, strict=True):
-            x = norm(convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-        return self.output(x)
+        """[n, inputs] → the expected patches without the mean frame, [n, grid, grid, patch_values]."""
+        x = functional.silu(self.start(feature)).unflatten(-1, (4, 4, self.depth)).permute(0, 3, 1, 2)
+        for convolution in self.upsample:
+            x = functional.silu(convolution(x))
+        patches: Tensor = self.output(x.permute(0, 2, 3, 1))
+        return patches
 
 
 def patches_of(images: Tensor, grid: int) -> Tensor:
-    """uint8 [n, height, width, 3] → float32 [n, grid, grid, patch * patch * 3] in [-0.5, 0.5]."""
+    """uint8 [n, height, width, 3] → float32 [n, grid, grid, patch * patch * 3] in [0, 1]."""
     n, height, width, channels = images.shape
     rows, columns = height // grid, width // grid
     x = images.view(n, grid, rows, grid, columns, channels).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(n, grid, grid, rows * columns * channels).float().mul_(1 / 255).sub_(0.5)
-
-
-def images_of(patches: Tensor, image_size: int) -> Tensor:
-    """The inverse of `patches_of`, clipped to what a frame can show: uint8 [n, image_size, image_size, 3]."""
-    n, grid, *_ = patches.shape
-    patch = image_size // grid
-    x = patches.view(n, grid, grid, patch, patch, 3).permute(0, 1, 3, 2, 4, 5)
-    x = x.reshape(n, image_size, image_size, 3)
-    return ((x + 0.5).clamp(0, 1) * 255).round().byte()
+    return x.reshape(n, grid, grid, rows * columns * channels).float().mul_(1 / 255)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from viper_model.dreamer.behavior import Actor
 from viper_model.dreamer.networks import patches_of
@@ -26,6 +26,14 @@ class PolicyState(NamedTuple):
     """The action taken last, [n, action_size]."""
 
 
+class _Networks(nn.Module):
+    """What acting needs."""
+
+    def __init__(self, model: WorldModel, actor: Actor) -> None:
+        super().__init__()
+        self.mean_frame, self.encoder, self.rssm, self.actor = model.mean_frame, model.encoder, model.rssm, actor
+
+
 class ActingPolicy:
     """A copy of what acting needs: encoder, RSSM and actor. It can be used from any thread while the agent trains.
 
@@ -35,30 +43,28 @@ class ActingPolicy:
     def __init__(
         self, model: WorldModel, actor: Actor, weights_lock: AbstractContextManager[object], image_size: int, seed: int
     ) -> None:
-        self._sources = (model.encoder, model.rssm, actor)
-        self._encoder, self._rssm, self._actor = (copy.deepcopy(source).eval() for source in self._sources)
+        self._source = _Networks(model, actor)
+        self._networks = copy.deepcopy(self._source).requires_grad_(False)
         self._weights_lock = weights_lock
         self._lock = threading.Lock()
         self._grid, self._image_size = model.grid, image_size
-        self._device = self._rssm.gru.weight.device
-        self._action_size = self._rssm.action_in.in_features
+        self._device = self._networks.rssm.gru.weight.device
+        self._action_size = self._networks.rssm.action_in.in_features
         self._generator = torch.Generator(self._device).manual_seed(seed)
         self.refresh()
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take over the agent's newest weights. Raises ModelError, and keeps the old ones, where they are not finite."""
+        """Take over the agent's newest weights. Raises ModelError where they are not finite, and keeps the old ones."""
         with self._lock, self._weights_lock:
-            sources = [p for module in self._sources for p in module.parameters()]
-            if not all(bool(source.isfinite().all()) for source in sources):
+            newest = self._source.state_dict()
+            if not all(bool(value.isfinite().all()) for value in newest.values()):
                 raise ModelError("the agent's weights are not finite: go back to an earlier checkpoint")
-            copies = [p for module in (self._encoder, self._rssm, self._actor) for p in module.parameters()]
-            for own, source in zip(copies, sources, strict=True):
-                own.copy_(source)
+            self._networks.load_state_dict(newest)
 
     def initial(self, n: int) -> PolicyState:
         """The state of n environments before their first frame."""
-        return PolicyState(self._rssm.initial(n), torch.zeros(n, self._action_size, device=self._device))
+        return PolicyState(self._networks.rssm.initial(n), torch.zeros(n, self._action_size, device=self._device))
 
     @torch.inference_mode()
     def act(
@@ -76,16 +82,17 @@ class ActingPolicy:
         if image.dtype != np.uint8 or image.shape != expected:
             raise ModelError(f"the policy sees uint8 images {list(expected)}, not {image.dtype} {list(image.shape)}")
         with self._lock:
-            patches = patches_of(torch.from_numpy(np.ascontiguousarray(image)).to(self._device), self._grid)
-            noise = self._rssm.noise(1, n, self._generator)[0]
-            latent = self._rssm.observe_step(
+            frame = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+            patches = patches_of(frame, self._grid) - self._networks.mean_frame.mean
+            noise = self._networks.rssm.noise(1, n, self._generator)[0]
+            latent = self._networks.rssm.observe_step(
                 state.latent,
-                self._encoder(patches),
+                self._networks.encoder(patches),
                 state.action,
                 torch.from_numpy(np.asarray(is_first, bool)).to(self._device),
                 noise if sample else torch.ones_like(noise),
             )
-            policy = self._actor(latent.feature)
+            policy = self._networks.actor(latent.feature)
             action = policy.sample(self._generator) if sample else policy.mode()
         action = action.clamp(-1, 1)
         if not bool(action.isfinite().all()):

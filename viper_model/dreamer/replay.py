@@ -42,11 +42,11 @@ class Replay:
     """What several environments lived through, each a stream of steps in order. Safe to use from several threads.
 
     Everything is held in memory as it is on disk: a step takes image_size² * 3 bytes, so that 100,000 steps of 64x64
-    take 1.2 GB. At least the newest `capacity_steps` are kept, and at most a chunk more for each stream; what is older is
-    dropped, file and all.
+    take 1.2 GB. At least the newest `capacity_steps` are kept, and at most a chunk more for each stream; what is
+    older is dropped, file and all.
 
-    A chunk's file is written, in one step, whenever the chunk is full and whenever an episode ends: who kills the process
-    loses at most the last, unfinished part of each stream.
+    A chunk's file is written, in one step, whenever the chunk is full and whenever an episode ends: who kills the
+    process loses at most the last, unfinished part of each stream.
     """
 
     def __init__(
@@ -75,6 +75,12 @@ class Replay:
     def __len__(self) -> int:
         """Steps stored."""
         return self._steps
+
+    @property
+    def total(self) -> int:
+        """Steps ever stored, those that were dropped included."""
+        with self._lock:
+            return sum(chunks[-1].start + chunks[-1].length for chunks in self._streams.values() if chunks)
 
     def append(self, stream: str, step: Mapping[str, Any]) -> None:
         """Store the next step of `stream`.
@@ -151,7 +157,9 @@ class Replay:
     def _new_chunk(self, stream: str) -> _Chunk:
         chunks = self._streams.setdefault(stream, [])
         start = chunks[-1].start + chunks[-1].length if chunks else 0
-        arrays = {name: np.zeros((self._chunk_steps, *shape), dtype) for name, (dtype, shape) in self._shapes.items()}
+        arrays: dict[str, np.ndarray] = {
+            name: np.zeros((self._chunk_steps, *shape), dtype) for name, (dtype, shape) in self._shapes.items()
+        }
         chunk = _Chunk(self._directory / f"{self._next_file:08d}.npz", stream, start, arrays)
         self._next_file += 1
         self._chunks.append(chunk)

@@ -101,8 +101,8 @@ class RSSM(nn.Module):
 
     def prior(self, deter: Tensor) -> Tensor:
         """Logits of p(z | h). [..., deter] → [..., stoch, classes]."""
-        logits: Tensor = self.prior_net(deter)
-        return logits.unflatten(-1, (self.stoch, self.classes))
+        logits: Tensor = self.prior_net(deter).unflatten(-1, (self.stoch, self.classes))
+        return logits
 
     def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, noise: Tensor) -> tuple[Latent, Tensor]:
         """The posterior states along sequences that start with nothing remembered.
@@ -156,7 +156,7 @@ class RSSM(nn.Module):
 
     def _recur(self, deter: Tensor, stoch: Tensor, action_in: Tensor) -> Tensor:
         x = self.in_norm(self.stoch_in(stoch) + action_in)
-        gates = self.gru_norm(self.gru(torch.cat([x, deter], -1)))
+        gates = self.gru_norm(self.gru(torch.cat([x, deter], -1))).float()
         reset, candidate, update = gates.chunk(3, -1)
         candidate = torch.tanh(reset.sigmoid() * candidate)
         return torch.lerp(deter, candidate, (update - 1).sigmoid())

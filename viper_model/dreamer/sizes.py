@@ -36,13 +36,13 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(256, 8, 16, 128, 2, 8, 32, 128, 12, 0.99, 6e-4, 2e-4, False),
+    "tiny": Size(256, 16, 16, 128, 2, 8, 32, 96, 12, 0.99, 1e-3, 3e-4, False),
     "XS": Size(256, 32, 32, 256, 1, 16, 24, 1024, 15, 0.997, 1e-4, 3e-5, False),
     "S": Size(512, 32, 32, 512, 2, 32, 32, 1024, 15, 0.997, 1e-4, 3e-5, True),
     "M": Size(1024, 32, 32, 640, 3, 32, 48, 1024, 15, 0.997, 1e-4, 3e-5, True),
 }
-"""`tiny` learns in a few thousand updates on a CPU core. XS, S and M are DreamerV3's (Hafner et al. 2023, table B.1); S is
-what VIPER uses on the DeepMind Control Suite."""
+"""`tiny` learns in a few hundred updates on a CPU core. XS, S and M are DreamerV3's (Hafner et al. 2023, table B.1); S
+is what VIPER uses on the DeepMind Control Suite."""
 
 
 def size_named(name: str) -> Size:

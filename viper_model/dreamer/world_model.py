@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
-from viper_model.dreamer.networks import BINS, MLP, Decoder, Encoder, patches_of, two_hot_loss, two_hot_mean
+from viper_model.dreamer.networks import BINS, MLP, Decoder, Encoder, MeanFrame, patches_of, two_hot_loss, two_hot_mean
 from viper_model.dreamer.rssm import RSSM, Latent, balanced_kl
 from viper_model.dreamer.sizes import Size
 
@@ -20,6 +20,7 @@ class WorldModel(nn.Module):
         self.grid = min(size.grid, image_size)
         patch_values = 3 * (image_size // self.grid) ** 2
         feature = size.deter + size.stoch * size.classes
+        self.mean_frame = MeanFrame(self.grid, patch_values)
         self.encoder = Encoder(self.grid, patch_values, size.depth)
         self.rssm = RSSM(size, self.encoder.outputs, action_size)
         self.decoder = Decoder(feature, self.grid, patch_values, size.depth)
@@ -34,17 +35,21 @@ class WorldModel(nn.Module):
         """
         steps, count = batch["is_first"].shape
         patches = patches_of(batch["image"].flatten(0, 1), self.grid)  # [time * batch, grid, grid, values]
+        self.mean_frame.update(patches)
+        patches -= self.mean_frame.mean
         embed = self.encoder(patches).unflatten(0, (steps, count))
-        previous_action = F.pad(batch["action"][:-1], (0, 0, 0, 0, 1, 0))  # the one that led to each frame
+        previous_action = functional.pad(batch["action"][:-1], (0, 0, 0, 0, 1, 0))  # the one that led to each frame
         noise = self.rssm.noise(steps, count, generator)
         latent, posterior = self.rssm.observe(embed, previous_action, batch["is_first"], noise)
 
         feature = latent.feature  # [time, batch, feature]
         reconstruction = self.decoder(feature.flatten(0, 1)).float()
-        image = F.mse_loss(reconstruction, patches, reduction="sum") / (steps * count)
+        image = functional.mse_loss(reconstruction, patches, reduction="sum") / (steps * count)
         reward = two_hot_loss(self.reward_head(feature), batch["reward"]).mean()
         goes_on = (~batch["is_terminal"]).float()
-        continues = F.binary_cross_entropy_with_logits(self.continue_head(feature).squeeze(-1).float(), goes_on)
+        continues = functional.binary_cross_entropy_with_logits(
+            self.continue_head(feature).squeeze(-1).float(), goes_on
+        )
         dynamics, representation = (kl.mean() for kl in balanced_kl(posterior, self.rssm.prior(latent.deter)))
         loss = image + reward + continues + DYNAMICS_SCALE * dynamics + REPRESENTATION_SCALE * representation
         metrics = {"image_loss": image, "reward_loss": reward, "continue_loss": continues, "kl": dynamics}

@@ -1,0 +1,156 @@
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sim
+from sim import Env, SimError
+from sim.contract import EnvContract
+
+
+class TestCartpoleBalance(EnvContract):
+    episode_steps = 125
+
+    def make(self, seed: int) -> Env:
+        return sim.make("dmc", "cartpole_balance", image_size=(64, 64), action_repeat=8, seed=seed)
+
+
+class TestReacherEasyNotSquareAndOversampled(EnvContract):
+    episode_steps = 143  # 1000 control steps by sevens: the last step is cut short
+
+    def make(self, seed: int) -> Env:
+        return sim.make("dmc", "reacher_easy", image_size=(24, 40), action_repeat=7, seed=seed)
+
+
+class TestWalkerWalkInItsDefaultLook(EnvContract):
+    steps_to_compare = 3
+    episode_steps = 50
+
+    def make(self, seed: int) -> Env:
+        return sim.make("dmc", "walker_walk", action_repeat=20, seed=seed, fast_render=False)
+
+
+def test_action_repeat_sums_the_rewards_and_shows_the_last_frame() -> None:
+    action = np.array([0.5], np.float32)
+    with (
+        sim.make("dmc", "cartpole_swingup", action_repeat=1) as slow,
+        sim.make("dmc", "cartpole_swingup", action_repeat=4) as fast,
+    ):
+        slow.reset()
+        fast.reset()
+        moments = [slow.step(action) for _ in range(12)]
+        skipped = [fast.step(action) for _ in range(3)]
+        rewards = [sum(moment.task_reward for moment in moments[start : start + 4]) for start in (0, 4, 8)]
+        assert rewards == pytest.approx([moment.task_reward for moment in skipped], abs=1e-12)
+        assert all(np.array_equal(moments[4 * i + 3].image, skipped[i].image) for i in range(3))
+        assert fast.description.step_seconds == pytest.approx(4 * slow.description.step_seconds)
+
+
+def test_actions_reach_the_ends_of_the_actuators_range() -> None:
+    with sim.make("dmc", "quadruped_walk", image_size=(16, 16)) as world:
+        world.reset()
+        bounds = world._suite_env.action_spec()  # type: ignore[attr-defined]
+        assert (bounds.maximum > 1).any()
+        for sign, bound in [(1, bounds.maximum), (-1, bounds.minimum), (0, (bounds.maximum + bounds.minimum) / 2)]:
+            world.step(np.full(12, sign, np.float32))
+            assert world._physics.control() == pytest.approx(bound)  # type: ignore[attr-defined]
+
+
+def test_default_look_is_the_suites_own() -> None:
+    with sim.make("dmc", "walker_walk", image_size=(48, 64), fast_render=False, seed=4) as world:
+        frame = world.reset().image
+        theirs = world._physics.render(height=48, width=64, camera_id=0)  # type: ignore[attr-defined]
+        assert np.array_equal(frame, theirs)
+
+
+def test_small_frames_keep_thin_limbs() -> None:
+    # The pole is 1.4 pixels wide at 32: drawn without averaging it comes out as dashes.
+    with sim.make("dmc", "cartpole_balance", image_size=(32, 32)) as world:
+        red = world.reset().image[..., 0].astype(int)
+        blue = world.reset().image[..., 2].astype(int)
+        rows = np.flatnonzero((red > blue).any(axis=1))
+        assert len(rows) > 8
+        assert (np.diff(rows) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("cup_catch", "ball_in_cup_catch"), ("pointmass_easy", "point_mass_easy"), ("pointmass_hard", "point_mass_hard")],
+)
+def test_short_names_are_the_same_tasks(alias: str, name: str) -> None:
+    with sim.make("dmc", alias, seed=5) as one, sim.make("dmc", name, seed=5) as other:
+        assert one.description.task == alias
+        assert np.array_equal(one.reset().image, other.reset().image)
+
+
+def test_another_camera_sees_another_picture_and_may_be_named() -> None:
+    frames = []
+    for camera in (None, 0, 1, "lookatcart"):
+        with sim.make("dmc", "cartpole_swingup", camera=camera) as world:
+            frames.append(world.reset().image)
+    assert np.array_equal(frames[0], frames[1])
+    assert not np.array_equal(frames[1], frames[2])
+    assert np.array_equal(frames[2], frames[3])
+
+
+@pytest.mark.parametrize("task", ["cartpole_swingup", "acrobot_swingup", "walker_walk", "reacher_easy", "cup_catch"])
+def test_imagined_rewards_are_those_that_come(task: str) -> None:
+    with sim.make("dmc", task, image_size=(16, 16), action_repeat=1, seed=2) as world:
+        world.reset()
+        rng = np.random.default_rng(0)
+        size = world.description.action_space.size
+        for _ in range(20):
+            world.step(world.description.action_space.sample(rng))
+        plans = rng.uniform(-1, 1, (3, 15, size)).astype(np.float32)
+        imagined = world.rollout_rewards(plans)  # type: ignore[attr-defined]
+        assert imagined.shape == (3, 15)
+        assert np.array_equal(imagined, world.rollout_rewards(plans))  # type: ignore[attr-defined]
+        shaped = world.rollout_rewards(plans, lambda physics: 2.0)  # type: ignore[attr-defined]
+        assert shaped == pytest.approx(imagined + 2)
+        # The last plan is the one tried last: what it left behind must not matter.
+        found = [world.step(action).task_reward for action in plans[0]]
+        assert imagined[0] == pytest.approx(found, abs=1e-9)
+
+
+def test_worlds_that_were_closed_hold_no_memory() -> None:
+    def resident_mib() -> float:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * 4096 / 2**20
+
+    def open_and_close(times: int) -> None:
+        for seed in range(times):
+            with sim.make("dmc", "cartpole_balance", seed=seed) as world:
+                world.reset()
+
+    open_and_close(10)  # what libraries load once
+    before = resident_mib()
+    open_and_close(40)
+    # One renderer is about 5 MiB: 40 that stayed would be 200.
+    assert resident_mib() - before < 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (("dmcc", "cartpole_balance"), {}, "dmc"),
+        (("dmc", "cartpole_swing"), {}, "cartpole_swingup"),
+        (("dmc", "lqr_lqr_2_1"), {}, "no task"),
+        (("dmc", "cartpole_balance"), {"camra": 1}, "camera"),
+        (("dmc", "cartpole_balance"), {"camera": 9}, "0 to 1"),
+        (("dmc", "cartpole_balance"), {"camera": "lookat"}, "lookatcart"),
+        (("dmc", "cartpole_balance"), {"image_size": (0, 64)}, "image_size"),
+        (("dmc", "cartpole_balance"), {"action_repeat": 0}, "action_repeat"),
+        (("dmc", "cartpole_balance"), {"seed": -1}, "seed"),
+    ],
+)
+def test_mistakes_are_told(arguments: tuple[str, str], options: dict[str, object], words: str) -> None:
+    with pytest.raises(SimError, match=words) as error:
+        sim.make(*arguments, **options)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
+
+
+def test_frames_larger_than_the_models_own_buffer() -> None:
+    with sim.make("dmc", "cartpole_balance", image_size=(500, 700)) as world:
+        assert world.reset().image.shape == (500, 700, 3)

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import sim
+from sim import Env, SimError
+from sim.experts import BEHAVIOURS, Behaviour, make_behaviour
+from sim.experts.behaviours import Noisy
+from sim.experts.planner import Planner, PlannerSettings
+
+
+def play(task: str, behaviour: str, action_repeat: int) -> float:
+    with sim.make("dmc", task, image_size=(8, 8), action_repeat=action_repeat, seed=1) as world:
+        return sum(rewards(world, make_behaviour(behaviour, task, seed=1)))
+
+
+def rewards(world: Env, behaviour: Behaviour) -> list[float]:
+    moments = [world.reset()]
+    behaviour.reset(world)
+    while not moments[-1].is_last:
+        moments.append(world.step(behaviour.act(world)))
+    return [moment.task_reward for moment in moments]
+
+
+# The returns that an expert's films start from. Random behaviour gets 300, 70 and 0 here.
+@pytest.mark.parametrize(
+    ("task", "action_repeat", "least"),
+    [("cartpole_balance", 8, 900), ("reacher_easy", 4, 800), ("pendulum_swingup", 4, 700)],
+)
+def test_experts_are_experts(task: str, action_repeat: int, least: float) -> None:
+    assert play(task, "expert", action_repeat) > least
+
+
+def test_random_is_not_an_expert() -> None:
+    assert play("cartpole_balance", "random", 8) < 600
+
+
+def test_looking_ahead_does_not_move_the_world() -> None:
+    with sim.make("dmc", "walker_walk", seed=0) as world, sim.make("dmc", "walker_walk", seed=0) as undisturbed:
+        world.reset()
+        undisturbed.reset()
+        planner = make_behaviour("expert", "walker_walk", seed=0)
+        planner.reset(world)
+        for _ in range(3):
+            action = planner.act(world)
+            assert np.array_equal(world.step(action).image, undisturbed.step(action).image)
+
+
+def test_a_plan_never_gets_worse_by_thinking_again() -> None:
+    # With one elite the best of the samples is kept, and the plan itself is among them.
+    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as world:
+        world.reset()
+        planner = Planner(PlannerSettings(elites=1), seed=0)
+        planner.reset(world)
+        best = -np.inf
+        for _ in range(5):
+            plans = planner._variations()
+            value = world.rollout_rewards(plans).sum(axis=1)  # type: ignore[attr-defined]
+            assert value[0] == pytest.approx(best) or best == -np.inf
+            assert value.max() >= best
+            best = value.max()
+            planner._plan = plans[value.argmax()]
+
+
+def test_behaviours_repeat_with_their_seed() -> None:
+    with sim.make("dmc", "reacher_easy", seed=0) as world:
+        for name in BEHAVIOURS:
+            actions = []
+            for _ in range(2):
+                world.reset()
+                behaviour = make_behaviour(name, "reacher_easy", seed=7)
+                behaviour.reset(world)
+                actions.append(behaviour.act(world))
+            # The world's own start differs from reset to reset, so an expert's plan does too.
+            assert actions[0].dtype == np.float32
+            assert np.abs(actions).max() <= 1
+            if name == "random":
+                assert np.array_equal(*actions)
+
+
+class Still:
+    def reset(self, env: Env) -> None: ...
+
+    def act(self, env: Env) -> NDArray[np.float32]:
+        return np.zeros(env.description.action_space.size, np.float32)
+
+
+def test_noisy_mixes_by_another_share_in_each_episode() -> None:
+    with sim.make("dmc", "reacher_easy", seed=0) as world:
+        noisy = Noisy(Still(), seed=0)
+        shares = []
+        for _ in range(30):
+            noisy.reset(world)
+            shares.append(np.mean([noisy.act(world).any() for _ in range(400)]))
+    # 400 draws know a share to 0.025, so this is four of those beyond either end.
+    assert 0 < min(shares) < 0.3
+    assert 0.7 < max(shares) < 1
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(SimError, match="no behaviour 'exprt'"):
+        make_behaviour("exprt", "cartpole_swingup", seed=0)

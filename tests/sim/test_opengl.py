@@ -1,0 +1,54 @@
+"""`MUJOCO_GL` is read when a simulator is first imported, so each of these is a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import sim
+
+
+def run(code: str, **environment: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    root = {"PYTHONPATH": str(Path(sim.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=inherited | root | environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+TRY = """
+import sim
+try:
+    sim.make('dmc', 'cartpole_balance')
+except sim.SimError as error:
+    print('told:', error)
+"""
+
+
+def test_the_users_choice_of_library_stands() -> None:
+    code = "import os, sim; print(os.environ['MUJOCO_GL'])"
+    assert run(code, MUJOCO_GL="glfw").strip() == "glfw"
+    assert run(code).strip() in ("egl", "osmesa")
+
+
+def test_a_missing_opengl_library_is_told() -> None:
+    hide = "import ctypes.util; ctypes.util.find_library = lambda name: None"
+    for backend in ("osmesa", "egl"):
+        told = run(hide + TRY, MUJOCO_GL=backend)
+        assert "told: " in told, told
+        assert "apt install libosmesa6" in told
+
+
+def test_an_unknown_opengl_library_is_told() -> None:
+    assert "told: MuJoCo can't draw with MUJOCO_GL=direct3d" in run(TRY, MUJOCO_GL="direct3d")
+
+
+def test_a_missing_simulator_is_told() -> None:
+    told = run("import sys; sys.modules['dm_control'] = None" + TRY)
+    assert "told: dmc needs the Python package dm_control: `pip install mujoco" in told, told
+
+
+def test_the_contract_loads_no_simulator_and_no_test_runner() -> None:
+    code = "import sys, sim.contract, sim.record; print({'mujoco', 'dm_control', 'pytest', 'torch'} & set(sys.modules))"
+    assert run(code).strip() == "set()"

@@ -1,0 +1,137 @@
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+import sim
+from sim import SimError
+from sim.record import ATTEMPTS, list_episodes, record, returns
+
+SMALL = {"image_size": (16, 16), "action_repeat": 100}
+
+
+def films(folder: Path) -> list[dict[str, np.ndarray]]:  # type: ignore[type-arg]
+    return [dict(np.load(path, allow_pickle=False)) for path in sorted(folder.glob("*.npz"))]
+
+
+def assert_equal_films(one: Path, other: Path) -> None:
+    for film, same in zip(films(one), films(other), strict=True):
+        assert all(np.array_equal(film[name], same[name]) for name in film)
+
+
+def test_a_film_is_what_the_world_showed(tmp_path: Path) -> None:
+    total = record("dmc", "reacher_easy", "random", 2, tmp_path, **SMALL, workers=1)  # type: ignore[arg-type]
+    folder = tmp_path / "reacher_easy" / "random"
+    episodes = list(list_episodes(folder).values())
+    assert [path.name for path in returns(tmp_path)] == ["00000.npz", "00001.npz"]
+    assert list(returns(tmp_path).values()) == total
+    assert episodes[0].versions.keys() == {"mujoco", "dm_control"}
+    for film, episode in zip(films(folder), episodes, strict=True):
+        assert film["image"].shape == (11, 16, 16, 3)
+        assert film["image"].dtype == np.uint8
+        assert film["action"].shape == (11, 2)
+        assert film["action"].dtype == np.float32
+        assert film["task_reward"].dtype == np.float64
+        assert not film["action"][-1].any()
+        # Playing the film's actions again in a world of its seed shows the film again.
+        with sim.make("dmc", "reacher_easy", seed=episode.seed, **SMALL) as world:  # type: ignore[arg-type]
+            moments = [world.reset(), *(world.step(action) for action in film["action"][:-1])]
+        assert np.array_equal(film["image"], np.stack([moment.image for moment in moments]))
+        assert film["task_reward"].tolist() == [moment.task_reward for moment in moments]
+        assert episode.task_return == film["task_reward"].sum()
+
+
+def test_films_do_not_depend_on_workers_or_interruptions(tmp_path: Path) -> None:
+    task, behaviour = "cartpole_swingup", "random"
+    record("dmc", task, behaviour, 3, tmp_path / "at_once", **SMALL, workers=2)  # type: ignore[arg-type]
+    record("dmc", task, behaviour, 1, tmp_path / "bit_by_bit", **SMALL, workers=1)  # type: ignore[arg-type]
+    first = tmp_path / "bit_by_bit" / task / behaviour / "00000.npz"
+    written = first.stat().st_mtime_ns
+    record("dmc", task, behaviour, 3, tmp_path / "bit_by_bit", **SMALL, workers=1)  # type: ignore[arg-type]
+    assert first.stat().st_mtime_ns == written
+    assert_equal_films(*(tmp_path / name / task / behaviour for name in ("at_once", "bit_by_bit")))
+
+
+def test_films_made_otherwise_are_not_mixed(tmp_path: Path) -> None:
+    record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
+    for other in [{"image_size": (24, 16)}, {"action_repeat": 4}, {"camera": 1}]:
+        with pytest.raises(SimError, match="has films with") as error:
+            record("dmc", "cartpole_swingup", "random", 2, tmp_path, **SMALL | other)  # type: ignore[arg-type]
+        assert str(next(iter(other.values()))) in str(error.value)
+
+
+def test_a_failing_expert_is_filmed_again_and_its_best_film_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A step of 1 s is too long to swing anything up.
+    task_return = record("dmc", "cartpole_swingup", "expert", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
+    notes = [line for line in capsys.readouterr().out.splitlines() if "the expert reached" in line]
+    assert len(notes) == ATTEMPTS
+    reached = [float(line.split("reached ")[1].split(",")[0]) for line in notes]
+    assert round(task_return[0]) == max(reached)
+
+
+def test_an_episode_whose_worker_is_killed_is_filmed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found: list[float] = []
+    arguments = ("dmc", "cartpole_swingup", "random", 2, tmp_path)
+    recording = Thread(target=lambda: found.extend(record(*arguments, **SMALL, workers=1)))  # type: ignore[arg-type]
+    recording.start()
+    while not (workers := multiprocessing.active_children()):
+        assert recording.is_alive()
+    assert workers[0].pid
+    os.kill(workers[0].pid, signal.SIGKILL)
+    recording.join()
+    assert len(found) == 2
+    assert "a worker died" in capsys.readouterr().out
+
+
+def test_interrupted_recording_leaves_whole_episodes(tmp_path: Path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from sim.record import record\n"
+        "if __name__ == '__main__':\n"
+        f"    record('dmc', 'cartpole_swingup', 'random', 10**4, Path({str(tmp_path)!r}), workers=1, **{SMALL})\n"
+    )
+    root = Path(sim.__file__).parents[1]
+    process = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": str(root)})
+    folder = tmp_path / "cartpole_swingup" / "random"
+    while not (folder / "00001.yaml").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    episodes = list_episodes(folder)
+    assert len(episodes) >= 2
+    assert all(len(np.load(path.with_suffix(".npz"))["image"]) == 11 for path in episodes)
+    assert not list(folder.glob(".*"))
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # workers inherit it
+    try:
+        with pytest.raises(SimError, match="can't write .* free some space"):
+            record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL | {"image_size": (64, 64)})  # type: ignore[arg-type]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_mistakes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(SimError, match="no behaviour 'exprt'"):
+        record("dmc", "cartpole_swingup", "exprt", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
+    (tmp_path / "file").touch()
+    with pytest.raises(SimError, match="can't record in"):
+        record("dmc", "cartpole_swingup", "random", 1, tmp_path / "file", **SMALL)  # type: ignore[arg-type]
+    folder = tmp_path / "cartpole_swingup" / "random"
+    folder.mkdir(parents=True)
+    (folder / "00000.yaml").write_text("task: [unclosed")
+    with pytest.raises(SimError, match=r"00000.yaml does not describe an episode"):
+        record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""Films with known motion: a bright square slides over a dark ground, two pixels a frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from viper_model import fit as fit_module
+from viper_model import video_model
+from viper_model.video_model import VideoModel, VideoModelConfig
+from viper_model.videogpt import VideoGPTConfig
+from viper_model.vqgan import VQGANConfig
+
+MICRO = VideoModelConfig(
+    VQGANConfig(image_size=16, channels=(8, 16), blocks=1, codes=16, code_dim=4),
+    VideoGPTConfig(context=3, layers=2, width=32, heads=2, dropout=0.1),
+    frame_skip=1,
+)
+
+
+@pytest.fixture
+def micro(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size named `micro` that trains in seconds."""
+    monkeypatch.setitem(video_model.SIZES, "micro", MICRO)
+    schedule = dataclasses.replace(
+        fit_module.SCHEDULES["tiny"],
+        vqgan_steps=200,
+        vqgan_batch=16,
+        vqgan_rate=4e-3,
+        adversarial_start=190,
+        discriminator_width=8,
+        videogpt_steps=250,
+        videogpt_batch=8,
+        videogpt_rate=4e-3,
+        clip_frames=6,
+    )
+    monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
+
+
+def sliding_square(rng: np.random.Generator, time: int, order: np.ndarray | None = None) -> np.ndarray:
+    """uint8 [time, 16, 16, 3]. order: the moments of the slide that the frames show, 0, 1, 2, … where None."""
+    moments = np.arange(time) if order is None else order
+    film = np.full((time, 16, 16, 3), 20, np.uint8)
+    row, column = 2 * rng.integers(0, 6), 2 * rng.integers(0, 8)
+    columns = (column + 2 * moments[:, None] + np.arange(4)) % 16  # [time, 4]
+    film[np.arange(time)[:, None], row : row + 4, columns] = [230, 180, 60]
+    return film
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A data folder: expert films slide, random films jump, noisy films jump a third of the time."""
+    rng = np.random.default_rng(0)
+    for behaviour, number, noise in (("expert", 10, 0.0), ("random", 4, 1.0), ("noisy", 4, 0.3)):
+        folder = tmp_path / "films" / "slide" / behaviour
+        folder.mkdir(parents=True)
+        for film in range(number):
+            jump = rng.random(40) < noise
+            order = np.where(jump, rng.integers(0, 8, 40), np.arange(40))
+            np.savez(folder / f"{film}.npz", image=sliding_square(rng, 40, order), task_reward=1.0 - jump)
+    return tmp_path / "films"
+
+
+@pytest.fixture
+def model() -> VideoModel:
+    """An untrained model of two tasks, its weights large enough for all parts to make a difference."""
+    torch.manual_seed(0)
+    model = VideoModel(MICRO, ("slide", "jump"))
+    for parameter in model.videogpt.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return model

@@ -1,0 +1,141 @@
+"""Training, as a user meets it: it learns the films, survives being killed, and says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from viper_model import fit as fit_module
+from viper_model.check import check_reward
+from viper_model.dataset import load_dataset
+from viper_model.errors import ModelError
+from viper_model.fit import ClipSampler, fit, learning_rate
+from viper_model.video import read_video
+from viper_model.video_model import VideoModel
+
+pytestmark = pytest.mark.usefixtures("micro")
+
+
+def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: Path) -> None:
+    model = fit(films, tmp_path / "model", "micro")
+    check = check_reward(model, load_dataset(films, model.image_size)).tasks["slide"]
+    assert check.auc["shuffled"] == check.auc["reversed"] == check.auc["random"] == 1
+    assert check.rank_correlation is not None
+    assert check.rank_correlation > 0.7
+
+    loaded = VideoModel.load(tmp_path / "model")
+    assert set(loaded.calibration["slide"].quantiles) == {"expert", "frozen", "reversed", "shuffled", "random"}
+    lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["validation_nats_a_code"] for line in lines if "validation_nats_a_code" in line]
+    assert losses[-1] < losses[0]
+    for film in ("slide_reconstructed", "slide_imagined"):
+        assert len(read_video(tmp_path / "model" / "films" / f"{film}.mp4")) > 30
+    assert not (tmp_path / "model" / "training.safetensors").exists()
+
+
+def test_a_finished_folder_is_only_loaded(films: Path, tmp_path: Path) -> None:
+    fit(films, tmp_path / "model", "micro", vqgan_steps=2, videogpt_steps=2)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
+    fit(tmp_path / "no films needed", tmp_path / "model", "micro", seed=1)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
+    with pytest.raises(ModelError, match="another size"):
+        fit(films, tmp_path / "model", "tiny")
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", [3, 8])  # in either stage
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
+) -> None:
+    monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0)  # after every step
+    monkeypatch.setattr(fit_module, "LOG_EVERY", 1)
+    whole = fit(films, tmp_path / "whole", "micro", vqgan_steps=6, videogpt_steps=6)
+
+    save = fit_module.Training.save
+
+    def save_and_die(training: fit_module.Training) -> None:
+        save(training)
+        if training.step == killed_after:
+            raise KilledError
+
+    with monkeypatch.context() as dying:
+        dying.setattr(fit_module.Training, "save", save_and_die)
+        with pytest.raises(KilledError):
+            fit(films, tmp_path / "killed", "micro", vqgan_steps=6, videogpt_steps=6)
+    # What was logged, and half logged, after the last checkpoint.
+    with open(tmp_path / "killed" / "metrics.jsonl", "a") as file:
+        file.write('{"step": 11, "stage": "videogpt"}\n{"step": 12, "st')
+    resumed = fit(films, tmp_path / "killed", "micro", vqgan_steps=6, videogpt_steps=6)
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert whole.calibration == resumed.calibration
+    metrics = [(tmp_path / run / "metrics.jsonl").read_text() for run in ("whole", "killed")]
+    assert metrics[0] == metrics[1]
+
+
+def test_kill_9_leaves_a_checkpoint_to_go_on_from(films: Path, tmp_path: Path) -> None:
+    script = """
+        import sys, torch
+        from pathlib import Path
+        from viper_model import fit
+        torch.set_num_threads(1)
+        fit.SAVE_SECONDS = 0
+        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "tiny", vqgan_steps=10_000)
+    """
+    folder = tmp_path / "model"
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), films, folder], stdout=subprocess.DEVNULL
+    )
+    try:
+        while not (folder / "training.safetensors").exists():
+            assert process.poll() is None
+            os.sched_yield()
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with pytest.raises(ModelError, match="unfinished training"):
+        fit(films, folder, "tiny", vqgan_steps=1)  # another schedule than the one that was under way
+    with pytest.raises(ModelError, match="has its training finished"):
+        VideoModel.load(folder)
+
+
+def test_a_cut_checkpoint_is_told(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "training.safetensors").write_bytes(b"cut")
+    with pytest.raises(ModelError, match=r"training\.safetensors"):
+        fit(films, tmp_path, "micro")
+
+
+def test_clips_stay_within_their_film_and_reach_all_of_it() -> None:
+    torch.manual_seed(0)
+    lengths, skip = [9, 20, 13], 2
+    index, task = ClipSampler(lengths, [0, 1, 0], clip_frames=4, frame_skip=skip).draw(3000)
+    ends = np.cumsum(lengths)
+    film = np.searchsorted(ends, index, side="right")
+    assert (film == film[:, :1]).all()
+    assert (torch.diff(index, dim=1) == skip).all()
+    assert np.array_equal(task, np.array([0, 1, 0])[film[:, 0]])
+    assert set(index.flatten().tolist()) == set(range(sum(lengths)))
+
+
+def test_films_shorter_than_a_clip_make_shorter_clips() -> None:
+    index, _ = ClipSampler([5, 30], [0, 0], clip_frames=8, frame_skip=2).draw(50)
+    assert index.shape == (50, 3)  # frames 0, 2 and 4 of the short film
+
+
+def test_the_rate_warms_up_and_cools_down() -> None:
+    rates = [learning_rate(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2, rel=0.01)
+    assert max(rates) == pytest.approx(1, rel=0.02)
+    assert rates[-1] < 0.06

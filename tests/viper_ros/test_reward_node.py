@@ -1,0 +1,167 @@
+"""reward_node over real DDS: the rewards that come out are those of the model on the whole film."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sensor_msgs.msg import Image
+
+from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
+from viper_model.likelihood import conditional, joint, surprise_map
+from viper_model.video_model import VideoModel
+from viper_ros import images
+from viper_ros.msg import Reward, Step
+from viper_ros.qos import MOMENTS
+from viper_ros.reward_node import RewardNode
+from viper_ros.stamps import nanoseconds, to_stamp
+
+pytestmark = pytest.mark.usefixtures("ros")
+
+TASK = "cartpole_swingup"
+LENGTH = 20
+
+
+class Camera(Listener):
+    """Plays films to the reward node and hears its rewards."""
+
+    def __init__(self, environments: list[str]) -> None:
+        topics = {f"{name}/reward": Reward for name in environments}
+        maps = {f"{name}/likelihood_map": Image for name in environments}
+        super().__init__({**topics, **maps}, MOMENTS)
+        self._images = {name: self.create_publisher(Image, f"{name}/image_raw", MOMENTS) for name in environments}
+        self._steps = {name: self.create_publisher(Step, f"{name}/step", MOMENTS) for name in environments}
+
+    def show(self, name: str, index: int, frame: np.ndarray, first: bool, task: str = TASK) -> None:
+        step = Step(task=task, index=index, is_first=first)
+        step.header.stamp = to_stamp(1 + index)
+        self._steps[name].publish(step)
+        self._images[name].publish(images.to_message(frame, step.header.stamp, "camera"))
+
+    def rewards(self, name: str) -> dict[int, Reward]:
+        return {nanoseconds(r.header.stamp) - 1: r for r in self.heard[f"{name}/reward"]}
+
+
+def frame_by_frame(camera: Camera, node: RewardNode, films: dict[str, np.ndarray], firsts: dict[str, set[int]]) -> None:
+    def show_next() -> Iterator[None]:
+        for index in range(LENGTH):
+            for name, frames in films.items():
+                camera.show(name, index, frames[index], index in firsts[name])
+            while any(index not in camera.rewards(name) for name in films):
+                yield
+
+    playing = show_next()
+    spin_until([camera, node], lambda: next(playing, "over") == "over")
+
+
+def start(model_folder: Path, **values: object) -> RewardNode:
+    node = RewardNode(parameter_overrides=overrides(model=str(model_folder), **values))
+    assert node.start()
+    return node
+
+
+def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(model_folder: Path) -> None:
+    names = ["env_0", "env_1", "robot/arm"]
+    films = {name: random_frames(LENGTH, seed=i) for i, name in enumerate(names)}
+    firsts = {"env_0": {0}, "env_1": {0, 7}, "robot/arm": {0, 13, 14}}
+    camera = Camera(names)
+    frame_by_frame(camera, start(model_folder, environments=names), films, firsts)
+
+    model = VideoModel.load(model_folder)
+    task = torch.tensor([model.task_index(TASK)])
+    for name, frames in films.items():
+        cuts = sorted(firsts[name]) + [LENGTH]
+        expected = torch.cat(
+            [model.log_probs(torch.from_numpy(frames[a:b])[None], task)[0] for a, b in zip(cuts, cuts[1:], strict=False)]
+        )
+        rewards = camera.rewards(name)
+        likelihoods = np.array([rewards[i].log_likelihood for i in range(LENGTH)])
+        # 1e-4 nats a code, the bound that streaming is held to.
+        codes = expected.shape[-1] ** 2
+        np.testing.assert_allclose(likelihoods, conditional(expected), atol=1e-4 * codes)
+        scaled = model.calibration[TASK].reward(likelihoods)
+        np.testing.assert_allclose([rewards[i].reward for i in range(LENGTH)], scaled, rtol=1e-4)
+        assert len(camera.heard[f"{name}/reward"]) == LENGTH
+        maps = camera.heard[f"{name}/likelihood_map"]
+        assert len(maps) == LENGTH
+        shown = np.stack([images.to_rgb(m)[..., 0] for m in maps]).astype(int)
+        assert abs(shown - surprise_map(expected.numpy())).max() <= 1
+
+
+def test_joint_is_the_mean_over_the_context(model_folder: Path) -> None:
+    film = random_frames(LENGTH)
+    camera = Camera(["env_0"])
+    frame_by_frame(camera, start(model_folder, likelihood="joint"), {"env_0": film}, {"env_0": {0}})
+    model = VideoModel.load(model_folder)
+    log_probs = model.log_probs(torch.from_numpy(film)[None], torch.tensor([model.task_index(TASK)]))[0]
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
+    np.testing.assert_allclose(likelihoods, joint(log_probs, model.context), rtol=1e-4)
+
+
+def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_folder: Path) -> None:
+    film = random_frames(3)
+    camera, node = Camera(["env_0"]), start(model_folder)
+    for index in (0, 1):
+        camera.show("env_0", index, film[index], index == 0)
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 2)
+    before = camera.rewards("env_0")
+    for index in (0, 1):
+        camera.show("env_0", index, film[index], index == 0)
+    camera.show("env_0", 2, film[2], False)
+    spin_until([camera, node], lambda: 2 in camera.rewards("env_0"))
+    after = camera.rewards("env_0")
+    assert len(camera.heard["env_0/reward"]) > 3
+    assert [after[i].log_likelihood for i in (0, 1)] == [before[i].log_likelihood for i in (0, 1)]
+    model = VideoModel.load(model_folder)
+    whole = conditional(model.log_probs(torch.from_numpy(film)[None], torch.tensor([model.task_index(TASK)])))[0]
+    assert after[2].log_likelihood == pytest.approx(float(whole[2]), rel=1e-4)
+
+
+def test_any_size_and_encoding_is_scored(model_folder: Path) -> None:
+    camera, node = Camera(["env_0"]), start(model_folder)
+    camera.show("env_0", 0, random_frames(1, 200)[0], True)
+    camera.show("env_0", 1, random_frames(1, 64)[0][..., 0], False)
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 2)
+    assert all(np.isfinite(r.log_likelihood) for r in camera.rewards("env_0").values())
+
+
+def test_a_frame_that_is_no_picture_is_counted_and_the_next_is_scored(model_folder: Path) -> None:
+    camera, node = Camera(["env_0"]), start(model_folder)
+    bad = Image(height=64, width=64, encoding="rgb8", step=192)
+    bad.header.stamp = to_stamp(1)
+    camera._images["env_0"].publish(bad)
+    camera.show("env_0", 1, random_frames(1)[0], True)
+    spin_until([camera, node], lambda: 1 in camera.rewards("env_0"))
+    assert node.health().values["frames_unreadable"] == 1
+
+
+def test_a_task_that_the_model_does_not_know_ends_the_node_in_one_line(
+    model_folder: Path, capfd: pytest.CaptureFixture
+) -> None:
+    camera, node = Camera(["env_0"]), start(model_folder)
+    camera.show("env_0", 0, random_frames(1)[0], True, task="hopper_hop")
+    spin_until([camera, node], node.done.done)
+    assert node.done.result() == 1
+    said = capfd.readouterr().err
+    assert "the model knows no task 'hopper_hop': choose one of cartpole_balance, cartpole_swingup" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("damage", ["missing", "no name", "cut short", "foreign"])
+def test_a_checkpoint_that_is_none_is_told_in_one_line(
+    damage: str, model_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "model"
+    if damage in ("cut short", "foreign"):
+        folder.mkdir()
+        for file in model_folder.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000] if damage == "cut short" else b"something else")
+    node = RewardNode(parameter_overrides=overrides(model="" if damage == "no name" else str(folder)))
+    assert not node.start()
+    assert node.done.result() == 1
+    said = capfd.readouterr().err
+    assert "model" in said
+    assert "Traceback" not in said
