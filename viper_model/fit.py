@@ -63,12 +63,12 @@ SCHEDULES = {
     "tiny": Schedule(
         vqgan_steps=600,
         vqgan_batch=32,
-        vqgan_rate=1e-3,
+        vqgan_rate=2e-3,
         adversarial_start=500,
         discriminator_width=16,
-        videogpt_steps=500,
-        videogpt_batch=16,
-        videogpt_rate=1e-3,
+        videogpt_steps=800,
+        videogpt_batch=8,
+        videogpt_rate=2e-3,
         clip_frames=16,
     ),
     "dmc": Schedule(

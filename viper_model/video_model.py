@@ -32,9 +32,9 @@ class VideoModelConfig:
 SIZES = {
     # Trains in some four minutes on two CPU cores.
     "tiny": VideoModelConfig(
-        VQGANConfig(image_size=64, channels=(16, 32, 64, 64), blocks=1, codes=256, code_dim=32),
-        VideoGPTConfig(context=8, layers=4, width=128, heads=4, dropout=0.1),
-        frame_skip=1,
+        VQGANConfig(image_size=32, channels=(32, 64, 64), blocks=1, codes=256, code_dim=32),
+        VideoGPTConfig(context=8, layers=3, width=96, heads=3, dropout=0.1),
+        frame_skip=2,
     ),
     # The paper's for the DeepMind Control Suite (Escontrela et al. 2023, appendix): 8 × 8 codes, 16 frames.
     "dmc": VideoModelConfig(

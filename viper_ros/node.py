@@ -28,7 +28,7 @@ from rclpy.timer import Timer
 
 from sim import SimError
 from viper_model.errors import ModelError
-from viper_ros.parameters import Parameter, declare
+from viper_ros.parameters import Parameter, UnknownParameter, declare
 
 
 class NodeError(Exception):
@@ -39,6 +39,7 @@ USER_ERRORS = (
     SimError,
     ModelError,
     NodeError,
+    UnknownParameter,
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterUninitializedException,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,10 +36,14 @@ class Parameter:
         return descriptor
 
 
+class UnknownParameter(Exception):
+    """A parameter was set that the node doesn't have."""
+
+
 def declare(node: Node, parameters: Sequence[Parameter]) -> None:
     """Declare `parameters` on `node`.
 
-    Raises rclpy's InvalidParameterValueException or InvalidParameterTypeException where a value given from outside
+    Raises UnknownParameter where a value was given for a parameter that is not among them, and rclpy's InvalidParameterValueException or InvalidParameterTypeException where a value given from outside
     (a parameter file, an override) is out of range, not among the choices or of another type. rclpy checks types and
     ranges; choices are checked here, now and on every later set.
     """
@@ -55,3 +60,9 @@ def declare(node: Node, parameters: Sequence[Parameter]) -> None:
     node.add_on_set_parameters_callback(check_choices)
     for parameter in parameters:
         node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+    # rclpy passes over what nobody declared; a misspelt setting should not go unnoticed.
+    for name in node._parameter_overrides:
+        if not node.has_parameter(name) and not name.startswith("qos_overrides"):
+            near = difflib.get_close_matches(name, [p.name for p in parameters], cutoff=0.4)
+            advice = f": did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownParameter(f"{node.get_name()} has no parameter '{name}'{advice}")

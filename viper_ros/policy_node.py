@@ -83,6 +83,8 @@ class PolicyNode(ViperNode):
         # Runs only while the learner is behind what was collected.
         self._retry_timer = self.every(RETRY_SECONDS, self._send_answers)
         self._retry_timer.cancel()
+        if self.trainer:
+            self.trainer.learner.start()
         listeners = (
             (String, "description", self._on_description, FACTS),
             (Step, "step", self._on_step, MOMENTS),
@@ -101,7 +103,7 @@ class PolicyNode(ViperNode):
         self.destroy_timer(self._save_timer)
         self.destroy_timer(self._retry_timer)
         if self.trainer:
-            self.trainer.learner.stop()
+            self.trainer.learner.pause()
 
     def cleanup(self) -> None:
         for publisher in self._actions.values():

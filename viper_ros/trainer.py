@@ -184,7 +184,8 @@ class Trainer:
         return [e.name for e in self._environments.values() if e.current and len(e.unrewarded) > 1]
 
     def close(self) -> None:
-        """Save and let go of the run. Raises ModelError where it can't be saved."""
+        """Stop learning, save, and let go of the run. Raises what went wrong in learning, and where it can't be saved."""
+        self.learner.stop()
         try:
             self.save()
         finally:

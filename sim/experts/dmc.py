@@ -43,10 +43,19 @@ def _near_target(physics: Any) -> float:
     return -float(physics.finger_to_target_dist())
 
 
+def _mass_near_target(physics: Any) -> float:
+    return -float(physics.mass_to_target_dist())
+
+
+_WALKER = PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=24, noise=1.0)
 _SETTINGS = {
     "cartpole_balance": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
     "cartpole_swingup": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
     "pendulum_swingup": PlannerSettings(shaping=_pendulum),
+    "pointmass_easy": PlannerSettings(shaping=_mass_near_target),
+    "pointmass_hard": PlannerSettings(shaping=_mass_near_target),
     "reacher_easy": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "reacher_hard": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
+    "walker_stand": _WALKER,
+    "walker_walk": _WALKER,
 }

@@ -6,18 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import sim
 from sim import SimError
 from sim.record import ATTEMPTS, list_episodes, record, returns
 
-SMALL = {"image_size": (16, 16), "action_repeat": 100}
+SMALL: dict[str, Any] = {"image_size": (16, 16), "action_repeat": 100}
 
 
-def films(folder: Path) -> list[dict[str, np.ndarray]]:  # type: ignore[type-arg]
+def films(folder: Path) -> list[dict[str, NDArray[Any]]]:
     return [dict(np.load(path, allow_pickle=False)) for path in sorted(folder.glob("*.npz"))]
 
 
@@ -27,7 +29,7 @@ def assert_equal_films(one: Path, other: Path) -> None:
 
 
 def test_a_film_is_what_the_world_showed(tmp_path: Path) -> None:
-    total = record("dmc", "reacher_easy", "random", 2, tmp_path, **SMALL, workers=1)  # type: ignore[arg-type]
+    total = record("dmc", "reacher_easy", "random", 2, tmp_path, **SMALL, workers=1)
     folder = tmp_path / "reacher_easy" / "random"
     episodes = list(list_episodes(folder).values())
     assert [path.name for path in returns(tmp_path)] == ["00000.npz", "00001.npz"]
@@ -41,7 +43,7 @@ def test_a_film_is_what_the_world_showed(tmp_path: Path) -> None:
         assert film["task_reward"].dtype == np.float64
         assert not film["action"][-1].any()
         # Playing the film's actions again in a world of its seed shows the film again.
-        with sim.make("dmc", "reacher_easy", seed=episode.seed, **SMALL) as world:  # type: ignore[arg-type]
+        with sim.make("dmc", "reacher_easy", seed=episode.seed, **SMALL) as world:
             moments = [world.reset(), *(world.step(action) for action in film["action"][:-1])]
         assert np.array_equal(film["image"], np.stack([moment.image for moment in moments]))
         assert film["task_reward"].tolist() == [moment.task_reward for moment in moments]
@@ -50,20 +52,21 @@ def test_a_film_is_what_the_world_showed(tmp_path: Path) -> None:
 
 def test_films_do_not_depend_on_workers_or_interruptions(tmp_path: Path) -> None:
     task, behaviour = "cartpole_swingup", "random"
-    record("dmc", task, behaviour, 3, tmp_path / "at_once", **SMALL, workers=2)  # type: ignore[arg-type]
-    record("dmc", task, behaviour, 1, tmp_path / "bit_by_bit", **SMALL, workers=1)  # type: ignore[arg-type]
+    record("dmc", task, behaviour, 3, tmp_path / "at_once", **SMALL, workers=2)
+    record("dmc", task, behaviour, 1, tmp_path / "bit_by_bit", **SMALL, workers=1)
     first = tmp_path / "bit_by_bit" / task / behaviour / "00000.npz"
     written = first.stat().st_mtime_ns
-    record("dmc", task, behaviour, 3, tmp_path / "bit_by_bit", **SMALL, workers=1)  # type: ignore[arg-type]
+    record("dmc", task, behaviour, 3, tmp_path / "bit_by_bit", **SMALL, workers=1)
     assert first.stat().st_mtime_ns == written
     assert_equal_films(*(tmp_path / name / task / behaviour for name in ("at_once", "bit_by_bit")))
 
 
 def test_films_made_otherwise_are_not_mixed(tmp_path: Path) -> None:
-    record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
-    for other in [{"image_size": (24, 16)}, {"action_repeat": 4}, {"camera": 1}]:
+    record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)
+    others: list[dict[str, Any]] = [{"image_size": (24, 16)}, {"action_repeat": 4}, {"camera": 1}]
+    for other in others:
         with pytest.raises(SimError, match="has films with") as error:
-            record("dmc", "cartpole_swingup", "random", 2, tmp_path, **SMALL | other)  # type: ignore[arg-type]
+            record("dmc", "cartpole_swingup", "random", 2, tmp_path, **SMALL | other)
         assert str(next(iter(other.values()))) in str(error.value)
 
 
@@ -71,7 +74,7 @@ def test_a_failing_expert_is_filmed_again_and_its_best_film_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A step of 1 s is too long to swing anything up.
-    task_return = record("dmc", "cartpole_swingup", "expert", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
+    task_return = record("dmc", "cartpole_swingup", "expert", 1, tmp_path, **SMALL)
     notes = [line for line in capsys.readouterr().out.splitlines() if "the expert reached" in line]
     assert len(notes) == ATTEMPTS
     reached = [float(line.split("reached ")[1].split(",")[0]) for line in notes]
@@ -81,7 +84,7 @@ def test_a_failing_expert_is_filmed_again_and_its_best_film_kept(
 def test_an_episode_whose_worker_is_killed_is_filmed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found: list[float] = []
     arguments = ("dmc", "cartpole_swingup", "random", 2, tmp_path)
-    recording = Thread(target=lambda: found.extend(record(*arguments, **SMALL, workers=1)))  # type: ignore[arg-type]
+    recording = Thread(target=lambda: found.extend(record(*arguments, **SMALL, workers=1)))
     recording.start()
     while not (workers := multiprocessing.active_children()):
         assert recording.is_alive()
@@ -117,8 +120,8 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # workers inherit it
     try:
-        with pytest.raises(SimError, match="can't write .* free some space"):
-            record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL | {"image_size": (64, 64)})  # type: ignore[arg-type]
+        with pytest.raises(SimError, match=r"can't write .* free some space"):
+            record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL | {"image_size": (64, 64)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.rglob("*.*"))
@@ -126,12 +129,12 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
     with pytest.raises(SimError, match="no behaviour 'exprt'"):
-        record("dmc", "cartpole_swingup", "exprt", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
+        record("dmc", "cartpole_swingup", "exprt", 1, tmp_path, **SMALL)
     (tmp_path / "file").touch()
     with pytest.raises(SimError, match="can't record in"):
-        record("dmc", "cartpole_swingup", "random", 1, tmp_path / "file", **SMALL)  # type: ignore[arg-type]
+        record("dmc", "cartpole_swingup", "random", 1, tmp_path / "file", **SMALL)
     folder = tmp_path / "cartpole_swingup" / "random"
     folder.mkdir(parents=True)
     (folder / "00000.yaml").write_text("task: [unclosed")
     with pytest.raises(SimError, match=r"00000.yaml does not describe an episode"):
-        record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)  # type: ignore[arg-type]
+        record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)

@@ -90,9 +90,9 @@ def test_sampling_draws_from_the_scored_distribution(videogpt: VideoGPT) -> None
 
     generator.manual_seed(5)
     codes = torch.cat([begin, torch.zeros_like(begin)], 1)
-    for frame, token in itertools.product(range(4, 8), range(TOKENS)):
-        probabilities = slow_logits(videogpt, codes[:, : frame + 1], task)[:, frame, token].softmax(-1)
-        codes[:, frame, token] = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    for time, token in itertools.product(range(4, 8), range(TOKENS)):
+        probabilities = slow_logits(videogpt, codes[:, : time + 1], task)[:, time, token].softmax(-1)
+        codes[:, time, token] = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
     assert torch.equal(sampled, codes[:, 4:])
 
 

@@ -119,6 +119,7 @@ class Agent:
         they were before.
         """
         tensors = self._checked(batch)
+        averages = [buffer.clone() for buffer in self._networks.buffers()]  # they move with the loss
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.size.bfloat16):
             loss, latent, metrics = self.world_model.loss(tensors, self._generator)
             latent = Latent(latent.deter.detach(), latent.stoch.detach())
@@ -133,6 +134,8 @@ class Agent:
         metrics["behavior_gradient_norm"] = nn.utils.clip_grad_norm_(self._behavior_parameters, BEHAVIOR_GRADIENT_NORM)
         logged = dict(zip(metrics, torch.stack([m.detach() for m in metrics.values()]).tolist(), strict=True))
         if broken := [name for name, value in logged.items() if not math.isfinite(value)]:
+            for buffer, before in zip(self._networks.buffers(), averages, strict=True):
+                buffer.copy_(before)
             raise ModelError(
                 f"update {self.updates} diverged ({', '.join(broken)} not finite): go back to the last checkpoint"
             )

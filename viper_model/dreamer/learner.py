@@ -95,7 +95,9 @@ class Learner:
     def wait_until_caught_up(self, timeout: float) -> bool:
         """Wait, at most `timeout` seconds, until not `behind`. Returns whether that was reached."""
         with self._changed:
-            done = self._changed.wait_for(lambda: self._error or not (self._running and self._owed(SLACK_UPDATES)), timeout)
+            done = self._changed.wait_for(
+                lambda: self._error or not (self._running and self._owed(SLACK_UPDATES)), timeout
+            )
             self._raise_error()
             return bool(done)
 

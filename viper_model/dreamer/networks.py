@@ -39,7 +39,7 @@ def two_hot_loss(logits: Tensor, *targets: Tensor) -> Tensor:
         place = place.clamp(0, BINS - 1)
         below = place.floor().clamp(max=BINS - 2)
         above_weight = place - below
-        index = torch.stack([below, below + 1], -1).long()  # [..., 2]
+        index = torch.stack([below, below + 1], -1).nan_to_num().long()  # [..., 2]; a target of NaN is a loss of NaN
         weight = torch.stack([1 - above_weight, above_weight], -1)  # [..., 2]
         loss = loss - (weight * log_probs.gather(-1, index)).sum(-1)
     return loss

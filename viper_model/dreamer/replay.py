@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,12 +195,15 @@ class Replay:
         return {name: np.concatenate([part[name] for part in parts]) for name in self._shapes}
 
     def _load(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(f"cannot keep experience in {self._directory}: {error.strerror}") from error
         for path in sorted(self._directory.glob("*.npz")):
             try:
                 self._next_file = max(self._next_file, int(path.stem) + 1)
                 chunk = self._read(path)
-            except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+            except (ValueError, TypeError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
                 self.skipped.append(f"{path} is not a whole chunk of this experience: {error}; skipped")
                 continue
             chunks = self._streams.setdefault(chunk.stream, [])

@@ -1,0 +1,168 @@
+"""The `viper` command as its users meet it: real processes, exit statuses, one line for a mistake."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from viper_model.checkpoint import read_tensors
+from viper_model.dreamer.replay import Replay
+from viper_ros.run import read_metrics
+
+SMALL = [
+    "reward:=task",
+    "task:=cartpole_swingup",
+    *(
+        argument
+        for setting in (
+            "sim_node.action_repeat=50",
+            "sim_node.image_size=16",
+            "policy_node.image_size=16",
+            "policy_node.prefill=20",
+            "policy_node.batch_size=2",
+            "policy_node.batch_length=8",
+            "policy_node.replay_ratio=4",
+            "policy_node.save_every=1",
+            "policy_node.end_evaluation_episodes=1",
+        )
+        for argument in ("--set", setting)
+    ),
+]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from viper_ros.cli import main; sys.exit(main())", *arguments]
+
+
+def viper(*arguments: str, where: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=where, env=environment(), capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def environment() -> dict[str, str]:
+    root = str(Path(__file__).parent.parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]), "COLUMNS": "200"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["train", "sim:=dcm"], "did you mean dmc"),
+        (["train", "task:=cartpole_swngup", "reward:=task"], "cartpole_swingup"),
+        (["train", "reward:=task", "--set", "policy_node.size=gigantic"], "tiny"),
+        (["train", "reward:=task", "--set", "policy_node.image_size=33"], "16, 32, 64"),
+        (["train", "reward:=task", "--set", "policy_node.replay_ratio=-1"], "replay_ratio"),
+        (["train", "reward:=task", "--set", "policy_node.replay_rato=1"], "did you mean replay_ratio"),
+        (["train", "reward:=task", "--set", "policy_nod.size=tiny"], "policy_node"),
+        (["train", "reward:=task", "--set", "nonsense"], "section.parameter=value"),
+        (["train", "reward:=likelihood"], "viper, task"),
+        (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
+        (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
+        (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),
+        (["report", "nowhere"], "no run in nowhere"),
+        (["record", "behaviour:=wise"], "expert"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_in_one_line_with_a_failing_status(arguments: list[str], word: str, tmp_path: Path) -> None:
+    result = viper(*arguments, where=tmp_path)
+    assert result.returncode == 1
+    assert word in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
+def test_an_unreadable_film_is_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"this is no film")
+    (tmp_path / "film.npz").write_bytes(b"PK\x03\x04 half")
+    for film in ("film.mp4", "film.npz", "missing.avi"):
+        result = viper("score", film, f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+        assert result.returncode == 1
+        assert film in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_folder: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
+    np.savez(tmp_path / "film.npz", image=frames)
+    result = viper("score", "film.npz", f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert len((tmp_path / "film_likelihood.csv").read_text().splitlines()) == 21
+    assert (tmp_path / "film_likelihood.png").stat().st_size > 1000
+    assert (tmp_path / "film_surprise.mp4").stat().st_size > 1000
+
+
+def test_every_option_has_help(tmp_path: Path) -> None:
+    for name in ("doctor", "record", "fit", "score", "prepare", "train", "report"):
+        result = viper(name, "--help", where=tmp_path)
+        assert result.returncode == 0
+        options = [line for line in result.stdout.splitlines() if line.startswith("│") and " --" in line]
+        assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
+
+
+def start_training(where: Path, steps: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("train", *SMALL, f"steps:={steps}"),
+        cwd=where,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "cartpole_swingup_oracle"
+    checkpoint = run / "checkpoint.safetensors"
+    rng = np.random.default_rng(int(time.time()))
+    total = 0
+    for _ in range(2):
+        process = start_training(tmp_path, 100_000)
+        before = checkpoint.stat().st_mtime if checkpoint.exists() else 0
+        wait_for(lambda before=before: checkpoint.exists() and checkpoint.stat().st_mtime > before, process)
+        # Somewhere in the next second: in a step, an update, a save.
+        until = time.monotonic() + rng.uniform(0, 1)
+        wait_for(lambda until=until: time.monotonic() > until, process)
+        process.kill()
+        process.wait()
+
+        _, document = read_tensors(checkpoint)
+        assert document["agent"]["updates"] > 0
+        replay = Replay(run / "replay", 1_000_000, 16, 1)
+        assert replay.skipped == []
+        assert replay.total > total
+        total = replay.total
+        records = read_metrics(run)
+        assert [r["round"] for r in records if "round" in r] == [0]
+
+    process = start_training(tmp_path, total + 21)
+    assert process.wait(200) == 0, process.stderr.read() if process.stderr else ""
+    assert Replay(run / "replay", 1_000_000, 16, 1).total >= total + 21
+    assert (run / "report.html").stat().st_size > 10_000
+
+
+def test_two_runs_in_one_directory_and_ctrl_c(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "cartpole_swingup_oracle"
+    process = start_training(tmp_path, 100_000)
+    wait_for(lambda: (run / "metrics.jsonl").exists(), process)
+    second = viper("train", *SMALL, where=tmp_path)
+    assert second.returncode == 1
+    assert "in use by another run" in second.stderr
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    read_tensors(run / "checkpoint.safetensors")
