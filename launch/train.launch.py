@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -22,6 +21,7 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_ros.plan import Plan, make_plan
 from viper_ros.settings import config_directory
 
@@ -32,7 +32,9 @@ ARGUMENTS = [
         description="Simulator; its settings are in config/<sim>.yaml.",
         choices=sorted(path.stem for path in config_directory().glob("*.yaml")),
     ),
-    DeclareLaunchArgument("task", default_value="", description="Task of the simulator; empty: the one in its settings."),
+    DeclareLaunchArgument(
+        "task", default_value="", description="Task of the simulator; empty: the one in its settings."
+    ),
     DeclareLaunchArgument(
         "reward",
         default_value="viper",
@@ -40,7 +42,9 @@ ARGUMENTS = [
         choices=["viper", "task"],
     ),
     DeclareLaunchArgument("name", default_value="", description="The run's name; empty: after the task."),
-    DeclareLaunchArgument("steps", default_value="0", description="Environment steps to collect; 0: as in the settings."),
+    DeclareLaunchArgument(
+        "steps", default_value="0", description="Environment steps to collect; 0: as in the settings."
+    ),
     DeclareLaunchArgument("environments", default_value="1", description="Worlds side by side, each a process."),
     DeclareLaunchArgument("directory", default_value=".", description="Where data/, models/ and runs/ are."),
     DeclareLaunchArgument(

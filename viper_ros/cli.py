@@ -68,7 +68,9 @@ def record(
 
 @app.command()
 def fit(
-    data: Annotated[Path, typer.Option(help="Films: <task>/expert/*.npz or *.mp4, and other behaviours beside expert.")],
+    data: Annotated[
+        Path, typer.Option(help="Films: <task>/expert/*.npz or *.mp4, and other behaviours beside expert.")
+    ],
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
     size: Annotated[str, typer.Option(help="Named size of the model: tiny, dmc.")] = "tiny",
@@ -154,7 +156,7 @@ def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> 
 
 def dashed(arguments: list[str]) -> list[str]:
     """`name:=value`, as ROS 2 writes it, as `--name value`."""
-    plain = []
+    plain: list[str] = []
     for argument in arguments:
         match = re.fullmatch(r"([a-z_]+):=(.*)", argument, re.DOTALL)
         plain += [f"--{match[1].replace('_', '-')}", match[2]] if match else [argument]

@@ -30,7 +30,9 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at this machine. Takes a few seconds: it draws a frame."""
     return [
-        Finding("Python", platform.python_version() if sys.version_info >= (3, 10) else "", "install Python 3.10 to 3.13"),
+        Finding(
+            "Python", platform.python_version() if sys.version_info >= (3, 10) else "", "install Python 3.10 to 3.13"
+        ),
         Finding("ROS 2 (rclpy)", _ros(), "run `make setup`, or source a ROS 2 Jazzy or Kilted installation"),
         Finding("viper_ros messages", _messages(), "run `make setup`, or `colcon build` and source install/setup.bash"),
         Finding(
@@ -41,7 +43,9 @@ def examine() -> list[Finding]:
         ),
         Finding("torch", _version("torch"), "pip install -r requirements/python.txt"),
         Finding("GPU", _gpu(), "none found: everything runs on the CPU, at small sizes", required=False),
-        Finding("MuJoCo and dm_control", _simulators(), "pip install -r requirements/python.txt, then python-no-deps.txt"),
+        Finding(
+            "MuJoCo and dm_control", _simulators(), "pip install -r requirements/python.txt, then python-no-deps.txt"
+        ),
         Finding("rendering", _rendering(), "sudo apt install libosmesa6 libegl1 libegl-mesa0 libgl1-mesa-dri"),
         Finding("films (H.264)", _h264(), "pip install -r requirements/python.txt"),
         Finding("disk", _disk(), "make room: films, models and replay take about 1 GB", required=False),
@@ -65,9 +69,9 @@ def _found(look: Callable[[], str]) -> str:
 
 def _ros() -> str:
     def look() -> str:
-        import rclpy
+        from rclpy.utilities import get_rmw_implementation_identifier
 
-        return f"{rclpy.get_rmw_implementation_identifier()}, {os.environ.get('ROS_DISTRO', 'from PyPI')}"
+        return f"{get_rmw_implementation_identifier()}, {os.environ.get('ROS_DISTRO', 'from PyPI')}"
 
     return _found(look)
 
@@ -97,9 +101,7 @@ def _simulators() -> str:
 
 def _rendering() -> str:
     # In a process of its own: a broken graphics driver kills the process that asks.
-    draw = (
-        "import os, sim; sim.make('dmc', 'cartpole_balance', image_size=(64, 64)).reset(); print(os.environ['MUJOCO_GL'])"
-    )
+    draw = "import os, sim; sim.make('dmc', 'cartpole_balance', image_size=(64, 64)).reset(); print(os.environ['MUJOCO_GL'])"
     result = subprocess.run([sys.executable, "-c", draw], capture_output=True, text=True, timeout=120, check=False)
     return result.stdout.strip() if result.returncode == 0 else ""
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -28,7 +28,7 @@ from rclpy.timer import Timer
 
 from sim import SimError
 from viper_model.errors import ModelError
-from viper_ros.parameters import Parameter, UnknownParameter, declare
+from viper_ros.parameters import Parameter, UnknownParameterError, declare
 
 
 class NodeError(Exception):
@@ -39,7 +39,7 @@ USER_ERRORS = (
     SimError,
     ModelError,
     NodeError,
-    UnknownParameter,
+    UnknownParameterError,
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterUninitializedException,
@@ -52,7 +52,7 @@ class Health:
 
     message: str
     level: bytes = DiagnosticStatus.OK
-    values: dict[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class ViperNode(LifecycleNode):
@@ -62,16 +62,16 @@ class ViperNode(LifecycleNode):
     is logged in one line and fails the transition; `done` then holds the exit status.
     """
 
-    def __init__(self, name: str, parameters: Sequence[Parameter], **options: object) -> None:
+    def __init__(self, name: str, parameters: Sequence[Parameter], **options: Any) -> None:
         super().__init__(name, **options)
         autostart = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
         declare(self, [*parameters, autostart])
-        self.done: Future = Future()
+        self.done: Future[int] = Future()
         """Completes with the exit status when the node has nothing left to do."""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.every(1.0, self._publish_health)
 
-    def value(self, name: str) -> object:
+    def value(self, name: str) -> Any:
         """A parameter's value."""
         return self.get_parameter(name).value
 
@@ -180,13 +180,13 @@ class ViperNode(LifecycleNode):
 def make_executor() -> Executor:
     """The executor with the least cost a message that this ROS distribution has."""
     try:
-        from rclpy.experimental import EventsExecutor
+        from rclpy.experimental.events_executor import EventsExecutor
     except ImportError:
         return SingleThreadedExecutor()
     return EventsExecutor()
 
 
-def spin(nodes: Sequence[ViperNode], done: Future) -> int:
+def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
 
     Returns the exit status: `done`'s result, or 128 + the signal's number.
@@ -218,7 +218,7 @@ def spin(nodes: Sequence[ViperNode], done: Future) -> int:
         for node in nodes:
             node.stop()
         executor.shutdown()
-    return int(done.result())
+    return done.result() or 0
 
 
 def run_process(node_class: Callable[[], ViperNode]) -> int:

@@ -32,20 +32,22 @@ class Parameter:
             if isinstance(self.default, int):
                 descriptor.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high), step=0)]
             else:
-                descriptor.floating_point_range = [FloatingPointRange(from_value=self.low, to_value=self.high, step=0.0)]
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=self.low, to_value=self.high, step=0.0)
+                ]
         return descriptor
 
 
-class UnknownParameter(Exception):
+class UnknownParameterError(Exception):
     """A parameter was set that the node doesn't have."""
 
 
 def declare(node: Node, parameters: Sequence[Parameter]) -> None:
     """Declare `parameters` on `node`.
 
-    Raises UnknownParameter where a value was given for a parameter that is not among them, and rclpy's InvalidParameterValueException or InvalidParameterTypeException where a value given from outside
-    (a parameter file, an override) is out of range, not among the choices or of another type. rclpy checks types and
-    ranges; choices are checked here, now and on every later set.
+    Raises UnknownParameterError where a value is given from outside (a parameter file, an override) for none of them,
+    and rclpy's InvalidParameterValueException or InvalidParameterTypeException where one is out of range, not among the
+    choices or of another type. rclpy checks types and ranges; choices are checked here, now and on every later set.
     """
     choices = {parameter.name: parameter.choices for parameter in parameters if parameter.choices}
 
@@ -65,4 +67,4 @@ def declare(node: Node, parameters: Sequence[Parameter]) -> None:
         if not node.has_parameter(name) and not name.startswith("qos_overrides"):
             near = difflib.get_close_matches(name, [p.name for p in parameters], cutoff=0.4)
             advice = f": did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownParameter(f"{node.get_name()} has no parameter '{name}'{advice}")
+            raise UnknownParameterError(f"{node.get_name()} has no parameter '{name}'{advice}")

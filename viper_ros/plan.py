@@ -53,7 +53,7 @@ def make_plan(
     directory: Path = Path(),
     assignments: Sequence[str] = (),
 ) -> Plan:
-    """A plan for one run under `directory`. `assignments` are `section.parameter=value`, the value in YAML.
+    """A plan for one run under `directory`. `assignments`: `section.parameter=value`, the value in YAML.
 
     Raises NodeError for an unknown simulator or section and an assignment that is none. Values are checked by the nodes.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from std_msgs.msg import String
 from sim import Description
 from viper_model.dataset import resize
 from viper_ros import description, images
-from viper_ros.images import BadFrame
+from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Action, Reward, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
@@ -64,7 +65,7 @@ class PolicyNode(ViperNode):
     Completes `done` when the schedule is: all steps collected and learned from, the last evaluation made.
     """
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PARAMETERS, **options)
         self.trainer: Trainer | None = None
         """From the moment when all environments have said what they are."""
@@ -158,7 +159,7 @@ class PolicyNode(ViperNode):
             return  # The world will publish it again.
         try:
             image = resize(images.to_rgb(message)[None], self.value("image_size"))[0]
-        except BadFrame as error:
+        except FrameError as error:
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
             return
         self._observe(name, self._joiners[name].left(nanoseconds(message.header.stamp), image))

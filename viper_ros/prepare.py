@@ -53,7 +53,9 @@ def check_model(data: Path, folder: Path, console: Console) -> None:
     model = VideoModel.load(folder)
     result = check_reward(model, load_dataset(data, model.image_size, tasks=model.tasks))
     replace_file(folder / "check.json", json.dumps(result.to_dict(), indent=2).encode())
-    table = Table("task", "expert against", "AUC", title="Is it a usable reward? Held-out clips, 1.0 is a perfect judge")
+    table = Table(
+        "task", "expert against", "AUC", title="Is it a usable reward? Held-out clips, 1.0 is a perfect judge"
+    )
     for task, check in result.tasks.items():
         for kind, auc in check.auc.items():
             table.add_row(task, kind, f"{auc:.3f}")
@@ -69,5 +71,7 @@ def prepare(plan: Plan, console: Console) -> None:
     for behaviour in ("expert", *OTHERS):
         record_films(plan, behaviour)
     options = plan.settings["fit"]
-    fit_model(plan.data, plan.model, (plan.task,), options["size"], options.get("seed", 0), options.get("device", "auto"))
+    fit_model(
+        plan.data, plan.model, (plan.task,), options["size"], options.get("seed", 0), options.get("device", "auto")
+    )
     check_model(plan.data, plan.model, console)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from viper_model.dataset import resize
 from viper_model.likelihood import Stream, conditional, joint, surprise_map
 from viper_model.video_model import VideoModel
 from viper_ros import images
-from viper_ros.images import BadFrame
+from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Reward, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
@@ -55,7 +56,7 @@ class Film:
 class RewardNode(ViperNode):
     """Subscribes to <environment>/image_raw and step; publishes <environment>/reward and likelihood_map."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__("reward_node", PARAMETERS, **options)
         self._scored = self._bad_frames = self._longest_queue = 0
         self._latency: deque[float] = deque(maxlen=1000)
@@ -114,7 +115,7 @@ class RewardNode(ViperNode):
             return
         try:
             frame = resize(images.to_rgb(message)[None], self._model.image_size)[0]
-        except BadFrame as error:
+        except FrameError as error:
             self._bad_frames += 1
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
             return
@@ -172,7 +173,7 @@ class RewardNode(ViperNode):
         else:
             log_likelihood = float(conditional(code_log_probs))
         reward = Reward(
-            reward=float(self._model.calibration[step.task].reward(np.float32(log_likelihood))),
+            reward=float(self._model.calibration[step.task].reward(np.array(log_likelihood))),
             log_likelihood=log_likelihood,
         )
         reward.header.stamp = to_stamp(stamp)

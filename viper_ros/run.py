@@ -20,8 +20,8 @@ from viper_ros.node import NodeError
 class Run:
     """Owns a run's directory from construction to `close`: config.yaml, metrics.jsonl, episodes/.
 
-    `identity` is what makes the run what it is (the task, the model, …). Raises NodeError where another process owns the
-    directory, where it was started with another identity, and where it can't be written.
+    `identity` is what makes the run what it is (the task, the model, …). Raises NodeError where another process owns
+    the directory, where it was started with another identity, and where it can't be written.
     """
 
     def __init__(self, directory: Path, identity: Mapping[str, Any]) -> None:
@@ -64,7 +64,9 @@ class Run:
         try:
             before = yaml.safe_load(path.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise NodeError(f"{path} can't be read: {error}; choose another name:= or remove {self.directory}") from error
+            raise NodeError(
+                f"{path} can't be read: {error}; choose another name:= or remove {self.directory}"
+            ) from error
         for key, value in identity.items():
             if not isinstance(before, dict) or before.get(key) != value:
                 was = before.get(key) if isinstance(before, dict) else None

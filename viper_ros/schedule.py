@@ -10,7 +10,7 @@ Purpose = Literal["train", "evaluate", "wait", "done"]
 
 @dataclass
 class Schedule:
-    """Decides what each episode is for. One round of evaluation before training, one every `every` steps, one at the end.
+    """Decides what each episode is for: a round of evaluation before training, one every `every` steps, one at the end.
 
     Rounds are numbered by the collected steps at which they fall due.
     """

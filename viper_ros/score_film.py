@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 
 
 def score_film(film: Path, model_folder: Path, task: str | None, out: Path, rate: float) -> list[Path]:
-    """Score every frame of `film` and write <film>_likelihood.csv, .png and _surprise.mp4 to `out`; returns their paths.
+    """Score every frame of `film`; write <film>_likelihood.csv, .png and _surprise.mp4 to `out` and return their paths.
 
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, and where `out` can't be written.
     """

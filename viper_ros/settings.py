@@ -41,4 +41,3 @@ def parse(path: Path) -> dict[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise NodeError(f"{path} is not a ROS 2 parameter file: {error}") from error
     return {section: sections.get(section, {}) for section in SECTIONS}
-

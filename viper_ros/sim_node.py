@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.time import Time
@@ -27,7 +28,7 @@ PARAMETERS = (
     Parameter(
         "repeat_after",
         1.0,
-        "Seconds without an answer after which the last moments are published again, for a node that came late or back.",
+        "Seconds without an answer after which the last moments are published again, for a node that came late.",
         low=0.05,
         high=60.0,
         read_only=False,
@@ -38,7 +39,7 @@ PARAMETERS = (
 class SimNode(ViperNode):
     """Publishes image_raw, step and (latched) description; subscribes to action."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__("sim_node", PARAMETERS, **options)
 
     def configure(self) -> None:

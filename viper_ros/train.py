@@ -40,7 +40,7 @@ def train(plan: Plan, console: Console) -> int:
         nodes, policy = make_nodes(plan)
         for node in nodes:
             # One node that can't go on ends all.
-            node.done.add_done_callback(lambda done: policy.finish(done.result()))
+            node.done.add_done_callback(lambda done: policy.finish(done.result() or 0))
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

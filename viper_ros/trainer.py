@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -86,9 +86,9 @@ class Environment:
 class Trainer:
     """Acts in environments and learns from them, as the schedule says.
 
-    For each environment: `observe` each moment, `reward` it when its reward is known, and send off what `answers` gives.
-    Rewards may come a moment late: the action for one frame is chosen while the reward of the frame before is under way,
-    never more, so that nothing piles up where no rewards come.
+    For each environment: `observe` each moment, `reward` it when its reward is known, and send what `answers` gives.
+    Rewards may come a moment late: the action for a frame is chosen while the reward of the frame before is under
+    way, never more, so that nothing piles up where no rewards come.
     """
 
     def __init__(self, settings: Settings, run: Run, world: Description, environments: list[str]) -> None:
@@ -184,7 +184,7 @@ class Trainer:
         return [e.name for e in self._environments.values() if e.current and len(e.unrewarded) > 1]
 
     def close(self) -> None:
-        """Stop learning, save, and let go of the run. Raises what went wrong in learning, and where it can't be saved."""
+        """Stop learning, save, and let go of the run. Raises ModelError where it can't be saved."""
         self.learner.stop()
         try:
             self.save()
@@ -293,4 +293,3 @@ class Trainer:
                     "log_likelihood": np.array([m.log_likelihood for m in moments], np.float32),
                 },
             )
-

@@ -3,7 +3,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
-from viper_ros.images import BadFrame, to_message, to_rgb
+from viper_ros.images import FrameError, to_message, to_rgb
 
 STAMP = Time(sec=12, nanosec=34)
 
@@ -49,6 +49,6 @@ def test_padded_rows_are_understood() -> None:
     ids=["empty", "unknown", "unnamed", "no data", "enormous", "short step"],
 )
 def test_what_is_no_picture_is_told_in_one_line(broken: Image) -> None:
-    with pytest.raises(BadFrame, match="frame dropped") as error:
+    with pytest.raises(FrameError, match="frame dropped") as error:
         to_rgb(broken)
     assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """reward_node over real DDS: the rewards that come out are those of the model on the whole film."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from sensor_msgs.msg import Image
+from viper_ros.msg import Reward, Step
 
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
 from viper_model.likelihood import conditional, joint, surprise_map
 from viper_model.video_model import VideoModel
 from viper_ros import images
-from viper_ros.msg import Reward, Step
 from viper_ros.qos import MOMENTS
 from viper_ros.reward_node import RewardNode
 from viper_ros.stamps import nanoseconds, to_stamp
@@ -71,9 +72,12 @@ def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
     model = VideoModel.load(model_folder)
     task = torch.tensor([model.task_index(TASK)])
     for name, frames in films.items():
-        cuts = sorted(firsts[name]) + [LENGTH]
+        cuts = [*sorted(firsts[name]), LENGTH]
         expected = torch.cat(
-            [model.log_probs(torch.from_numpy(frames[a:b])[None], task)[0] for a, b in zip(cuts, cuts[1:], strict=False)]
+            [
+                model.log_probs(torch.from_numpy(frames[a:b])[None], task)[0]
+                for a, b in itertools.pairwise(cuts)
+            ]
         )
         rewards = camera.rewards(name)
         likelihoods = np.array([rewards[i].log_likelihood for i in range(LENGTH)])

@@ -5,11 +5,11 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
+from viper_ros.msg import Action, Step
 
 import sim
 from tests.viper_ros.conftest import Listener, overrides, spin_until
 from viper_ros import description, images
-from viper_ros.msg import Action, Step
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.sim_node import SimNode
 from viper_ros.stamps import nanoseconds

@@ -1,22 +1,21 @@
 """The whole graph, real simulator, model and agent, in one process: what reaches replay is what happened."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-
 from sensor_msgs.msg import Image
+from viper_ros.msg import Action
 
 from sim import ActionSpace, Description
 from tests.viper_ros.conftest import Listener, spin_until
 from viper_model.checkpoint import read_tensors
-from viper_model.dreamer.replay import Replay
 from viper_model.likelihood import conditional
 from viper_model.video_model import VideoModel
-from viper_ros.msg import Action
 from viper_ros.node import ViperNode
 from viper_ros.plan import Plan, make_plan
 from viper_ros.policy_node import PolicyNode
@@ -43,7 +42,12 @@ SMALL = (
 
 def small_plan(directory: Path, model: Path | None, **choices: Any) -> Plan:
     plan = make_plan(
-        "dmc", task="cartpole_swingup", reward="viper" if model else "task", directory=directory, assignments=SMALL, **choices
+        "dmc",
+        task="cartpole_swingup",
+        reward="viper" if model else "task",
+        directory=directory,
+        assignments=SMALL,
+        **choices,
     )
     if model:
         plan.model.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +71,9 @@ def replayed(plan: Plan, stream: str) -> dict[str, np.ndarray]:
     for path in sorted((plan.run / "replay").glob("*.npz")):
         with np.load(path) as chunk:
             if str(chunk["stream"]) == stream:
-                chunks.append({name: chunk[name] for name in ("image", "action", "reward", "log_likelihood", "is_first")})
+                chunks.append(
+                    {name: chunk[name] for name in ("image", "action", "reward", "log_likelihood", "is_first")}
+                )
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
@@ -82,7 +88,7 @@ def test_every_step_is_in_replay_once_with_its_own_reward(tmp_path: Path, model_
         steps = replayed(plan, environment)
         total += len(steps["reward"])
         begins = [*np.flatnonzero(steps["is_first"]), len(steps["is_first"])]
-        for begin, end in zip(begins, begins[1:], strict=False):
+        for begin, end in itertools.pairwise(begins):
             # 1000 control steps, 50 at a time, and the first frame; the last episode may be cut by the end of the run.
             assert end - begin == 21 or end == begins[-1]
             film = torch.from_numpy(steps["image"][begin:end])

@@ -104,7 +104,8 @@ class Learner:
     def save(self, path: Path, **more: Any) -> None:
         """Save all that training needs to go on exactly, as one file: weights, optimizer, random state, credit.
 
-        `more` is kept beside it, as JSON. Waits for the update under way. Raises ModelError where the file cannot be written.
+        `more` is kept beside it, as JSON. Waits for the update under way. Raises ModelError where the file cannot be
+        written.
         """
         with self._update_lock, self._changed:
             self._raise_error()
@@ -120,7 +121,10 @@ class Learner:
         write_tensors(path, tensors, document)
 
     def load(self, path: Path) -> dict[str, Any]:
-        """Go on from where `save` was; returns its `more`. Raises ModelError where there is no such file or it is another agent's."""
+        """Go on from where `save` was; returns its `more`.
+
+        Raises ModelError where there is no such file or it is another agent's.
+        """
         tensors, document = read_tensors(path)
         if "agent" not in document:
             raise ModelError(f"{path} holds no agent")

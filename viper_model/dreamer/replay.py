@@ -96,7 +96,7 @@ class Replay:
         with self._lock:
             chunk = self._growing.get(stream)
             if chunk is None:
-                values["is_first"] = np.True_
+                values["is_first"] = np.array(True)
             if chunk is None or chunk.length == self._chunk_steps:
                 chunk = self._growing[stream] = self._new_chunk(stream)
             for name, value in values.items():
