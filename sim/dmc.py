@@ -17,7 +17,11 @@ ACTION_REPEAT = 2
 """What work on pixels from the suite uses (Hafner et al. 2019), unless told otherwise."""
 
 _SHORT_DOMAINS = {"cup": "ball_in_cup", "pointmass": "point_mass"}
-_CAMERAS = {"quadruped": 2}
+_CAMERAS = {
+    "quadruped": 2,
+    # lookatcart. The usual one, 0, loses sight of the cart at the rail's ends, and an empty picture is a likely one.
+    "cartpole": 1,
+}
 # Linear-quadratic regulators have neither actuator limits nor an end.
 _TASKS = {f"{domain}_{task}": (domain, task) for domain, task in suite.ALL_TASKS if domain != "lqr"}
 _TASKS |= {

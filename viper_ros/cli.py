@@ -5,7 +5,6 @@ Options can be written as ROS 2 writes them, `task:=cartpole_swingup`, or as `--
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -165,11 +164,8 @@ def dashed(arguments: list[str]) -> list[str]:
 
 def main() -> int:
     """Returns the exit status: 0, 1 after a mistake told in one line, 2 for wrong options, 130 after Ctrl-C."""
-    import torch
-
     from viper_ros.node import USER_ERRORS
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     try:
         app(dashed(sys.argv[1:]))
     except USER_ERRORS as error:

@@ -101,7 +101,7 @@ def _simulators() -> str:
 
 def _rendering() -> str:
     # In a process of its own: a broken graphics driver kills the process that asks.
-    draw = "import os, sim; sim.make('dmc', 'cartpole_balance', image_size=(64, 64)).reset(); print(os.environ['MUJOCO_GL'])"
+    draw = "import os, sim; sim.make('dmc', 'cartpole_balance').reset(); print(os.environ['MUJOCO_GL'])"
     result = subprocess.run([sys.executable, "-c", draw], capture_output=True, text=True, timeout=120, check=False)
     return result.stdout.strip() if result.returncode == 0 else ""
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import rclpy
+import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.exceptions import (
     InvalidParameterTypeException,
@@ -85,12 +86,14 @@ class ViperNode(LifecycleNode):
         success = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
 
-    def stop(self) -> None:
-        """Stop moving, then give back what the node holds. Right in any state."""
+    def stop(self) -> bool:
+        """Stop moving, then give back what the node holds. Right in any state; False where a transition failed."""
+        ended = []
         if self._state_machine.current_state[1] == "active":
-            self.trigger_deactivate()
+            ended.append(self.trigger_deactivate())
         if self._state_machine.current_state[1] == "inactive":
-            self.trigger_cleanup()
+            ended.append(self.trigger_cleanup())
+        return all(result == TransitionCallbackReturn.SUCCESS for result in ended)
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
         """Subscribe; what `callback` raises of USER_ERRORS ends the node in one line."""
@@ -189,7 +192,8 @@ def make_executor() -> Executor:
 def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
 
-    Returns the exit status: `done`'s result, or 128 + the signal's number.
+    Returns the exit status: `done`'s result, 128 + the signal's number, or 1 where a node could not stop as it should
+    (it could not save, say).
     """
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -215,14 +219,19 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
             # EventsExecutor never returns without a timeout; between two calls Python handles signals.
             executor.spin_until_future_complete(done, 1.0)
     finally:
-        for node in nodes:
-            node.stop()
+        stopped = [node.stop() for node in nodes]
         executor.shutdown()
-    return done.result() or 0
+    return (done.result() or 0) if all(stopped) else 1
+
+
+def share_cores() -> None:
+    """Leave cores to the other nodes: torch takes all of them, and two that do slow each other down tenfold."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
 
 
 def run_process(node_class: Callable[[], ViperNode]) -> int:
     """The main function of a process that runs one node. Returns its exit status."""
+    share_cores()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = node_class()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,3 +68,12 @@ def declare(node: Node, parameters: Sequence[Parameter]) -> None:
             near = difflib.get_close_matches(name, [p.name for p in parameters], cutoff=0.4)
             advice = f": did you mean {' or '.join(near)}?" if near else ""
             raise UnknownParameterError(f"{node.get_name()} has no parameter '{name}'{advice}")
+
+
+def overrides(parameters: Sequence[Parameter], values: Mapping[str, Any]) -> list[RclpyParameter]:
+    """Values for a node's `parameter_overrides`. A whole number does for a float, which rclpy alone refuses."""
+    floats = {parameter.name for parameter in parameters if isinstance(parameter.default, float)}
+    return [
+        RclpyParameter(name, value=float(value) if name in floats and isinstance(value, int) else value)
+        for name, value in values.items()
+    ]

@@ -55,7 +55,7 @@ def make_plan(
 ) -> Plan:
     """A plan for one run under `directory`. `assignments`: `section.parameter=value`, the value in YAML.
 
-    Raises NodeError for an unknown simulator or section and an assignment that is none. Values are checked by the nodes.
+    Raises NodeError for an unknown simulator or section and an assignment that is none. The nodes check values.
     """
     chosen = settings.load(sim)
     for assignment in assignments:
@@ -87,10 +87,6 @@ def _assign(chosen: dict[str, dict[str, Any]], assignment: str) -> None:
     if section not in chosen:
         raise NodeError(f"no section '{section}' in '{assignment}': choose one of {', '.join(settings.SECTIONS)}")
     try:
-        read = yaml.safe_load(value)
+        chosen[section][parameter] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise NodeError(f"'{value}' in '{assignment}' can't be read as a value") from error
-    # ROS parameters don't take a whole number for a float.
-    if isinstance(chosen[section].get(parameter), float) and isinstance(read, int):
-        read = float(read)
-    chosen[section][parameter] = read

@@ -16,6 +16,7 @@ from viper_model.dataset import load_dataset
 from viper_model.fit import fit
 from viper_model.video_model import VideoModel
 from viper_ros.plan import Plan
+from viper_ros.sim_node import camera_option
 
 OTHERS = ("random", "noisy")
 """Behaviours beside the expert's, filmed to judge the reward; nothing learns from them."""
@@ -41,6 +42,7 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
         plan.data,
         image_size=(size, size),
         action_repeat=world["action_repeat"],
+        **camera_option(world.get("camera", "")),
     )
 
 

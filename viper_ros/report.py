@@ -20,7 +20,8 @@ from scipy.stats import sem
 from viper_model.checkpoint import replace_file
 from viper_model.dataset import EXPERT, Dataset, Film, load_dataset, read_film, resize
 from viper_model.errors import ModelError
-from viper_model.score import score, surprise_film
+from viper_model.likelihood import surprise_map
+from viper_model.score import FrameScores, score, surprise_film
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel
 from viper_ros.node import NodeError
@@ -91,6 +92,9 @@ def write_report(run: Path) -> Path:
     model_folder, data_folder = root / "models" / config["sim"] / config["task"], root / "data" / config["sim"]
     data = _films(data_folder, config["task"])
     scores = [untrained, trained, *_oracle(run, config), *_behaviours(data)]
+    films = _scored_films(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else []
+    if films:
+        _save(run, "films", plot_films(films))
     page = _template().render(
         config=config,
         untrained=untrained,
@@ -103,7 +107,7 @@ def write_report(run: Path) -> Path:
             _save(run, "returns", plot_returns(rounds, records, scores, config)),
             _save(run, "learning", plot_learning(records)),
         ],
-        clips=_clips(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else [],
+        clips=[_clip(run, film) for film in films],
         imagined=[Clip(path.stem.replace("_", " "), path) for path in sorted((model_folder / "films").glob("*.mp4"))],
         check=_check(model_folder, config["task"]) if config["reward"] == "viper" else None,
     )
@@ -183,8 +187,32 @@ def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
     return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []
 
 
-def _clips(run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset | None, task: str) -> list[Clip]:
-    """The policy before and after training and an expert, each beside what surprised the model."""
+@dataclass(frozen=True)
+class ScoredFilm:
+    title: str
+    frames: np.ndarray
+    """uint8 [time, size, size, 3], at the model's size."""
+    scores: FrameScores
+
+
+def plot_films(films: list[ScoredFilm], columns: int = 10) -> Figure:
+    """Frames of each film, evenly spaced in time, above what surprised the model in them."""
+    figure = Figure(figsize=(columns, 2.2 * len(films)), layout="constrained")
+    for row, part in zip(films, figure.subfigures(len(films), 1, squeeze=False)[:, 0], strict=True):
+        part.suptitle(f"{row.title}: {row.scores.conditional.mean():.1f} nats a frame", fontsize=11)
+        shown = np.linspace(0, len(row.frames) - 1, columns).astype(int)
+        for axes, index in zip(part.subplots(2, columns).T, shown, strict=True):
+            axes[0].imshow(row.frames[index])
+            axes[1].imshow(surprise_map(row.scores.code_log_probs[index]), cmap="gray", vmin=0, vmax=255)
+            for each in axes:
+                each.set_axis_off()
+    return figure
+
+
+def _scored_films(
+    run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset | None, task: str
+) -> list[ScoredFilm]:
+    """The policy before and after training, and an expert that the model was not trained on."""
     model = VideoModel.load(model_folder)
     films = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):
@@ -194,14 +222,14 @@ def _clips(run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset
     held_out: list[Film] = data.select(EXPERT, task=task) if data else []
     if held_out:
         films["expert, not trained on"] = held_out[0].frames
-    clips = []
-    for title, frames in films.items():
-        frames = resize(frames, model.image_size)
-        scores = score(model, frames, task)
-        path = run / "films" / f"{title.replace(' ', '_').replace(',', '')}.mp4"
-        write_video(path, surprise_film(frames, scores.code_log_probs), rate=15)
-        clips.append(Clip(f"{title}: {scores.conditional.mean():.1f} nats a frame", path))
-    return clips
+    resized = {title: resize(frames, model.image_size) for title, frames in films.items()}
+    return [ScoredFilm(title, frames, score(model, frames, task)) for title, frames in resized.items()]
+
+
+def _clip(run: Path, film: ScoredFilm) -> Clip:
+    path = run / "films" / f"{film.title.replace(' ', '_').replace(',', '')}.mp4"
+    write_video(path, surprise_film(film.frames, film.scores.code_log_probs), rate=15)
+    return Clip(f"{film.title}: {film.scores.conditional.mean():.1f} nats a frame", path)
 
 
 def _check(model_folder: Path, task: str) -> dict[str, Any] | None:

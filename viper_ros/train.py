@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import rclpy
-from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from viper_ros.node import ViperNode, spin
+from viper_ros import policy_node, reward_node, sim_node
+from viper_ros.node import ViperNode, share_cores, spin
+from viper_ros.parameters import overrides
 from viper_ros.plan import Plan
 from viper_ros.policy_node import PolicyNode
 from viper_ros.reward_node import RewardNode
 from viper_ros.sim_node import SimNode
 
 
-def overrides(values: Mapping[str, Any]) -> list[Parameter]:
-    return [Parameter(name, value=value) for name, value in values.items()]
-
-
 def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
     """All nodes of the plan, not yet started, and the one that knows when it is done."""
-    worlds = [
-        SimNode(namespace=f"/{name}", parameter_overrides=overrides(plan.sim_parameters(name)))
-        for name in plan.environments
-    ]
-    rewards = [RewardNode(parameter_overrides=overrides(plan.reward_parameters()))] if plan.learns_from_films else []
-    policy = PolicyNode(parameter_overrides=overrides(plan.policy_parameters()))
-    return [policy, *rewards, *worlds], policy
+    policy = PolicyNode(parameter_overrides=overrides(policy_node.PARAMETERS, plan.policy_parameters()))
+    nodes: list[ViperNode] = [policy]
+    if plan.learns_from_films:
+        values = plan.reward_parameters()
+        nodes.append(RewardNode(parameter_overrides=overrides(reward_node.PARAMETERS, values)))
+    for name in plan.environments:
+        values = plan.sim_parameters(name)
+        nodes.append(SimNode(namespace=f"/{name}", parameter_overrides=overrides(sim_node.PARAMETERS, values)))
+    return nodes, policy
 
 
 def train(plan: Plan, console: Console) -> int:
     """Train until the plan is carried out, or interrupted. Returns the exit status. Raises one of USER_ERRORS."""
+    share_cores()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         nodes, policy = make_nodes(plan)

@@ -14,7 +14,7 @@ _GRAVITY = 9.81
 
 
 def planner_settings(task: str) -> PlannerSettings:
-    return _SETTINGS.get(task, PlannerSettings())
+    return _SETTINGS.get(task.replace("point_mass", "pointmass"), PlannerSettings())
 
 
 def _missing_energy(angle: float, spin: float, length: float) -> float:
@@ -32,7 +32,7 @@ def _cartpole(physics: Any) -> float:
     length = 2 / 3  # a rod of 1 m around its end
     lean = math.sin(angle) + spin * math.sqrt(length / _GRAVITY) + 0.4 * position + 0.4 * velocity
     upright = max(math.cos(angle), 0.0) ** 2
-    return -0.02 * _missing_energy(angle, spin, length) - upright * min(2 * lean**2, 1) - 0.1 * position**2
+    return -0.01 * _missing_energy(angle, spin, length) - upright * min(2 * lean**2, 1) - 0.1 * position**2
 
 
 def _pendulum(physics: Any) -> float:

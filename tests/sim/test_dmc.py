@@ -66,7 +66,7 @@ def test_default_look_is_the_suites_own() -> None:
 
 def test_small_frames_keep_thin_limbs() -> None:
     # The pole is 1.4 pixels wide at 32: drawn without averaging it comes out as dashes.
-    with sim.make("dmc", "cartpole_balance", image_size=(32, 32)) as world:
+    with sim.make("dmc", "cartpole_balance", image_size=(32, 32), camera=0) as world:
         red = world.reset().image[..., 0].astype(int)
         blue = world.reset().image[..., 2].astype(int)
         rows = np.flatnonzero((red > blue).any(axis=1))
@@ -86,12 +86,12 @@ def test_short_names_are_the_same_tasks(alias: str, name: str) -> None:
 
 def test_another_camera_sees_another_picture_and_may_be_named() -> None:
     frames = []
-    for camera in (None, 0, 1, "lookatcart"):
+    for camera in (None, 1, 0, "lookatcart"):
         with sim.make("dmc", "cartpole_swingup", camera=camera) as world:
             frames.append(world.reset().image)
     assert np.array_equal(frames[0], frames[1])
     assert not np.array_equal(frames[1], frames[2])
-    assert np.array_equal(frames[2], frames[3])
+    assert np.array_equal(frames[1], frames[3])
 
 
 @pytest.mark.parametrize("task", ["cartpole_swingup", "acrobot_swingup", "walker_walk", "reacher_easy", "cup_catch"])

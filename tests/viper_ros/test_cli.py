@@ -166,3 +166,22 @@ def test_two_runs_in_one_directory_and_ctrl_c(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     read_tensors(run / "checkpoint.safetensors")
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "cartpole_swingup_oracle"
+    checkpoint = run / "checkpoint.safetensors"
+    process = start_training(tmp_path, 100_000)
+    wait_for(checkpoint.exists, process)
+    # From now on, what is written beside the checkpoint meets a full disk.
+    part = run / "checkpoint.safetensors.part"
+    while process.poll() is None:
+        try:
+            part.symlink_to("/dev/full")
+        except FileExistsError:
+            os.sched_yield()
+    assert process.wait() == 1
+    said = process.stderr.read() if process.stderr else ""
+    assert "the disk is full" in said
+    assert "Traceback" not in said
+    read_tensors(checkpoint)

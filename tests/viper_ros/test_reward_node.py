@@ -74,10 +74,7 @@ def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
     for name, frames in films.items():
         cuts = [*sorted(firsts[name]), LENGTH]
         expected = torch.cat(
-            [
-                model.log_probs(torch.from_numpy(frames[a:b])[None], task)[0]
-                for a, b in itertools.pairwise(cuts)
-            ]
+            [model.log_probs(torch.from_numpy(frames[a:b])[None], task)[0] for a, b in itertools.pairwise(cuts)]
         )
         rewards = camera.rewards(name)
         likelihoods = np.array([rewards[i].log_likelihood for i in range(LENGTH)])

@@ -35,14 +35,47 @@ class Size:
     """Matrix products and convolutions in bfloat16: pays once they, not the calls, take the time."""
 
 
+def _paper_size(deter: int, units: int, layers: int, depth: int, grid: int, bfloat16: bool) -> Size:
+    """A size of Hafner et al. 2023, table B.1, with the paper's settings."""
+    return Size(
+        deter=deter,
+        stoch=32,
+        classes=32,
+        units=units,
+        layers=layers,
+        grid=grid,
+        depth=depth,
+        imagination_starts=1024,
+        imagination_steps=15,
+        discount=0.997,
+        model_lr=1e-4,
+        behavior_lr=3e-5,
+        bfloat16=bfloat16,
+    )
+
+
 SIZES = {
-    "tiny": Size(256, 16, 16, 128, 2, 8, 32, 96, 12, 0.99, 1e-3, 3e-4, False),
-    "XS": Size(256, 32, 32, 256, 1, 16, 24, 1024, 15, 0.997, 1e-4, 3e-5, False),
-    "S": Size(512, 32, 32, 512, 2, 32, 32, 1024, 15, 0.997, 1e-4, 3e-5, True),
-    "M": Size(1024, 32, 32, 640, 3, 32, 48, 1024, 15, 0.997, 1e-4, 3e-5, True),
+    "tiny": Size(
+        deter=256,
+        stoch=16,
+        classes=16,
+        units=128,
+        layers=2,
+        grid=8,
+        depth=32,
+        imagination_starts=96,
+        imagination_steps=12,
+        discount=0.99,
+        model_lr=2e-3,
+        behavior_lr=3e-4,
+        bfloat16=False,
+    ),
+    "XS": _paper_size(deter=256, units=256, layers=1, depth=24, grid=16, bfloat16=False),
+    "S": _paper_size(deter=512, units=512, layers=2, depth=32, grid=32, bfloat16=True),
+    "M": _paper_size(deter=1024, units=640, layers=3, depth=48, grid=32, bfloat16=True),
 }
-"""`tiny` learns in a few hundred updates on a CPU core. XS, S and M are DreamerV3's (Hafner et al. 2023, table B.1); S
-is what VIPER uses on the DeepMind Control Suite."""
+"""`tiny` learns in a few hundred updates on a CPU core, with learning rates to match. S is what VIPER uses on the
+DeepMind Control Suite."""
 
 
 def size_named(name: str) -> Size:

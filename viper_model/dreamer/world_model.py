@@ -10,6 +10,8 @@ from viper_model.dreamer.rssm import RSSM, Latent, balanced_kl
 from viper_model.dreamer.sizes import Size
 
 DYNAMICS_SCALE, REPRESENTATION_SCALE = 1.0, 0.1
+REFERENCE_PIXELS = 64 * 64
+"""The image loss is a sum over pixels, and the scales of the other losses suit frames of so many."""
 
 
 class WorldModel(nn.Module):
@@ -18,6 +20,7 @@ class WorldModel(nn.Module):
     def __init__(self, size: Size, image_size: int, action_size: int) -> None:
         super().__init__()
         self.grid = min(size.grid, image_size)
+        self.image_scale = REFERENCE_PIXELS / image_size**2
         patch_values = 3 * (image_size // self.grid) ** 2
         feature = size.deter + size.stoch * size.classes
         self.mean_frame = MeanFrame(self.grid, patch_values)
@@ -47,11 +50,11 @@ class WorldModel(nn.Module):
         image = functional.mse_loss(reconstruction, patches, reduction="sum") / (steps * count)
         reward = two_hot_loss(self.reward_head(feature), batch["reward"]).mean()
         goes_on = (~batch["is_terminal"]).float()
-        continues = functional.binary_cross_entropy_with_logits(
-            self.continue_head(feature).squeeze(-1).float(), goes_on
-        )
-        dynamics, representation = (kl.mean() for kl in balanced_kl(posterior, self.rssm.prior(latent.deter)))
-        loss = image + reward + continues + DYNAMICS_SCALE * dynamics + REPRESENTATION_SCALE * representation
+        continue_logit = self.continue_head(feature).squeeze(-1).float()
+        continues = functional.binary_cross_entropy_with_logits(continue_logit, goes_on)
+        dynamics, representation = (nats.mean() for nats in balanced_kl(posterior, self.rssm.prior(latent.deter)))
+        kl = DYNAMICS_SCALE * dynamics + REPRESENTATION_SCALE * representation
+        loss = self.image_scale * image + reward + continues + kl
         metrics = {"image_loss": image, "reward_loss": reward, "continue_loss": continues, "kl": dynamics}
         return loss, latent, metrics
 
