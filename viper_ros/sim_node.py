@@ -143,7 +143,7 @@ class SimNode(ViperNode):
             self._images.publish(image)
 
 
-def camera_option(camera: str) -> dict[str, str | int]:
+def camera_option(camera: str) -> dict[str, Any]:
     """A simulator's option for a camera by number or name; none where the name is empty."""
     if not camera:
         return {}

@@ -180,8 +180,8 @@ def test_the_loop_stalls_without_a_node_and_goes_on_when_it_is_back(
     scaled = VideoModel.load(model_folder).calibration["cartpole_swingup"].reward(steps["log_likelihood"])
     np.testing.assert_allclose(steps["reward"], scaled, rtol=1e-4)
     # What is in replay happened, in this order, with these actions. What happened and is not in replay is the two
-    # evaluation episodes of 21 moments, and at most what was under way in the node that was stopped. The run ends before
-    # the witness hears of its last action.
+    # evaluation episodes of 21 moments, and at most what was under way in the node that was stopped. The run ends
+    # before the witness hears of its last action.
     happened = witness.moments()
     position = 0
     for image, action in zip(steps["image"], steps["action"], strict=True):
