@@ -26,6 +26,9 @@ from viper_ros.parameters import Parameter
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
 
+SILENCE_SECONDS = 5.0
+"""So long without a frame is worth telling."""
+
 PARAMETERS = (
     Parameter("model", "", "Folder of the video model, as `viper fit` leaves it."),
     Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
@@ -61,6 +64,7 @@ class RewardNode(ViperNode):
         self._scored = self._bad_frames = self._longest_queue = 0
         self._latency: deque[float] = deque(maxlen=1000)
         self._active = False
+        self._last_frame = 0.0
 
     def configure(self) -> None:
         path = str(self.value("model"))
@@ -83,6 +87,7 @@ class RewardNode(ViperNode):
             for kind, topic, callback in ((Step, "step", self._on_step), (Image, "image_raw", self._on_image))
         ]
         self._active = True
+        self._last_frame = monotonic()
 
     def deactivate(self) -> None:
         self._active = False
@@ -107,9 +112,13 @@ class RewardNode(ViperNode):
         }
         if self._active and waiting > 2 * len(self._films):
             return Health(f"falling behind: {waiting} frames wait", DiagnosticStatus.WARN, values)
+        silence = monotonic() - self._last_frame
+        if self._active and silence > SILENCE_SECONDS:
+            return Health(f"no frames for {silence:.0f} s", DiagnosticStatus.WARN, values)
         return Health("keeping up" if self._active else "not active", values=values)
 
     def _on_image(self, film: int, message: Image) -> None:
+        self._last_frame = monotonic()
         stamp = nanoseconds(message.header.stamp)
         if self._send_again(film, stamp):
             return

@@ -166,3 +166,12 @@ def test_a_checkpoint_that_is_none_is_told_in_one_line(
     said = capfd.readouterr().err
     assert "model" in said
     assert "Traceback" not in said
+
+
+def test_it_says_when_frames_stop(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera, node = Camera(["env_0"]), start(model_folder)
+    camera.show("env_0", 0, random_frames(1)[0], True)
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 1)
+    assert node.health().message == "keeping up"
+    monkeypatch.setattr("viper_ros.reward_node.SILENCE_SECONDS", 0.0)
+    assert node.health().message.startswith("no frames for")
