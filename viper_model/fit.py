@@ -36,9 +36,6 @@ from viper_model.vqgan_loss import VQGANLoss
 
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
-BEGINNINGS = 0.3
-"""Share of clips that begin with their film. What is done first is a small part of a long film and a new policy's whole
-world: unless it is trained on often, standing still where films begin is as likely as what the expert does there."""
 LOG_EVERY = 20
 VALIDATE_EVERY = 100
 
@@ -301,10 +298,9 @@ class ClipSampler:
         self.offsets = torch.arange(frames) * frame_skip
 
     def draw(self, clips: int) -> tuple[Tensor, Tensor]:
-        """Random clips: their frames' indices, int64 [clips, frames], and tasks, int64 [clips]."""
+        """Uniformly random clips: frames' indices, int64 [clips, frames], and tasks, int64 [clips]."""
         film = torch.multinomial(self.starts.float(), clips, replacement=True)
         start = (torch.rand(clips, dtype=torch.float64) * self.starts[film]).long()
-        start[torch.rand(clips) < BEGINNINGS] = 0
         return (self.begin[film] + start)[:, None] + self.offsets, self.tasks[film]
 
 

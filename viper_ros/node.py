@@ -31,6 +31,9 @@ from sim import SimError
 from viper_model.errors import ModelError
 from viper_ros.parameters import Parameter, UnknownParameterError, declare
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a process to stop."""
+
 
 class NodeError(Exception):
     """A user's mistake that a node met, told in one line that says what to do."""
@@ -197,7 +200,9 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     """
 
     def interrupted(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # A second Ctrl-C kills.
+        # Once is enough: under `ros2 launch`, Ctrl-C comes from the terminal and from the launcher.
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
         if not done.done():
             done.set_result(128 + number)
 
@@ -209,7 +214,7 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
 
     parent = os.getppid()
     nodes[0].every(1.0, follow_parent)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, interrupted)
     executor = make_executor()
     for node in nodes:
@@ -221,6 +226,8 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     finally:
         stopped = [node.stop() for node in nodes]
         executor.shutdown()
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
     return (done.result() or 0) if all(stopped) else 1
 
 
@@ -237,7 +244,8 @@ def run_process(node_class: Callable[[], ViperNode]) -> int:
         node = node_class()
         if node.value("autostart") and not node.start():
             return 1
-        return spin([node], node.done)
+        status = spin([node], node.done)
+        return 0 if status > 128 else status  # To stop when told to is to end well.
     except USER_ERRORS as error:
         print(f"viper_ros: {error}", file=sys.stderr)
         return 1

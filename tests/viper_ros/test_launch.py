@@ -48,13 +48,16 @@ def test_every_argument_is_described() -> None:
     assert "no description given" not in shown
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_the_launch_leaves_no_node_behind(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)]
+)
+def test_stopping_the_launch_leaves_no_node_behind(number: signal.Signals, whole_group: bool, tmp_path: Path) -> None:
     process = start(tmp_path, *ORACLE)
     metrics = tmp_path / "runs" / "cartpole_balance_oracle" / "metrics.jsonl"
     wait_for(metrics.exists, process)
     assert nodes_running() == {"sim_node", "policy_node"}
-    process.send_signal(number)
+    # A terminal's Ctrl-C goes to the whole group, and the launcher passes it on once more.
+    os.killpg(process.pid, number) if whole_group else process.send_signal(number)
     process.wait(60)
     wait_for(lambda: not nodes_running(), process)
     assert (metrics.parent / "checkpoint.safetensors").exists()
