@@ -59,9 +59,9 @@ def read_npz(path: Path) -> Recording:
         with np.load(path, allow_pickle=False) as arrays:
             return Recording(arrays["image"], arrays.get("task_reward"))
     except KeyError as error:
-        raise ModelError("it has no array `image`") from error
+        raise ModelError(f"{path.name} has no array `image`") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise ModelError(f"cannot be read: {error}") from error
+        raise ModelError(f"{path.name} cannot be read: {error}") from error
 
 
 def read_mp4(path: Path) -> Recording:
@@ -93,9 +93,11 @@ def read_film(path: Path) -> Recording:
     recording = READERS.get(path.suffix, read_mp4)(path)
     frames, reward = recording.frames, recording.task_reward
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
-        raise ModelError(f"`image` is {frames.dtype} {list(frames.shape)}, not uint8 [time, height, width, 3]")
+        raise ModelError(
+            f"{path.name}: `image` is {frames.dtype} {list(frames.shape)}, not uint8 [time, height, width, 3]"
+        )
     if reward is not None and (reward.shape != frames.shape[:1] or not np.isfinite(reward).all()):
-        raise ModelError("`task_reward` is not one finite number a frame")
+        raise ModelError(f"{path.name}: `task_reward` is not one finite number a frame")
     return recording
 
 

@@ -125,23 +125,26 @@ def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
         os.sched_yield()
 
 
+def updates_saved(checkpoint: Path) -> int:
+    return int(read_tensors(checkpoint)[1]["agent"]["updates"])
+
+
 def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "cartpole_swingup_oracle"
     checkpoint = run / "checkpoint.safetensors"
     rng = np.random.default_rng(int(time.time()))
-    total = 0
+    total = updates = 0
     for _ in range(2):
         process = start_training(tmp_path, 100_000)
-        before = checkpoint.stat().st_mtime if checkpoint.exists() else 0
-        wait_for(lambda before=before: checkpoint.exists() and checkpoint.stat().st_mtime > before, process)
+        wait_for(lambda before=updates: checkpoint.exists() and updates_saved(checkpoint) > before, process)
         # Somewhere in the next second: in a step, an update, a save.
         until = time.monotonic() + rng.uniform(0, 1)
         wait_for(lambda until=until: time.monotonic() > until, process)
         process.kill()
         process.wait()
 
-        _, document = read_tensors(checkpoint)
-        assert document["agent"]["updates"] > 0
+        assert updates_saved(checkpoint) > updates
+        updates = updates_saved(checkpoint)
         replay = Replay(run / "replay", 1_000_000, 16, 1)
         assert replay.skipped == []
         assert replay.total > total

@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
+from viper_model.dataset import resize
 from viper_model.likelihood import conditional, joint, surprise_map
 from viper_model.video_model import VideoModel
 from viper_ros import images
@@ -56,6 +57,12 @@ def frame_by_frame(camera: Camera, node: RewardNode, films: dict[str, np.ndarray
     spin_until([camera, node], lambda: next(playing, "over") == "over")
 
 
+def whole_film(model: VideoModel, film: np.ndarray) -> torch.Tensor:
+    """Log-probabilities of a film's codes in one pass, [time, rows, columns]."""
+    frames = torch.from_numpy(resize(film, model.image_size))
+    return model.log_probs(frames[None], torch.tensor([model.task_index(TASK)]))[0]
+
+
 def start(model_folder: Path, **values: object) -> RewardNode:
     node = RewardNode(parameter_overrides=overrides(model=str(model_folder), **values))
     assert node.start()
@@ -72,10 +79,9 @@ def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
     model = VideoModel.load(model_folder)
     task = torch.tensor([model.task_index(TASK)])
     for name, frames in films.items():
+        seen = torch.from_numpy(resize(frames, model.image_size))
         cuts = [*sorted(firsts[name]), LENGTH]
-        expected = torch.cat(
-            [model.log_probs(torch.from_numpy(frames[a:b])[None], task)[0] for a, b in itertools.pairwise(cuts)]
-        )
+        expected = torch.cat([model.log_probs(seen[a:b][None], task)[0] for a, b in itertools.pairwise(cuts)])
         rewards = camera.rewards(name)
         likelihoods = np.array([rewards[i].log_likelihood for i in range(LENGTH)])
         # 1e-4 nats a code, the bound that streaming is held to.
@@ -95,7 +101,9 @@ def test_joint_is_the_mean_over_the_context(model_folder: Path) -> None:
     camera = Camera(["env_0"])
     frame_by_frame(camera, start(model_folder, likelihood="joint"), {"env_0": film}, {"env_0": {0}})
     model = VideoModel.load(model_folder)
-    log_probs = model.log_probs(torch.from_numpy(film)[None], torch.tensor([model.task_index(TASK)]))[0]
+    log_probs = model.log_probs(
+        torch.from_numpy(resize(film, model.image_size))[None], torch.tensor([model.task_index(TASK)])
+    )[0]
     likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
     np.testing.assert_allclose(likelihoods, joint(log_probs, model.context), rtol=1e-4)
 
@@ -115,7 +123,9 @@ def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_fold
     assert len(camera.heard["env_0/reward"]) > 3
     assert [after[i].log_likelihood for i in (0, 1)] == [before[i].log_likelihood for i in (0, 1)]
     model = VideoModel.load(model_folder)
-    whole = conditional(model.log_probs(torch.from_numpy(film)[None], torch.tensor([model.task_index(TASK)])))[0]
+    whole = conditional(
+        model.log_probs(torch.from_numpy(resize(film, model.image_size))[None], torch.tensor([model.task_index(TASK)]))
+    )[0]
     assert after[2].log_likelihood == pytest.approx(float(whole[2]), rel=1e-4)
 
 

@@ -14,6 +14,7 @@ from viper_ros.msg import Action
 from sim import ActionSpace, Description
 from tests.viper_ros.conftest import Listener, spin_until
 from viper_model.checkpoint import read_tensors
+from viper_model.dataset import resize
 from viper_model.likelihood import conditional
 from viper_model.video_model import VideoModel
 from viper_ros.node import ViperNode
@@ -91,7 +92,7 @@ def test_every_step_is_in_replay_once_with_its_own_reward(tmp_path: Path, model_
         for begin, end in itertools.pairwise(begins):
             # 1000 control steps, 50 at a time, and the first frame; the last episode may be cut by the end of the run.
             assert end - begin == 21 or end == begins[-1]
-            film = torch.from_numpy(steps["image"][begin:end])
+            film = torch.from_numpy(resize(steps["image"][begin:end], model.image_size))
             expected = model.log_probs(film[None], task)[0]
             # 1e-4 nats a code, the bound that streaming is held to.
             bound = 1e-4 * expected[0].numel()

@@ -101,6 +101,15 @@ class Learner:
             self._raise_error()
             return bool(done)
 
+    def update(self) -> None:
+        """One update now, in the calling thread: for callers that keep learning and acting in step without `start`."""
+        batch = self.replay.sample(self._batch, self._length, self._rng)
+        metrics = self.agent.update(batch)
+        with self._changed:
+            self._metrics = metrics
+            self._credit -= self._batch * self._length
+            self._changed.notify_all()
+
     def save(self, path: Path, **more: Any) -> None:
         """Save all that training needs to go on exactly, as one file: weights, optimizer, random state, credit.
 
@@ -164,10 +173,5 @@ class Learner:
             with self._changed:
                 if not self._running:  # paused in between
                     return True
-            batch = self.replay.sample(self._batch, self._length, self._rng)
-            metrics = self.agent.update(batch)
-            with self._changed:
-                self._metrics = metrics
-                self._credit -= self._batch * self._length
-                self._changed.notify_all()
+            self.update()
         return True
