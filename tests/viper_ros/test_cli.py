@@ -1,5 +1,6 @@
 """The `viper` command as its users meet it: real processes, exit statuses, one line for a mistake."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -118,15 +119,18 @@ def start_training(where: Path, steps: int) -> subprocess.Popen[str]:
 
 
 def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
+    """Wait until `condition`; fails where the process ends before or nothing comes about."""
     deadline = time.monotonic() + 120
     while not condition():  # type: ignore[operator]
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
         assert time.monotonic() < deadline
-        os.sched_yield()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            raise AssertionError(process.stderr.read() if process.stderr else "")
 
 
 def updates_saved(checkpoint: Path) -> int:
-    return int(read_tensors(checkpoint)[1]["agent"]["updates"])
+    """Updates in a checkpoint; 0 where there is none."""
+    return int(read_tensors(checkpoint)[1]["agent"]["updates"]) if checkpoint.exists() else 0
 
 
 def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(tmp_path: Path) -> None:
@@ -136,7 +140,7 @@ def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(tmp_path: P
     total = updates = 0
     for _ in range(2):
         process = start_training(tmp_path, 100_000)
-        wait_for(lambda before=updates: checkpoint.exists() and updates_saved(checkpoint) > before, process)
+        wait_for(lambda before=updates: updates_saved(checkpoint) > before, process)
         # Somewhere in the next second: in a step, an update, a save.
         until = time.monotonic() + rng.uniform(0, 1)
         wait_for(lambda until=until: time.monotonic() > until, process)
@@ -182,7 +186,8 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_the_last_checkpoint_s
         try:
             part.symlink_to("/dev/full")
         except FileExistsError:
-            os.sched_yield()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
     assert process.wait() == 1
     said = process.stderr.read() if process.stderr else ""
     assert "the disk is full" in said
