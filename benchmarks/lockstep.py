@@ -26,6 +26,7 @@ import sim
 from viper_model.dataset import resize
 from viper_model.likelihood import Calibration, conditional
 from viper_model.video_model import SIZES, VideoModel
+from viper_ros import policy_node
 from viper_ros.node import make_executor
 from viper_ros.plan import Plan, make_plan
 from viper_ros.run import Run
@@ -76,8 +77,9 @@ def plain_loop(plan: Plan, steps: int) -> float:
     )
     model = VideoModel.load(plan.model)
     stream = model.stream(1)
-    values = {f.name: plan.settings["policy_node"].get(f.name) for f in dataclasses.fields(Settings)}
-    settings = Settings(**{**values, "seed": 0, "device": "cpu"})
+    defaults = {parameter.name: parameter.default for parameter in policy_node.PARAMETERS}
+    values = {**defaults, **plan.settings["policy_node"], "device": "cpu"}
+    settings = Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
     trainer = Trainer(settings, Run(plan.run, {}), world.description, ["env_0"])
     trainer.learner.start()
     index, task = torch.tensor([0]), torch.tensor([0])
