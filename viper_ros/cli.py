@@ -37,7 +37,7 @@ def doctor() -> None:
     findings = examine()
     table = Table(box=None)
     for column in ("", "found", "what to do"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for finding in findings:
         mark = "[green]ok[/]" if not finding.missing else "[red]missing[/]" if finding.required else "[yellow]none[/]"
         table.add_row(f"{mark} {finding.what}", finding.found, finding.remedy if finding.missing else "")
