@@ -7,15 +7,19 @@ simulator is imported.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from ctypes.util import find_library
 
-APT = "apt install libosmesa6 libegl1 libegl-mesa0 libgl1-mesa-dri"
+APT = "apt install libegl1 libegl-mesa0 libgl1-mesa-dri"
 
 
 def choose_backend() -> None:
-    """Set `MUJOCO_GL` unless the user has: `egl` on a machine with a GPU, else `osmesa` (software, needs no screen)."""
-    has_gpu = Path("/dev/nvidia0").exists() or Path("/dev/dri").exists()
-    os.environ.setdefault("MUJOCO_GL", "egl" if has_gpu else "osmesa")
+    """Set `MUJOCO_GL` unless the user has. Neither choice needs a screen.
+
+    `egl` draws on a GPU, or in software where there is none: the same pixels as OSMesa's, and no slower. `osmesa` is
+    for machines that have nothing else; Mesa has stopped shipping it.
+    """
+    if "MUJOCO_GL" not in os.environ:
+        os.environ["MUJOCO_GL"] = "osmesa" if find_library("OSMesa") and not find_library("EGL") else "egl"
 
 
 def advice() -> str:

@@ -32,15 +32,18 @@ packages() {
 }
 
 graphics() {
-    local here='import ctypes.util as u, sys; sys.exit(not (u.find_library("OSMesa") or u.find_library("EGL")))'
-    "$venv/bin/python" -c "$here" && return
-    local libraries="libosmesa6 libegl1 libegl-mesa0 libgl1-mesa-dri"
+    draws() {
+        "$venv/bin/python" -c "import sim; sim.make('dmc', 'cartpole_balance').reset()" >/dev/null 2>&1
+    }
+    draws && return
+    local libraries="libegl1 libegl-mesa0 libgl1-mesa-dri"
     local as_root=
     [ "$(id -u)" = 0 ] || as_root="sudo -n"
     say "Installing a graphics library for rendering without a screen"
     $as_root apt-get update -qq >/dev/null 2>&1 || true
     $as_root apt-get install -y -qq $libraries >/dev/null 2>&1 ||
         fail "needs a graphics library to render without a screen: sudo apt install $libraries"
+    draws || fail "MuJoCo can't draw without a screen, though $libraries are installed: try MUJOCO_GL=osmesa or MUJOCO_GL=glfw"
 }
 
 build() {

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim.opengl import APT
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -46,7 +48,7 @@ def examine() -> list[Finding]:
         Finding(
             "MuJoCo and dm_control", _simulators(), "pip install -r requirements/python.txt, then python-no-deps.txt"
         ),
-        Finding("rendering", _rendering(), "sudo apt install libosmesa6 libegl1 libegl-mesa0 libgl1-mesa-dri"),
+        Finding("rendering", _rendering(), f"sudo {APT}"),
         Finding("films (H.264)", _h264(), "pip install -r requirements/python.txt"),
         Finding("disk", _disk(), "make room: films, models and replay take about 1 GB", required=False),
         Finding("CPU", f"{os.cpu_count()} cores", ""),
