@@ -69,6 +69,10 @@ class DMC(Env):
         self._physics: Any = self._suite_env.physics
         self._action_repeat = action_repeat
         self._actions = self._suite_env.action_spec()
+        self._imagined: Any = self._physics.copy(share_model=True)
+        if camera is None:
+            camera = _CAMERAS.get(domain, 0)
+        self._renderer = FrameRenderer(self._physics.model.ptr, image_size, camera, fast=fast_render)
         self.description = Description(
             sim="dmc",
             task=task,
@@ -76,11 +80,8 @@ class DMC(Env):
             image_size=image_size,
             step_seconds=self._suite_env.control_timestep() * action_repeat,
             return_range=(0.0, 1000.0),
+            options={"camera": self._renderer.camera, "fast_render": fast_render},
         )
-        self._imagined: Any = self._physics.copy(share_model=True)
-        if camera is None:
-            camera = _CAMERAS.get(domain, 0)
-        self._renderer = FrameRenderer(self._physics.model.ptr, image_size, camera, fast=fast_render)
 
     def rollout_rewards(
         self, actions: NDArray[np.float32], shaping: Callable[[Any], float] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,8 @@ class Description:
     """World time between two steps, action repeat included."""
     return_range: tuple[float, float]
     """The true return of doing nothing useful and the most that an episode can bring: what scores compare with."""
+    options: dict[str, Any]
+    """The simulator's own settings, its defaults filled in: worlds that differ in them look or behave differently."""
 
 
 @dataclass(frozen=True)

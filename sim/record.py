@@ -46,7 +46,7 @@ class Setting:
     image_size: tuple[int, int]
     action_repeat: int
     options: dict[str, Any]
-    """The simulator's own, see `sim.make`."""
+    """The simulator's own, as `Description.options` has them."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def record(
     Raises SimError for what `sim.make` refuses, for a folder of films made otherwise, and where a film can't be
     written.
     """
-    setting = Setting(sim, task, behaviour, image_size, action_repeat, options)
-    worlds.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options).close()
+    with worlds.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options) as world:
+        setting = Setting(sim, task, behaviour, image_size, action_repeat, world.description.options)
     make_behaviour(behaviour, task, seed)
     folder = directory / task / behaviour
     _make_folder(folder)

@@ -27,7 +27,10 @@ class FrameRenderer:
         self._oversampling = max(1, math.ceil(_FINE / min(image_size))) if fast else 1
         height, width = (pixels * self._oversampling for pixels in image_size)
         self._model = model
-        self._camera = _fixed_camera(model, camera)
+        self.camera = _camera_index(model, camera)
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._camera.fixedcamid = self.camera
         model.vis.global_.offheight = max(height, model.vis.global_.offheight)
         model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
         if fast:
@@ -76,12 +79,9 @@ class FrameRenderer:
         self._gl.free()
 
 
-def _fixed_camera(model: mujoco.MjModel, camera: int | str) -> mujoco.MjvCamera:
+def _camera_index(model: mujoco.MjModel, camera: int | str) -> int:
     names = [mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_CAMERA, index) for index in range(model.ncam)]
     index = names.index(camera) if camera in names else camera
     if not isinstance(index, int) or not 0 <= index < model.ncam:
         raise SimError(f"no camera {camera!r}: choose 0 to {model.ncam - 1} or one of {', '.join(filter(None, names))}")
-    fixed = mujoco.MjvCamera()
-    fixed.type = mujoco.mjtCamera.mjCAMERA_FIXED
-    fixed.fixedcamid = index
-    return fixed
+    return index

@@ -211,7 +211,7 @@ SETTINGS = Settings(
 
 def lived_through(directory: Path, task_reward: float, settings: Settings) -> dict[str, torch.Tensor]:
     """The weights after the same frames and likelihoods, with a task reward of one's choosing."""
-    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0))
+    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
     run = Run(directory, {})
     trainer = Trainer(settings, run, world, ["env_0"])
     rng = np.random.default_rng(0)
