@@ -46,6 +46,9 @@ ARGUMENTS = [
         "steps", default_value="0", description="Environment steps to collect; 0: as in the settings."
     ),
     DeclareLaunchArgument("environments", default_value="1", description="Worlds side by side, each a process."),
+    DeclareLaunchArgument(
+        "namespace", default_value="", description="ROS namespace of the graph, to run several side by side."
+    ),
     DeclareLaunchArgument("directory", default_value=".", description="Where data/, models/ and runs/ are."),
     DeclareLaunchArgument(
         "log_level", default_value="info", description="What nodes log.", choices=["debug", "info", "warn", "error"]
@@ -54,7 +57,7 @@ ARGUMENTS = [
 """What changes from run to run. Everything else is in config/."""
 
 
-def node(executable: str, parameters: dict[str, object], log_level: str, namespace: str = "") -> Node:
+def node(executable: str, parameters: dict[str, object], log_level: str, namespace: str) -> Node:
     return Node(
         package="viper_ros",
         executable=executable,
@@ -66,9 +69,10 @@ def node(executable: str, parameters: dict[str, object], log_level: str, namespa
 
 
 def nodes(plan: Plan, log_level: str) -> list[Node]:
-    worlds = [node("sim_node", plan.sim_parameters(name), log_level, name) for name in plan.environments]
-    rewards = [node("reward_node", plan.reward_parameters(), log_level)] if plan.learns_from_films else []
-    return [*worlds, *rewards, node("policy_node", plan.policy_parameters(), log_level)]
+    inside = plan.namespace
+    worlds = [node("sim_node", plan.sim_parameters(name), log_level, f"{inside}/{name}") for name in plan.environments]
+    rewards = [node("reward_node", plan.reward_parameters(), log_level, inside)] if plan.learns_from_films else []
+    return [*worlds, *rewards, node("policy_node", plan.policy_parameters(), log_level, inside)]
 
 
 def end_with(action: ExecuteProcess, why: str) -> RegisterEventHandler:
@@ -94,6 +98,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         name=chosen["name"] or None,
         steps=int(chosen["steps"]) or None,
         environments=int(chosen["environments"]),
+        namespace=chosen["namespace"],
         directory=Path(chosen["directory"]).expanduser().resolve(),
     )
     started = nodes(plan, chosen["log_level"])

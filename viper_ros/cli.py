@@ -115,6 +115,7 @@ def train(
     name: Annotated[str | None, typer.Option(help="The run's name; after the task unless given.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps to collect.")] = None,
     environments: Annotated[int, typer.Option(min=1, help="Worlds side by side.")] = 1,
+    namespace: Annotated[str, typer.Option(help="ROS namespace of the graph, to run several side by side.")] = "",
     directory: Directory = Path(),
     settings: Settings = None,
 ) -> None:
@@ -134,6 +135,7 @@ def train(
         name=name,
         steps=steps,
         environments=environments,
+        namespace=namespace,
         directory=directory,
         assignments=settings or (),
     )

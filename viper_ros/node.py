@@ -33,6 +33,8 @@ from viper_ros.parameters import Parameter, UnknownParameterError, declare
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
+LISTEN_SECONDS = 1.5
+"""How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
 
 
 class NodeError(Exception):
@@ -86,8 +88,15 @@ class ViperNode(LifecycleNode):
 
     def start(self) -> bool:
         """Configure and activate; False where a transition failed."""
-        success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        return self.ready() and self.go()
+
+    def ready(self) -> bool:
+        """Configure; False where that failed."""
+        return self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+    def go(self) -> bool:
+        """Activate; False where that failed."""
+        return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
     def stop(self) -> bool:
         """Stop moving, then give back what the node holds. Right in any state; False where a transition failed."""
@@ -136,6 +145,10 @@ class ViperNode(LifecycleNode):
 
     def cleanup(self) -> None:
         """Give back what `configure` took."""
+
+    def claims(self) -> Mapping[str, type]:
+        """The topics that nobody else may publish, and their types; known from `configure` on."""
+        raise NotImplementedError
 
     def health(self) -> Health:
         raise NotImplementedError
@@ -192,6 +205,50 @@ def make_executor() -> Executor:
     return EventsExecutor()
 
 
+def start_alone(nodes: Sequence[ViperNode]) -> bool:
+    """Start `nodes`, unless another graph is at work on their topics: two on the same ones ruin each other's runs.
+
+    Returns False where a transition failed or a topic is taken, which is logged. The nodes are in no executor yet.
+    """
+    if not all(node.ready() for node in nodes):
+        return False
+    taken = _taken(nodes)
+    if taken:
+        nodes[0].get_logger().fatal(
+            f"another graph publishes {taken}: stop that one first, or choose another namespace "
+            "(namespace:=<name>) or ROS_DOMAIN_ID for this one"
+        )
+        return False
+    return all(node.go() for node in nodes)
+
+
+def _taken(nodes: Sequence[ViperNode]) -> str | None:
+    """The first of the nodes' topics on which somebody is heard within LISTEN_SECONDS.
+
+    Heard, not discovered: the publishers of a process that was killed are there for another twenty seconds.
+    """
+    heard: Future[str] = Future()
+
+    def hear(topic: str) -> None:
+        if not heard.done():
+            heard.set_result(topic)
+
+    executor = SingleThreadedExecutor()
+    ears = []
+    for node in nodes:
+        for topic, kind in node.claims().items():
+            name = node.resolve_topic_name(topic)
+            ears.append((node, node.create_subscription(kind, topic, lambda _, name=name: hear(name), 1)))
+        executor.add_node(node)
+    executor.spin_until_future_complete(heard, LISTEN_SECONDS)
+    for node, ear in ears:
+        node.destroy_subscription(ear)
+    for node in nodes:
+        executor.remove_node(node)
+    executor.shutdown()
+    return heard.result() if heard.done() else None
+
+
 def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
 
@@ -242,7 +299,7 @@ def run_process(node_class: Callable[[], ViperNode]) -> int:
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = node_class()
-        if node.value("autostart") and not node.start():
+        if node.value("autostart") and not start_alone([node]):
             return 1
         status = spin([node], node.done)
         return 0 if status > 128 else status  # To stop when told to is to end well.

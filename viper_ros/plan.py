@@ -21,8 +21,10 @@ class Plan:
     """Films, in <task>/<behaviour>/."""
     model: Path
     run: Path
+    namespace: str
+    """Of the whole graph; empty for none."""
     environments: tuple[str, ...]
-    """Namespaces, one a world."""
+    """Namespaces within it, one a world."""
     settings: dict[str, dict[str, Any]]
     """By section of the parameter file, all choices made."""
 
@@ -50,6 +52,7 @@ def make_plan(
     name: str | None = None,
     steps: int | None = None,
     environments: int = 1,
+    namespace: str = "",
     directory: Path = Path(),
     assignments: Sequence[str] = (),
 ) -> Plan:
@@ -74,6 +77,7 @@ def make_plan(
         data=directory / "data" / sim,
         model=directory / "models" / sim / task,
         run=directory / "runs" / (name or (task if reward == "viper" else f"{task}_oracle")),
+        namespace=namespace.strip("/"),
         environments=tuple(f"env_{i}" for i in range(environments)),
         settings=chosen,
     )

@@ -113,6 +113,9 @@ class PolicyNode(ViperNode):
             self.trainer.close()
             self.trainer = None
 
+    def claims(self) -> dict[str, type]:
+        return {f"{name}/action": Action for name in self._environments}
+
     def health(self) -> Health:
         trainer = self.trainer
         if trainer is None:

@@ -99,6 +99,9 @@ class RewardNode(ViperNode):
             self.destroy_publisher(publisher)
         del self._model, self._stream
 
+    def claims(self) -> dict[str, type]:
+        return {f"{name}/reward": Reward for name in self._environments}
+
     def health(self) -> Health:
         latency = np.array(self._latency) * 1e3 if self._latency else np.zeros(1)
         waiting = sum(len(film.waiting) for film in self._films) if self._active else 0

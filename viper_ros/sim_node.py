@@ -57,7 +57,6 @@ class SimNode(ViperNode):
         self._images = self.create_publisher(Image, "image_raw", MOMENTS)
         self._steps = self.create_publisher(Step, "step", MOMENTS)
         self._descriptions = self.create_publisher(String, "description", FACTS)
-        self._descriptions.publish(String(data=description.to_json(self._env.description)))
         # Two, because the policy answers one frame before it has the reward of the frame before.
         self._recent: deque[tuple[Image, Step]] = deque(maxlen=2)
         self._stamp = 0
@@ -66,6 +65,7 @@ class SimNode(ViperNode):
         self._error = ""
 
     def activate(self) -> None:
+        self._descriptions.publish(String(data=description.to_json(self._env.description)))
         self._actions = self.listen(Action, "action", self._on_action, MOMENTS)
         self._repeat_timer = self.every(self.value("repeat_after"), self._repeat)
         self._begin_episode()
@@ -78,6 +78,9 @@ class SimNode(ViperNode):
         self._env.close()
         for publisher in (self._images, self._steps, self._descriptions):
             self.destroy_publisher(publisher)
+
+    def claims(self) -> dict[str, type]:
+        return {"step": Step, "image_raw": Image}
 
     def health(self) -> Health:
         values = {"steps": getattr(self, "_steps_made", 0), "episode": getattr(self, "_episode", 0)}

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from viper_ros import policy_node, reward_node, sim_node
-from viper_ros.node import ViperNode, share_cores, spin
+from viper_ros.node import ViperNode, share_cores, spin, start_alone
 from viper_ros.parameters import overrides
 from viper_ros.plan import Plan
 from viper_ros.policy_node import PolicyNode
@@ -18,14 +18,17 @@ from viper_ros.sim_node import SimNode
 
 def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
     """All nodes of the plan, not yet started, and the one that knows when it is done."""
-    policy = PolicyNode(parameter_overrides=overrides(policy_node.PARAMETERS, plan.policy_parameters()))
+    inside = plan.namespace
+    policy = PolicyNode(
+        namespace=inside, parameter_overrides=overrides(policy_node.PARAMETERS, plan.policy_parameters())
+    )
     nodes: list[ViperNode] = [policy]
     if plan.learns_from_films:
         values = plan.reward_parameters()
-        nodes.append(RewardNode(parameter_overrides=overrides(reward_node.PARAMETERS, values)))
+        nodes.append(RewardNode(namespace=inside, parameter_overrides=overrides(reward_node.PARAMETERS, values)))
     for name in plan.environments:
         values = plan.sim_parameters(name)
-        nodes.append(SimNode(namespace=f"/{name}", parameter_overrides=overrides(sim_node.PARAMETERS, values)))
+        nodes.append(SimNode(namespace=f"{inside}/{name}", parameter_overrides=overrides(sim_node.PARAMETERS, values)))
     return nodes, policy
 
 
@@ -55,7 +58,7 @@ def train(plan: Plan, console: Console) -> int:
                     progress.update(bar, completed=policy.trainer.collected, news=policy.trainer.news())
 
             policy.every(0.5, show)
-            if not all(node.start() for node in nodes):
+            if not start_alone(nodes):
                 return 1
             status = spin(nodes, policy.done)
         if status > 128:

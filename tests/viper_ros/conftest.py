@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from rclpy.task import Future
 from viper_model.likelihood import Calibration
 from viper_model.video_model import SIZES, VideoModel
 from viper_ros.node import Health, ViperNode, make_executor
+
+# Away from whatever graphs run on this machine. Ports of domains above 101 clash with those of outgoing connections.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
 
 @pytest.fixture
@@ -46,6 +50,9 @@ class Listener(ViperNode):
         self.heard: dict[str, list[Any]] = {topic: [] for topic in topics}
         for topic, kind in topics.items():
             self.listen(kind, topic, self.heard[topic].append, qos)
+
+    def claims(self) -> dict[str, type]:
+        return {}
 
     def health(self) -> Health:
         return Health("listening")

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from viper_ros.msg import Action
 
@@ -17,7 +19,7 @@ from viper_model.checkpoint import read_tensors
 from viper_model.dataset import resize
 from viper_model.likelihood import conditional
 from viper_model.video_model import VideoModel
-from viper_ros.node import ViperNode
+from viper_ros.node import ViperNode, make_executor, start_alone
 from viper_ros.plan import Plan, make_plan
 from viper_ros.policy_node import PolicyNode
 from viper_ros.qos import MOMENTS
@@ -243,3 +245,27 @@ def test_the_task_oracle_does_see_it(tmp_path: Path) -> None:
     one = lived_through(tmp_path / "one", 0.0, settings)
     other = lived_through(tmp_path / "other", 1.0, settings)
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.usefixtures("ros")
+def test_a_second_graph_on_the_same_topics_is_refused(tmp_path: Path, model_folder: Path) -> None:
+    first, _ = make_nodes(small_plan(tmp_path, model_folder, steps=10_000))
+    assert start_alone(first)
+    executor = make_executor()
+    for node in first:
+        executor.add_node(node)
+    stop = Future()
+    running = Thread(target=lambda: executor.spin_until_future_complete(stop, 30))
+    running.start()
+    second, _ = make_nodes(small_plan(tmp_path / "second", model_folder))
+    aside, _ = make_nodes(small_plan(tmp_path / "aside", model_folder, namespace="aside"))
+    try:
+        assert not start_alone(second)
+        assert start_alone(aside)
+    finally:
+        stop.set_result(None)
+        running.join()
+    # The first one noticed nothing.
+    assert not any(node.done.done() for node in first)
+    for node in (*first, *second, *aside):
+        node.stop()
