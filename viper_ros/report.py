@@ -29,7 +29,7 @@ from viper_ros.run import read_metrics
 
 matplotlib.use("Agg")
 
-LOSSES = ("image_loss", "reward_loss", "dynamics_loss")
+LOSSES = ("image_loss", "reward_loss", "kl")
 
 
 @dataclass(frozen=True)
