@@ -10,17 +10,18 @@ import numpy as np
 from dm_control import suite
 from numpy.typing import NDArray
 
-from sim.env import ActionSpace, Description, Env, SimError, TimeStep
+from sim.env import ActionSpace, Description, Env, TimeStep
 from sim.rendering import FrameRenderer
 
 ACTION_REPEAT = 2
 """What work on pixels from the suite uses (Hafner et al. 2019), unless told otherwise."""
 
 _SHORT_DOMAINS = {"cup": "ball_in_cup", "pointmass": "point_mass"}
-_CAMERAS = {"quadruped": 2}
-"""Where the usual one is not 0."""
-_FIELDS_OF_VIEW = {"cartpole": 56.0}
-"""Degrees, where the suite's own 45 lose sight of the task: an empty picture is a very likely one."""
+_CAMERAS = {
+    "quadruped": 2,
+    # lookatcart. The usual one, 0, loses sight of the cart at the rail's ends, and an empty picture is a likely one.
+    "cartpole": 1,
+}
 # Linear-quadratic regulators have neither actuator limits nor an end.
 _TASKS = {f"{domain}_{task}": (domain, task) for domain, task in suite.ALL_TASKS if domain != "lqr"}
 _TASKS |= {
@@ -43,15 +44,11 @@ def make(
     action_repeat: int | None,
     seed: int,
     camera: int | str | None = None,
-    field_of_view: float | None = None,
     fast_render: bool = True,
 ) -> DMC:
     """See `sim.make`. Options: `camera`, an index or name, None for the one that the field films the domain with;
-    `field_of_view`, degrees from bottom to top, None for the camera's own, or for the usual camera one that never loses
-    sight of the task; `fast_render`, see `sim.rendering.FrameRenderer`."""
-    if field_of_view is not None and not 0 < field_of_view < 180:
-        raise SimError(f"a field of view of {field_of_view} degrees: choose one between 0 and 180")
-    return DMC(task, image_size, action_repeat or ACTION_REPEAT, seed, camera, field_of_view, fast_render)
+    `fast_render`, see `sim.rendering.FrameRenderer`."""
+    return DMC(task, image_size, action_repeat or ACTION_REPEAT, seed, camera, fast_render)
 
 
 class DMC(Env):
@@ -64,7 +61,6 @@ class DMC(Env):
         action_repeat: int,
         seed: int,
         camera: int | str | None,
-        field_of_view: float | None,
         fast_render: bool,
     ) -> None:
         super().__init__()
@@ -75,11 +71,8 @@ class DMC(Env):
         self._actions = self._suite_env.action_spec()
         self._imagined: Any = self._physics.copy(share_model=True)
         if camera is None:
-            camera, field_of_view = _CAMERAS.get(domain, 0), field_of_view or _FIELDS_OF_VIEW.get(domain)
-        model = self._physics.model.ptr
-        self._renderer = FrameRenderer(model, image_size, camera, fast=fast_render)
-        if field_of_view is not None:
-            model.cam_fovy[self._renderer.camera] = field_of_view
+            camera = _CAMERAS.get(domain, 0)
+        self._renderer = FrameRenderer(self._physics.model.ptr, image_size, camera, fast=fast_render)
         self.description = Description(
             sim="dmc",
             task=task,
@@ -87,11 +80,7 @@ class DMC(Env):
             image_size=image_size,
             step_seconds=self._suite_env.control_timestep() * action_repeat,
             return_range=(0.0, 1000.0),
-            options={
-                "camera": self._renderer.camera,
-                "field_of_view": float(model.cam_fovy[self._renderer.camera]),
-                "fast_render": fast_render,
-            },
+            options={"camera": self._renderer.camera, "fast_render": fast_render},
         )
 
     def rollout_rewards(

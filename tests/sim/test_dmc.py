@@ -86,23 +86,12 @@ def test_short_names_are_the_same_tasks(alias: str, name: str) -> None:
 
 def test_another_camera_sees_another_picture_and_may_be_named() -> None:
     frames = []
-    for camera in (1, 0, "lookatcart"):
+    for camera in (None, 1, 0, "lookatcart"):
         with sim.make("dmc", "cartpole_swingup", camera=camera) as world:
             frames.append(world.reset().image)
-    assert not np.array_equal(frames[0], frames[1])
-    assert np.array_equal(frames[0], frames[2])
-
-
-def test_the_usual_camera_sees_the_cart_at_the_ends_of_its_rail() -> None:
-    with sim.make("dmc", "cartpole_swingup", seed=1) as world:
-        orange = []
-        for push in (-1.0, 1.0):
-            world.reset()
-            for _ in range(200):
-                frame = world.step(np.array([push], np.float32)).image.astype(int)
-            orange.append(int((frame[..., 0] > frame[..., 2] + 40).sum()))
-    # A cart of 0.2 by 0.15 m is some ten pixels, a pole as many.
-    assert min(orange) >= 10
+    assert np.array_equal(frames[0], frames[1])
+    assert not np.array_equal(frames[1], frames[2])
+    assert np.array_equal(frames[1], frames[3])
 
 
 @pytest.mark.parametrize("task", ["cartpole_swingup", "acrobot_swingup", "walker_walk", "reacher_easy", "cup_catch"])
