@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from viper_model.check import calibrate
 from viper_model.checkpoint import (
@@ -30,6 +33,7 @@ from viper_model.checkpoint import (
 )
 from viper_model.dataset import EXPERT, Dataset, load_dataset
 from viper_model.errors import ModelError
+from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel, size_config
 from viper_model.vqgan_loss import VQGANLoss
@@ -57,6 +61,8 @@ class Schedule:
     videogpt_rate: float
     clip_frames: int
     """Longer than the context, so that the band is trained as it is used."""
+    ema_decay: float
+    """The VideoGPT that is kept is the exponential moving average of the trained one, with this decay a step."""
 
 
 SCHEDULES = {
@@ -70,6 +76,7 @@ SCHEDULES = {
         videogpt_batch=8,
         videogpt_rate=2e-3,
         clip_frames=16,
+        ema_decay=0.98,
     ),
     "dmc": Schedule(
         vqgan_steps=100_000,
@@ -81,8 +88,10 @@ SCHEDULES = {
         videogpt_batch=32,
         videogpt_rate=3e-4,
         clip_frames=32,
+        ema_decay=0.9999,
     ),
 }
+SCHEDULES["atari"] = SCHEDULES["arms"] = dataclasses.replace(SCHEDULES["dmc"], clip_frames=8)
 
 
 def fit(
@@ -101,6 +110,9 @@ def fit(
     Interrupted at any moment and called again, it goes on from its last checkpoint and ends with the same weights as
     if it had not been interrupted. A folder whose training has finished is only loaded. The folder then holds the
     model (see `VideoModel.save`), `metrics.jsonl` and `films/` (reconstructions and imagined rollouts).
+
+    Under torchrun its processes share every batch: what is learned is what one process learns from the same batches.
+    Only the first one writes. A training can go on with another number of processes.
     vqgan_steps, videogpt_steps: instead of the size's own. Raises ModelError.
     """
     config, schedule = size_config(size), SCHEDULES[size]
@@ -111,19 +123,21 @@ def fit(
         if model.config != config:
             raise ModelError(f"{folder} holds a finished model of another size than '{size}': choose another folder")
         return model
+    fabric = make_fabric(device)
     dataset = load_dataset(data, config.vqgan.image_size, tasks)
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(cuda):
+    with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = VideoModel(config, dataset.tasks).to(device)
-        training = Training(model, dataset, schedule, seed, folder)
+        model = VideoModel(config, dataset.tasks).to(fabric.device)
+        training = Training(fabric, model, dataset, schedule, seed, folder)
         training.resume()
         training.run()
-    model.calibration = calibrate(model, dataset)
-    write_films(model, dataset, folder / "films")
-    model.save(folder)
-    training.file.unlink(missing_ok=True)
-    return model
+    if fabric.is_global_zero:
+        model.calibration = calibrate(model, dataset)
+        write_films(model, dataset, folder / "films")
+        model.save(folder)
+        training.file.unlink(missing_ok=True)
+    fabric.barrier()
+    return VideoModel.load(folder, fabric.device)
 
 
 class Training:
@@ -132,9 +146,15 @@ class Training:
     Each step seeds its own randomness, so the number of steps done is all that resuming needs to know of it.
     """
 
-    def __init__(self, model: VideoModel, dataset: Dataset, schedule: Schedule, seed: int, folder: Path) -> None:
+    def __init__(
+        self, fabric: Fabric, model: VideoModel, dataset: Dataset, schedule: Schedule, seed: int, folder: Path
+    ) -> None:
         device = model.device
+        self.fabric = fabric
         self.model = model
+        """What is kept: its VideoGPT is the average of `videogpt`."""
+        self.videogpt = copy.deepcopy(model.videogpt)
+        """What is trained."""
         self.dataset = dataset
         self.schedule = schedule
         self.seed = seed
@@ -142,15 +162,24 @@ class Training:
         self.metrics = folder / "metrics.jsonl"
         self.step = 0
         """Steps done: the VQ-GAN's, then the VideoGPT's."""
-        self.best_loss = math.inf
-        """Nats a code on held-out clips, of `best`."""
         self.best = copy.deepcopy(model.videogpt)
+        """The average that was best so far,"""
+        self.best_loss = math.inf
+        """and its nats a code on held-out clips."""
         self.vqgan_loss = VQGANLoss(schedule.discriminator_width).to(device)
         self.optimizers = {
             "vqgan": _adam(model.vqgan, schedule.vqgan_rate, (0.5, 0.9)),
             "discriminator": _adam(self.vqgan_loss.discriminator, schedule.vqgan_rate / 2, (0.5, 0.9)),
-            "videogpt": _adam(model.videogpt, schedule.videogpt_rate, (0.9, 0.95)),
+            "videogpt": _adam(self.videogpt, schedule.videogpt_rate, (0.9, 0.95)),
         }
+        # Forward passes through these average the gradients of all processes, at the fabric's precision.
+        self.shared_vqgan: Any = fabric.setup_module(model.vqgan)
+        self.shared_discriminator = fabric.setup_module(self.vqgan_loss.discriminator)
+        self.shared_videogpt = fabric.setup_module(self.videogpt)
+        self.shared_videogpt.mark_forward_method("log_probs")
+        self.vqgan_share = share_of_batch(fabric, schedule.vqgan_batch)
+        self.videogpt_share = share_of_batch(fabric, schedule.videogpt_batch)
+        self.average = get_ema_multi_avg_fn(schedule.ema_decay)
         films = dataset.select(EXPERT, held_out=False)
         self.frames = torch.from_numpy(np.concatenate([film.frames for film in films]))
         self.clips = ClipSampler(
@@ -166,33 +195,40 @@ class Training:
         """Train to the end of the schedule."""
         saved = time.monotonic()
         total = self.schedule.vqgan_steps + self.schedule.videogpt_steps
-        with _progress(self.schedule, self.step) as advance, _appending(self.metrics) as log:
+        first = self.fabric.is_global_zero
+        with _progress(self.schedule, self.step, first) as advance, _appending(self.metrics if first else None) as log:
             while self.step < total:
-                torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0]))
+                self._seed()
                 in_vqgan = self.step < self.schedule.vqgan_steps
                 metrics = self.vqgan_step() if in_vqgan else self.videogpt_step()
                 self.step += 1
                 if self.step % LOG_EVERY == 0 or self.step == total:
+                    values = mean_of_processes(torch.tensor(list(metrics.values()), device=self.model.device))
+                    metrics = dict(zip(metrics, values.tolist(), strict=True))
                     if not all(map(math.isfinite, metrics.values())):
                         raise ModelError(f"training diverged at step {self.step}: {metrics}")
                     log({"step": self.step, "stage": "vqgan" if in_vqgan else "videogpt", **metrics})
                 advance(in_vqgan, metrics)
-                if self.step < total and time.monotonic() - saved > SAVE_SECONDS:
+                if first and self.step < total and time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
         self.model.videogpt.load_state_dict(self.best.state_dict())
         self.model.eval()
 
+    def _seed(self, *more: int) -> None:
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step, *more]).generate_state(1)[0]))
+
     def vqgan_step(self) -> dict[str, float]:
-        schedule, vqgan, loss = self.schedule, self.model.vqgan, self.vqgan_loss
+        schedule, vqgan, loss = self.schedule, self.shared_vqgan, self.vqgan_loss
         rate = learning_rate(self.step, schedule.vqgan_steps)
-        frames = self.frames[torch.randint(len(self.frames), [schedule.vqgan_batch])].to(self.model.device)
+        chosen = torch.randint(len(self.frames), [schedule.vqgan_batch])[self.vqgan_share]
+        frames = self.frames[chosen].to(self.model.device)
         adversarial = self.step >= schedule.adversarial_start
         objective, reconstruction, metrics = loss.generator(vqgan, frames, adversarial)
-        _descend(self.optimizers["vqgan"], schedule.vqgan_rate * rate, objective)
+        self._descend("vqgan", schedule.vqgan_rate * rate, objective)
         if adversarial:
-            hinge = loss.discriminate(frames, reconstruction)
-            _descend(self.optimizers["discriminator"], schedule.vqgan_rate / 2 * rate, hinge)
+            hinge = loss.discriminate(self.shared_discriminator, frames, reconstruction)
+            self._descend("discriminator", schedule.vqgan_rate / 2 * rate, hinge)
             metrics["discriminator_loss"] = hinge.item()
         done = self.step + 1
         if done % VALIDATE_EVERY == 0 or done == schedule.vqgan_steps:
@@ -200,23 +236,38 @@ class Training:
         return metrics
 
     def videogpt_step(self) -> dict[str, float]:
-        schedule, videogpt = self.schedule, self.model.videogpt
+        schedule, videogpt = self.schedule, self.shared_videogpt
         if self.codes is None:
             self.codes = self.model.vqgan.encode(self.frames.to(self.model.device)).flatten(1)
         done = self.step + 1 - schedule.vqgan_steps
-        index, task = self.clips.draw(schedule.videogpt_batch)
+        index, task = (x[self.videogpt_share] for x in self.clips.draw(schedule.videogpt_batch))
         codes, task = self.codes[index.to(self.codes.device)], task.to(self.codes.device)
+        self._seed(self.fabric.global_rank)  # what is dropped out differs from process to process
         videogpt.train()
         loss = -videogpt.log_probs(codes, task).mean()
         videogpt.eval()
         rate = schedule.videogpt_rate * learning_rate(done - 1, schedule.videogpt_steps)
-        metrics = {"nats_a_code": loss.item(), "gradient_norm": _descend(self.optimizers["videogpt"], rate, loss)}
+        norm = self._descend("videogpt", rate, loss)
+        with torch.no_grad():
+            self.average(list(self.model.videogpt.parameters()), list(self.videogpt.parameters()), done)
+        metrics = {"nats_a_code": loss.item(), "gradient_norm": norm}
         if done % VALIDATE_EVERY == 0 or done == schedule.videogpt_steps:
             metrics["validation_nats_a_code"] = validation = self.validate_videogpt()
             if validation < self.best_loss:
                 self.best_loss = validation
-                self.best.load_state_dict(videogpt.state_dict())
+                self.best.load_state_dict(self.model.videogpt.state_dict())
         return metrics
+
+    def _descend(self, name: str, rate: float, loss: Tensor) -> float:
+        """One step with gradients clipped to norm 1. Returns their norm before that."""
+        optimizer = self.optimizers[name]
+        (group,) = optimizer.param_groups
+        group["lr"] = rate
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        norm = nn.utils.clip_grad_norm_(group["params"], 1.0)
+        optimizer.step()
+        return norm.item()
 
     def validate_vqgan(self) -> float:
         """Mean absolute error of reconstructions of held-out frames, on pixels from 0 to 255."""
@@ -247,7 +298,12 @@ class Training:
         }
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model, "best": self.best, "discriminator": self.vqgan_loss.discriminator}
+        return {
+            "model": self.model,
+            "videogpt": self.videogpt,
+            "best": self.best,
+            "discriminator": self.vqgan_loss.discriminator,
+        }
 
     def save(self) -> None:
         tensors = {
@@ -314,17 +370,6 @@ def _adam(module: nn.Module, rate: float, betas: tuple[float, float]) -> torch.o
     return torch.optim.AdamW(module.parameters(), rate, betas, weight_decay=0.01, fused=True)
 
 
-def _descend(optimizer: torch.optim.Optimizer, rate: float, loss: Tensor) -> float:
-    """One step with gradients clipped to norm 1. Returns their norm before that."""
-    (group,) = optimizer.param_groups
-    group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(group["params"], 1.0)
-    optimizer.step()
-    return norm.item()
-
-
 def _step_of(line: str) -> float:
     try:
         return int(json.loads(line)["step"])
@@ -333,17 +378,19 @@ def _step_of(line: str) -> float:
 
 
 @contextmanager
-def _appending(path: Path) -> Iterator[Any]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", buffering=1) as file:
+def _appending(path: Path | None) -> Iterator[Any]:
+    """Yields a function that appends a document to `path`, or drops it where that is None."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path or os.devnull, "a", buffering=1) as file:
         yield lambda document: file.write(json.dumps(document) + "\n")
 
 
 @contextmanager
-def _progress(schedule: Schedule, step: int) -> Iterator[Any]:
+def _progress(schedule: Schedule, step: int, shown: bool) -> Iterator[Any]:
     """A bar a stage; yields a function to call after each step."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[now]}")) as progress:
+    with Progress(*columns, TextColumn("{task.fields[now]}"), disable=not shown) as progress:
         vqgan = progress.add_task(
             "VQ-GAN", total=schedule.vqgan_steps, completed=min(step, schedule.vqgan_steps), now=""
         )

@@ -42,6 +42,18 @@ SIZES = {
         VideoGPTConfig(context=16, layers=8, width=256, heads=8, dropout=0.1),
         frame_skip=1,
     ),
+    # The paper's for Atari: 16 × 16 codes of 1024, 4 frames, every fourth.
+    "atari": VideoModelConfig(
+        VQGANConfig(image_size=64, channels=(128, 256), blocks=2, codes=1024, code_dim=64),
+        VideoGPTConfig(context=4, layers=8, width=512, heads=8, dropout=0.0),
+        frame_skip=4,
+    ),
+    # Arms at a camera's rate: 16 × 16 codes, every fourth frame, as otherwise standing still is the likeliest film.
+    "arms": VideoModelConfig(
+        VQGANConfig(image_size=64, channels=(128, 256), blocks=2, codes=1024, code_dim=64),
+        VideoGPTConfig(context=4, layers=8, width=512, heads=8, dropout=0.1),
+        frame_skip=4,
+    ),
 }
 
 

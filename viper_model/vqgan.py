@@ -6,10 +6,13 @@ How it is trained is in `vqgan_loss.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from viper_model.processes import mean_of_processes, of_all_processes
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ class VQGANConfig:
         return self.image_size // 2 ** len(self.channels)
 
 
-@dataclass(frozen=True)
-class Quantized:
+class Quantized(NamedTuple):
     vectors: Tensor
     """The nearest code vectors [n, code_dim, rows, columns], with the gradient of what they replace."""
     codes: Tensor
@@ -78,10 +80,10 @@ class VectorQuantizer(nn.Module):
         z: float [n, dim, rows, columns], the encoder's output. codes: what `forward` made of it.
         Returns `perplexity` (e to the entropy of the use, 1 to `codes`) and `codes_used` (share of live codes, 0 to 1).
         """
-        share = torch.bincount(codes.flatten(), minlength=len(self.use)) / codes.numel()
+        share = mean_of_processes(torch.bincount(codes.flatten(), minlength=len(self.use)) / codes.numel())
         self.use.lerp_(share, 1 - self.USE_DECAY)
         dead = self.use < self.DEAD / len(self.use)
-        vectors = z.permute(0, 2, 3, 1).flatten(0, 2)  # [n × rows × columns, dim]
+        vectors = of_all_processes(z.permute(0, 2, 3, 1).flatten(0, 2).float())  # [n × rows × columns, dim]
         drawn = vectors[torch.randint(len(vectors), [len(self.use)], device=z.device)]
         self.codebook[dead] = drawn[dead]
         self.use[dead] = 1 / len(self.use)
@@ -147,6 +149,17 @@ class VQGAN(nn.Module):
         self.quantizer = VectorQuantizer(config.codes, config.code_dim)
         self.decoder = _decoder(config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Quantized, Tensor]:
+        """Encode, quantise and decode, for training. image: float [n, 3, height, width] in [-1, 1].
+
+        Returns the encoder's output, float [n, code_dim, rows, columns], what became of it, and the reconstruction.
+        """
+        z = self.encoder(image)
+        # Codes lie close together: they are told apart in float32 whatever the precision of the rest.
+        with torch.autocast(z.device.type, enabled=False):
+            quantized = self.quantizer(z.float())
+        return z, quantized, self.decoder(quantized.vectors)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from viper_model.processes import mean_of_processes
 from viper_model.vqgan import VQGAN, to_float
 
 
@@ -69,9 +70,7 @@ class VQGANLoss(nn.Module):
         Returns the loss (scalar), the reconstruction (float [n, 3, height, width], detached) and metrics.
         """
         image = to_float(frames)
-        z = vqgan.encoder(image)
-        quantized = vqgan.quantizer(z)
-        reconstruction = vqgan.decoder(quantized.vectors)
+        z, quantized, reconstruction = vqgan(image)
         pixels = (reconstruction - image).abs().mean() + (reconstruction - image).square().mean()
         perceptual = self.features(reconstruction, image)
         looks = pixels + self.PERCEPTUAL * perceptual
@@ -92,12 +91,15 @@ class VQGANLoss(nn.Module):
     def adaptive_weight(self, looks: Tensor, realism: Tensor, vqgan: VQGAN) -> Tensor:
         """λ of Esser et al. (2021), eq. 7, times ADVERSARIAL: both losses pull equally hard at the decoder's end."""
         last = [layer for layer in vqgan.decoder if isinstance(layer, nn.Conv2d)][-1].weight
-        (pull_of_looks,) = torch.autograd.grad(looks, last, retain_graph=True)
-        (pull_of_realism,) = torch.autograd.grad(realism, last, retain_graph=True)
-        ratio = pull_of_looks.norm() / (pull_of_realism.norm() + 1e-4)
+        pulls = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in (looks, realism)]
+        of_looks, of_realism = (mean_of_processes(pull).norm() for pull in pulls)
+        ratio = of_looks / (of_realism + 1e-4)
         return self.ADVERSARIAL * ratio.clamp(max=1e4).detach()
 
-    def discriminate(self, frames: Tensor, reconstruction: Tensor) -> Tensor:
-        """The discriminator's hinge loss (Lim and Ye 2017) on frames and what `generator` made of them; scalar."""
-        real, fake = self.discriminator(torch.cat([to_float(frames), reconstruction])).chunk(2)
+    def discriminate(self, discriminator: nn.Module, frames: Tensor, reconstruction: Tensor) -> Tensor:
+        """The discriminator's hinge loss (Lim and Ye 2017) on frames and what `generator` made of them; scalar.
+
+        discriminator: this one's own, perhaps wrapped.
+        """
+        real, fake = discriminator(torch.cat([to_float(frames), reconstruction])).chunk(2)
         return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2

@@ -111,6 +111,39 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(films: Path, tmp_path: Path) -
         VideoModel.load(folder)
 
 
+def test_two_processes_learn_what_one_does_from_the_same_batches(films: Path, tmp_path: Path) -> None:
+    # Without dropout, which no two processes share; with the discriminator from the second step on.
+    script = """
+        import dataclasses, sys, torch
+        from pathlib import Path
+        from tests.viper_model.conftest import MICRO
+        from viper_model import fit, video_model
+        torch.set_num_threads(1)
+        videogpt = dataclasses.replace(MICRO.videogpt, dropout=0.0)
+        video_model.SIZES["still"] = dataclasses.replace(MICRO, videogpt=videogpt)
+        fit.SCHEDULES["still"] = dataclasses.replace(
+            fit.SCHEDULES["tiny"], vqgan_batch=8, adversarial_start=1, discriminator_width=8, clip_frames=6
+        )
+        fit.LOG_EVERY = 1
+        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "still", vqgan_steps=6, videogpt_steps=6)
+    """
+    program = tmp_path / "train.py"
+    program.write_text(textwrap.dedent(script))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, launcher in (("one", [sys.executable]), ("two", torchrun)):
+        subprocess.run([*launcher, program, films, tmp_path / name], env=environment, check=True, timeout=200)
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    assert (
+        [line.pop("stage") for line in one] == [line.pop("stage") for line in two] == ["vqgan"] * 6 + ["videogpt"] * 6
+    )
+    # Sums of the same numbers in another order: float32 keeps seven digits, and twelve steps lose some.
+    assert two == [pytest.approx(line, rel=2e-3, abs=1e-5) for line in one]
+
+
 def test_a_cut_checkpoint_is_told(films: Path, tmp_path: Path) -> None:
     (tmp_path / "training.safetensors").write_bytes(b"cut")
     with pytest.raises(ModelError, match=r"training\.safetensors"):

@@ -124,7 +124,7 @@ def test_the_discriminator_learns_by_the_hinge(vqgan: VQGAN) -> None:
     nn.init.zeros_(last.weight)
     for score, hinge in ((0.0, 1.0), (1.0, 1.0), (3.0, 2.0)):  # (max(0, 1 - s) + max(0, 1 + s)) / 2
         nn.init.constant_(last.bias, score)
-        assert loss.discriminate(frames, to_float(frames)).item() == pytest.approx(hinge)
+        assert loss.discriminate(loss.discriminator, frames, to_float(frames)).item() == pytest.approx(hinge)
 
 
 def test_training_learns_to_copy_pictures(vqgan: VQGAN) -> None:
