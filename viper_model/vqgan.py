@@ -60,8 +60,10 @@ class VectorQuantizer(nn.Module):
 
     def nearest(self, z: Tensor) -> Tensor:
         """float [..., dim] → int64 [...]."""
-        # |z - e|² without |z|², which is the same for every code.
-        return (self.codebook.square().sum(-1) - 2 * z @ self.codebook.T).argmin(-1)
+        # |z - e|² without |z|², which is the same for every code; in float64, as codes lie close together: rounded to
+        # float32, their order would hang on how many frames are encoded at once.
+        z, codebook = z.double(), self.codebook.double()
+        return (codebook.square().sum(-1) - 2 * z @ codebook.T).argmin(-1)
 
     def forward(self, z: Tensor) -> Quantized:
         """Quantise z, float [n, dim, rows, columns]."""
@@ -152,9 +154,14 @@ class VQGAN(nn.Module):
     def encode(self, frames: Tensor) -> Tensor:
         """uint8 [..., height, width, 3] → codes, int64 [..., rows, columns]."""
         codes = []
-        for chunk in frames.reshape(-1, *frames.shape[-3:]).split(self.CHUNK):
-            z = self.encoder(to_float(chunk))  # [n, code_dim, rows, columns]
-            codes.append(self.quantizer.nearest(z.permute(0, 2, 3, 1)))
+        # In less than float32 some vectors go to another code: those that two codes are about as near to.
+        with (
+            torch.autocast(frames.device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
+            for chunk in frames.reshape(-1, *frames.shape[-3:]).split(self.CHUNK):
+                z = self.encoder(to_float(chunk))  # [n, code_dim, rows, columns]
+                codes.append(self.quantizer.nearest(z.permute(0, 2, 3, 1)))
         return torch.cat(codes).reshape(*frames.shape[:-3], *codes[0].shape[1:])
 
     @torch.no_grad()
