@@ -44,13 +44,13 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-def band_mask(context: int, tokens: int, device: torch.device) -> Tensor:
-    """What `context` frames of queries may see of themselves and the `context` frames before them.
+def band_mask(context: int, block: int, tokens: int, device: torch.device) -> Tensor:
+    """What `block` frames of queries may see of the `context` - 1 frames before them and of themselves.
 
-    Returns bool [context × tokens, 2 × context × tokens].
+    Returns bool [block × tokens, (context - 1 + block) × tokens].
     """
-    index = torch.arange(2 * context * tokens, device=device)
-    key, query = index, index[context * tokens :, None]
+    index = torch.arange((context - 1 + block) * tokens, device=device)
+    key, query = index, index[(context - 1) * tokens :, None]
     return (key <= query) & (key // tokens > query // tokens - context)
 
 
@@ -58,7 +58,7 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     """Attention within the band, in time linear in the clip's length.
 
     q, k, v: [batch, time, tokens, heads, head_dim]; returns the same shape. The first `context` frames see everything
-    before them. Of the others, each block of `context` frames sees itself and the block before it, through one mask.
+    before them. The others go by blocks of frames, each with the keys of all its frames, through one mask.
     """
     batch, time, tokens, heads, head_dim = q.shape
 
@@ -71,11 +71,13 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     begin = attend(q[:, :context], k[:, :context], v[:, :context], None)
     if time <= context:
         return begin
-    missing = -time % context
+    # Short blocks waste less time on what the mask hides, but copy each key more often, and training keeps the copies.
+    block = context if torch.is_grad_enabled() else math.ceil(context / 4)
+    missing = -(time - context) % block
     q, k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) for x in (q, k, v))
-    block = (-1, context, tokens, heads, head_dim)
-    k, v = (x.unfold(1, 2 * context, context).movedim(-1, 2) for x in (k, v))  # [batch, blocks, 2 × context, tokens, …]
-    rest = attend(q[:, context:].reshape(block), k.flatten(0, 1), v.flatten(0, 1), band_mask(context, tokens, q.device))
+    k, v = (x[:, 1:].unfold(1, context - 1 + block, block).movedim(-1, 2).flatten(0, 1) for x in (k, v))
+    q = q[:, context:].reshape(-1, block, tokens, heads, head_dim)
+    rest = attend(q, k, v, band_mask(context, block, tokens, q.device))
     rest = rest.reshape(batch, -1, tokens, heads, head_dim)
     return torch.cat([begin, rest[:, : time - context]], 1)
 
