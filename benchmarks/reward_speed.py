@@ -6,7 +6,7 @@
 
 Measured in alternation, medians and their ratios printed:
 * for each new frame of one camera, encode included: the stream against encoding and evaluating the 16-frame window, in
-  the same framework and precision, the codes of the window's frames cached or not;
+  the same framework and in float32, the codes of the window's frames cached or not;
 * a whole trajectory in one banded pass against the same window for each of its frames;
 * several cameras in one batch;
 * on a GPU: the stream's step as a CUDA graph (launching its kernels one by one takes longer than running them).
@@ -24,6 +24,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -120,14 +121,15 @@ def one_camera(model: VideoModel, prepared: dict[str, VideoModel], timer: Timer,
             lambda: (model.vqgan.encode(window[:, -1:]), model.code_log_probs(codes, task.to(device))),
             1,
         ),
-        "trajectory": (lambda: model.log_probs(film, task), 1),
     }
     for precision, fast in prepared.items():
+        runs[f"trajectory {precision}"] = (partial(fast.log_probs, film, task), 1)
         runs[f"stream {precision}"] = (camera_step(fast, 1), 8)
     for precision, fast in prepared.items() if device != "cpu" else ():
         runs[f"stream {precision}, CUDA graph"] = (graphed_step(fast, 1), 8)
     medians = timer.medians(runs, rounds)
-    medians["trajectory"] /= TRAJECTORY
+    for precision in prepared:
+        medians[f"trajectory {precision}"] /= TRAJECTORY
     print("\none camera, ms a frame                  times the window's speed   … with its codes cached")
     for name, seconds in medians.items():
         ratios = medians["window"] / seconds, medians["window, codes cached"] / seconds
@@ -163,10 +165,10 @@ class RoundedEncoder(nn.Module):
 def precision_error(folder: Path, films: list[Path], device: str) -> None:
     """Print what lower precision changes of the likelihood of every frame of `films`."""
     exact = VideoModel.load(folder, device)
-    lower = copy.deepcopy(exact)
-    prepare_for_inference(lower, "bfloat16")
-    rounded = copy.deepcopy(lower)
+    lower, rounded = copy.deepcopy(exact), copy.deepcopy(exact)
     rounded.vqgan.encoder = RoundedEncoder(exact.vqgan.encoder)  # type: ignore[assignment]
+    prepare_for_inference(lower, "bfloat16")
+    prepare_for_inference(rounded, "bfloat16")
     clips = [torch.from_numpy(resize(read_film(film).frames, exact.image_size))[None] for film in films]
     task = torch.zeros(1, dtype=torch.int64)
 

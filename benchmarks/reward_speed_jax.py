@@ -21,6 +21,7 @@ import os
 import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -55,7 +56,7 @@ def main() -> None:
         fast = copy.deepcopy(model)
         prepare_for_inference(fast, precision)
         runs[f"ours, stream, {precision}"] = (camera_step(fast, 1), 16, 1)
-    runs["ours, whole trajectory, float32"] = (lambda: model.log_probs(film, task), 1, TRAJECTORY)
+        runs[f"ours, whole trajectory, {precision}"] = (partial(fast.log_probs, film, task), 1, TRAJECTORY)
 
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **ONE_THREAD}
     child = Path(__file__).with_name("public_jax_reward.py")

@@ -141,6 +141,8 @@ def to_float(frames: Tensor) -> Tensor:
 class VQGAN(nn.Module):
     CHUNK = 256
     """Frames in flight at once, so that a film of any length fits in memory."""
+    CPU_CHUNK = 16
+    """The same on a CPU, whose caches hold what lies between two layers."""
 
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
@@ -159,7 +161,7 @@ class VQGAN(nn.Module):
             torch.autocast(frames.device.type, enabled=False),
             torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
         ):
-            for chunk in frames.reshape(-1, *frames.shape[-3:]).split(self.CHUNK):
+            for chunk in self._chunks(frames.reshape(-1, *frames.shape[-3:])):
                 z = self.encoder(to_float(chunk))  # [n, code_dim, rows, columns]
                 codes.append(self.quantizer.nearest(z.permute(0, 2, 3, 1)))
         return torch.cat(codes).reshape(*frames.shape[:-3], *codes[0].shape[1:])
@@ -168,8 +170,11 @@ class VQGAN(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """codes, int64 [..., rows, columns] → uint8 [..., height, width, 3]."""
         frames = []
-        for chunk in codes.reshape(-1, *codes.shape[-2:]).split(self.CHUNK):
+        for chunk in self._chunks(codes.reshape(-1, *codes.shape[-2:])):
             vectors = self.quantizer.codebook[chunk].permute(0, 3, 1, 2)  # [n, code_dim, rows, columns]
             image = (self.decoder(vectors) + 1) * 127.5  # [n, 3, height, width]
             frames.append(image.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
         return torch.cat(frames).reshape(*codes.shape[:-2], *frames[0].shape[1:])
+
+    def _chunks(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x.split(self.CPU_CHUNK if x.device.type == "cpu" else self.CHUNK)

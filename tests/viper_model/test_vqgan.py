@@ -30,7 +30,7 @@ def pictures(n: int) -> Tensor:
 
 
 def test_frames_become_codes_and_codes_frames(vqgan: VQGAN) -> None:
-    vqgan.CHUNK = 4  # so that the six frames take two goes
+    vqgan.CPU_CHUNK = 4  # so that the six frames take two goes
     frames = pictures(6).reshape(2, 3, 16, 16, 3)
     codes = vqgan.encode(frames)
     assert codes.shape == (2, 3, 4, 4)
