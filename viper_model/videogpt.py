@@ -39,18 +39,18 @@ def rotation(frame: Tensor, head_dim: int) -> Tensor:
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Rotate x, [..., head_dim], by a `rotation` that broadcasts against its pairs, [2, ..., head_dim / 2]."""
-    cos, sin = rotation
+    cos, sin = rotation.to(x.dtype)
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-def band_mask(context: int, tokens: int, device: torch.device) -> Tensor:
-    """What `context` frames of queries may see of themselves and the `context` frames before them.
+def band_mask(context: int, block: int, tokens: int, device: torch.device) -> Tensor:
+    """What `block` frames of queries may see of the `context` - 1 frames before them and of themselves.
 
-    Returns bool [context × tokens, 2 × context × tokens].
+    Returns bool [block × tokens, (context - 1 + block) × tokens].
     """
-    index = torch.arange(2 * context * tokens, device=device)
-    key, query = index, index[context * tokens :, None]
+    index = torch.arange((context - 1 + block) * tokens, device=device)
+    key, query = index, index[(context - 1) * tokens :, None]
     return (key <= query) & (key // tokens > query // tokens - context)
 
 
@@ -58,7 +58,7 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     """Attention within the band, in time linear in the clip's length.
 
     q, k, v: [batch, time, tokens, heads, head_dim]; returns the same shape. The first `context` frames see everything
-    before them. Of the others, each block of `context` frames sees itself and the block before it, through one mask.
+    before them. The others go by blocks of frames, each with the keys of all its frames, through one mask.
     """
     batch, time, tokens, heads, head_dim = q.shape
 
@@ -71,11 +71,13 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     begin = attend(q[:, :context], k[:, :context], v[:, :context], None)
     if time <= context:
         return begin
-    missing = -time % context
+    # Short blocks waste less time on what the mask hides, but copy each key more often, and training keeps the copies.
+    block = context if torch.is_grad_enabled() else math.ceil(context / 4)
+    missing = -(time - context) % block
     q, k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) for x in (q, k, v))
-    block = (-1, context, tokens, heads, head_dim)
-    k, v = (x.unfold(1, 2 * context, context).movedim(-1, 2) for x in (k, v))  # [batch, blocks, 2 × context, tokens, …]
-    rest = attend(q[:, context:].reshape(block), k.flatten(0, 1), v.flatten(0, 1), band_mask(context, tokens, q.device))
+    k, v = (x[:, 1:].unfold(1, context - 1 + block, block).movedim(-1, 2).flatten(0, 1) for x in (k, v))
+    q = q[:, context:].reshape(-1, block, tokens, heads, head_dim)
+    rest = attend(q, k, v, band_mask(context, block, tokens, q.device))
     rest = rest.reshape(batch, -1, tokens, heads, head_dim)
     return torch.cat([begin, rest[:, : time - context]], 1)
 
@@ -109,10 +111,12 @@ class Layer(nn.Module):
 class Cache:
     """What is kept of the last `context` frames of several films: a ring of keys and values, a slot a frame."""
 
-    def __init__(self, films: int, config: VideoGPTConfig, tokens: int, device: torch.device) -> None:
+    def __init__(
+        self, films: int, config: VideoGPTConfig, tokens: int, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
         shape = (config.layers, films, config.heads, config.context, tokens, config.width // config.heads)
-        self.keys = torch.zeros(shape, device=device)
-        self.values = torch.zeros(shape, device=device)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
         self.frames = torch.zeros(films, dtype=torch.int64, device=device)
         """How many frames each film has had; its next frame's index."""
         self.last_code = torch.zeros(films, dtype=torch.int64, device=device)
@@ -120,6 +124,25 @@ class Cache:
     def forget(self, films: Tensor) -> None:
         """Films `films` (int64 [n]) begin anew."""
         self.frames[films] = 0
+
+
+def rows(x: Tensor, films: Tensor) -> Tensor:
+    """x[films] for films int64 [n]; on a CPU without a copy where there is one."""
+    if len(films) == 1 and x.device.type == "cpu":
+        return x.narrow(0, int(films), 1)
+    return x[films]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention of one frame's few queries to many keys.
+
+    q: [n, heads, q, head_dim]; k, v: [n, heads, keys, head_dim]; mask: added to the scores, [n, 1, q, keys].
+    """
+    if q.device.type != "cpu" or q.dtype == torch.float32:
+        return F.scaled_dot_product_attention(q, k, v, mask)
+    # In bfloat16 a CPU's fused attention takes half as long again as its parts.
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask  # [n, heads, q, keys]
+    return scores.softmax(-1) @ v
 
 
 class VideoGPT(nn.Module):
@@ -174,7 +197,7 @@ class VideoGPT(nn.Module):
         return self.dropout(self.code_embedding(inputs) + self.position_embedding[position] + task_vector)
 
     def cache(self, films: int) -> Cache:
-        return Cache(films, self.config, self.tokens, self.head.weight.device)
+        return Cache(films, self.config, self.tokens, self.head.weight.device, self.head.weight.dtype)
 
     @torch.no_grad()
     def score(self, cache: Cache, films: Tensor, codes: Tensor, task: Tensor) -> Tensor:
@@ -193,7 +216,7 @@ class VideoGPT(nn.Module):
         codes = [self._code_before(cache, films)]
         for position in range(self.tokens):
             logits = self._advance(cache, films, codes[-1][:, None], task, position)[:, 0]
-            codes.append(torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0])
+            codes.append(torch.multinomial(logits.float().softmax(-1), 1, generator=generator)[:, 0])
         frame = torch.stack(codes[1:], 1)
         self._end_frame(cache, films, frame)
         return frame
@@ -217,8 +240,11 @@ class VideoGPT(nn.Module):
             query, key, value = layer.queries_keys_values(x)  # [n, q, heads, head_dim]
             keys[films, :, slot, position] = rotate(key, turn).transpose(1, 2)
             values[films, :, slot, position] = value.transpose(1, 2)
-            attended = F.scaled_dot_product_attention(
-                rotate(query, turn).transpose(1, 2), keys[films].flatten(2, 3), values[films].flatten(2, 3), mask
+            attended = attend(
+                rotate(query, turn).transpose(1, 2),
+                rows(keys, films).flatten(2, 3),
+                rows(values, films).flatten(2, 3),
+                mask,
             )  # [n, heads, q, head_dim]
             x = layer.finish(x, attended.transpose(1, 2))
         return self.head(self.norm(x))
@@ -226,7 +252,7 @@ class VideoGPT(nn.Module):
     def _ring_mask(self, frame: Tensor, position: slice) -> Tensor:
         """Which slots hold a frame of the band, and how much of the current frame each query sees.
 
-        frame: int64 [n], each film's current frame. Returns bool [n, 1, q, context × tokens].
+        frame: int64 [n], each film's current frame. Returns [n, 1, q, context × tokens]: 0, or -∞ for what is hidden.
         """
         context = self.config.context
         age = (
@@ -235,10 +261,13 @@ class VideoGPT(nn.Module):
         token = torch.arange(self.tokens, device=frame.device)
         causal = token <= token[position, None]  # [q, tokens]
         past = (age > 0) & (age <= frame[:, None])  # [n, context]
-        mask = torch.where(
+        seen = torch.where(
             age[:, None, :, None] == 0, causal[:, None], past[:, None, :, None]
         )  # [n, q, context, tokens]
-        return mask.flatten(2)[:, None]
+        hidden = torch.zeros(seen.shape, dtype=self.head.weight.dtype, device=seen.device).masked_fill_(
+            ~seen, -torch.inf
+        )
+        return hidden.flatten(2)[:, None]
 
 
 def chosen(logits: Tensor, codes: Tensor) -> Tensor:

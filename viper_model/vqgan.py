@@ -62,8 +62,10 @@ class VectorQuantizer(nn.Module):
 
     def nearest(self, z: Tensor) -> Tensor:
         """float [..., dim] → int64 [...]."""
-        # |z - e|² without |z|², which is the same for every code.
-        return (self.codebook.square().sum(-1) - 2 * z @ self.codebook.T).argmin(-1)
+        # |z - e|² without |z|², which is the same for every code; in float64, as codes lie close together: rounded to
+        # float32, their order would hang on how many frames are encoded at once.
+        z, codebook = z.double(), self.codebook.double()
+        return (codebook.square().sum(-1) - 2 * z @ codebook.T).argmin(-1)
 
     def forward(self, z: Tensor) -> Quantized:
         """Quantise z, float [n, dim, rows, columns]."""
@@ -141,6 +143,8 @@ def to_float(frames: Tensor) -> Tensor:
 class VQGAN(nn.Module):
     CHUNK = 256
     """Frames in flight at once, so that a film of any length fits in memory."""
+    CPU_CHUNK = 16
+    """The same on a CPU, whose caches hold what lies between two layers."""
 
     def __init__(self, config: VQGANConfig) -> None:
         super().__init__()
@@ -165,17 +169,25 @@ class VQGAN(nn.Module):
     def encode(self, frames: Tensor) -> Tensor:
         """uint8 [..., height, width, 3] → codes, int64 [..., rows, columns]."""
         codes = []
-        for chunk in frames.reshape(-1, *frames.shape[-3:]).split(self.CHUNK):
-            z = self.encoder(to_float(chunk))  # [n, code_dim, rows, columns]
-            codes.append(self.quantizer.nearest(z.permute(0, 2, 3, 1)))
+        # In less than float32 some vectors go to another code: those that two codes are about as near to.
+        with (
+            torch.autocast(frames.device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
+            for chunk in self._chunks(frames.reshape(-1, *frames.shape[-3:])):
+                z = self.encoder(to_float(chunk))  # [n, code_dim, rows, columns]
+                codes.append(self.quantizer.nearest(z.permute(0, 2, 3, 1)))
         return torch.cat(codes).reshape(*frames.shape[:-3], *codes[0].shape[1:])
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """codes, int64 [..., rows, columns] → uint8 [..., height, width, 3]."""
         frames = []
-        for chunk in codes.reshape(-1, *codes.shape[-2:]).split(self.CHUNK):
+        for chunk in self._chunks(codes.reshape(-1, *codes.shape[-2:])):
             vectors = self.quantizer.codebook[chunk].permute(0, 3, 1, 2)  # [n, code_dim, rows, columns]
             image = (self.decoder(vectors) + 1) * 127.5  # [n, 3, height, width]
             frames.append(image.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
         return torch.cat(frames).reshape(*codes.shape[:-2], *frames[0].shape[1:])
+
+    def _chunks(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x.split(self.CPU_CHUNK if x.device.type == "cpu" else self.CHUNK)

@@ -90,11 +90,14 @@ def score(
     task: Annotated[str | None, typer.Option(help="What the film shows; needed where the model knows several.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where results go; beside the film unless given.")] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the surprise film.")] = 15.0,
+    precision: Annotated[
+        str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood within hundredths of a nat.")
+    ] = "float32",
 ) -> None:
     """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4)."""
     from viper_ros.score_film import score_film
 
-    for path in score_film(film, model, task, out or film.parent, rate):
+    for path in score_film(film, model, task, out or film.parent, rate, precision):
         console.print(f"wrote {path}")
 
 

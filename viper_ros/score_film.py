@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 
 from viper_model.dataset import read_film, resize
+from viper_model.inference import prepare_for_inference
 from viper_model.score import score, surprise_film
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel
@@ -17,12 +18,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 
-def score_film(film: Path, model_folder: Path, task: str | None, out: Path, rate: float) -> list[Path]:
+def score_film(
+    film: Path, model_folder: Path, task: str | None, out: Path, rate: float, precision: str = "float32"
+) -> list[Path]:
     """Score every frame of `film`; write <film>_likelihood.csv, .png and _surprise.mp4 to `out` and return their paths.
 
+    precision: see `prepare_for_inference`.
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, and where `out` can't be written.
     """
     model = VideoModel.load(model_folder)
+    prepare_for_inference(model, precision)
     if task is None:
         if len(model.tasks) > 1:
             raise NodeError(f"say what the film shows: --task, one of {', '.join(model.tasks)}")

@@ -11,6 +11,7 @@ import yaml
 from torch import Tensor
 
 from tests.viper_model.conftest import MICRO
+from tests.viper_model.test_videogpt import slow_log_probs
 from viper_model.errors import ModelError
 from viper_model.likelihood import Calibration
 from viper_model.video_model import SIZES, VideoModel, size_config
@@ -65,6 +66,33 @@ def test_streaming_many_films_gives_the_numbers_of_whole_clips(model: VideoModel
     for film in range(3):
         check(film)
     assert longest > 3 * model.context * frame_skip / 2  # else the ring has not come round for every skip
+
+
+@pytest.mark.parametrize("frame_skip", [1, 2, 4])
+def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoModel, frame_skip: int) -> None:
+    """Films with resets at every awkward moment, against the full mask over the frames that count, encoded one by one.
+
+    Episodes of one frame, of fewer frames than are skipped, of a context less one, exactly and more, and long ones.
+    """
+    model = with_frame_skip(model, frame_skip)
+    context = model.context * frame_skip
+    lengths = [1, frame_skip, 3 * context + 1, context - 1, 1, context, context + 1, frame_skip + 1]
+    films = [[random_film(length) for length in order] for order in (lengths, lengths[::-1])]
+    stream, index, task = model.stream(2), torch.arange(2), torch.tensor([1, 0])
+    is_first = torch.tensor([[step == 0 for part in film for step in range(len(part))] for film in films]).T
+    frames = torch.stack([torch.cat(film) for film in films], 1)  # [time, films, 16, 16, 3]
+    streamed = torch.stack([stream.step(index, f, task, first) for f, first in zip(frames, is_first, strict=True)], 1)
+    for film, episodes in enumerate(films):
+        parts = streamed[film].split([len(episode) for episode in episodes])
+        for episode, part in zip(episodes, parts, strict=True):
+            codes = torch.stack([model.vqgan.encode(frame) for frame in episode]).flatten(1)  # [time, tokens]
+            slow = torch.empty(codes.shape)
+            for phase in range(min(frame_skip, len(codes))):
+                counted = codes[None, phase::frame_skip]
+                slow[phase::frame_skip] = slow_log_probs(model.videogpt, counted, task[film : film + 1])[0]
+            whole = model.log_probs(episode[None], task[film : film + 1])[0]
+            torch.testing.assert_close(part.flatten(1), slow, atol=NATS, rtol=0)
+            torch.testing.assert_close(whole.flatten(1), slow, atol=NATS, rtol=0)
 
 
 @pytest.mark.parametrize("frame_skip", [2, 4])

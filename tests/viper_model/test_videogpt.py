@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from viper_model.videogpt import VideoGPT, VideoGPTConfig, rotate, rotation
+from viper_model.videogpt import VideoGPT, VideoGPTConfig, banded_attention, rotate, rotation
 
 TOKENS, CODES, CONTEXT = 5, 11, 3
 NATS = 1e-4
@@ -50,8 +50,19 @@ def slow_log_probs(model: VideoGPT, codes: Tensor, task: Tensor) -> Tensor:
 @pytest.mark.parametrize("time", [1, 2, 3, 4, 6, 9, 14])
 def test_a_banded_pass_is_the_full_mask_pass(videogpt: VideoGPT, time: int) -> None:
     codes, task = torch.randint(CODES, (2, time, TOKENS)), torch.tensor([0, 1])
-    fast = videogpt.log_probs(codes, task)
-    torch.testing.assert_close(fast, slow_log_probs(videogpt, codes, task), atol=NATS, rtol=0)
+    slow = slow_log_probs(videogpt, codes, task)
+    torch.testing.assert_close(videogpt.log_probs(codes, task), slow, atol=NATS, rtol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(videogpt.log_probs(codes, task), slow, atol=NATS, rtol=0)
+
+
+@pytest.mark.parametrize("context", [1, 6, 8])
+@pytest.mark.parametrize("time", [5, 6, 7, 8, 9, 10, 21])
+def test_without_gradients_the_band_goes_by_shorter_blocks(context: int, time: int) -> None:
+    q, k, v = torch.randn(3, 2, time, TOKENS, 2, 4)  # [batch, time, tokens, heads, head_dim]
+    with torch.no_grad():
+        inferred = banded_attention(q, k, v, context)
+    torch.testing.assert_close(inferred, banded_attention(q, k, v, context), atol=1e-6, rtol=1e-5)  # float32 sums
 
 
 def test_films_at_different_places_stream_as_if_each_were_alone(videogpt: VideoGPT) -> None:

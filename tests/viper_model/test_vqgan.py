@@ -30,7 +30,7 @@ def pictures(n: int) -> Tensor:
 
 
 def test_frames_become_codes_and_codes_frames(vqgan: VQGAN) -> None:
-    vqgan.CHUNK = 4  # so that the six frames take two goes
+    vqgan.CPU_CHUNK = 4  # so that the six frames take two goes
     frames = pictures(6).reshape(2, 3, 16, 16, 3)
     codes = vqgan.encode(frames)
     assert codes.shape == (2, 3, 4, 4)
@@ -46,6 +46,23 @@ def test_each_vector_goes_to_the_nearest_code() -> None:
     torch.manual_seed(0)
     quantizer, z = VectorQuantizer(20, 3), torch.randn(50, 3)
     assert torch.equal(quantizer.nearest(z), torch.cdist(z, quantizer.codebook).argmin(-1))
+
+
+def test_codes_that_lie_close_together_are_told_apart() -> None:
+    """Trained codebooks hold codes a hundredth apart: in float32 the terms of the distance would round that away."""
+    torch.manual_seed(0)
+    quantizer = VectorQuantizer(64, 16)
+    quantizer.codebook.data = 1.5 + 1e-3 * torch.randn(64, 16)
+    z = quantizer.codebook.data.repeat(20, 1) + 1e-3 * torch.randn(20 * 64, 16)
+    distances = (z[:, None].double() - quantizer.codebook.double()).square().sum(-1)  # [vectors, codes]
+    assert torch.equal(quantizer.nearest(z), distances.argmin(-1))
+
+
+def test_mixed_precision_changes_no_codes(vqgan: VQGAN) -> None:
+    frames = pictures(64)
+    codes = vqgan.encode(frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(vqgan.encode(frames), codes)
 
 
 def test_gradients_pass_straight_through_and_each_loss_moves_its_own_side() -> None:

@@ -89,6 +89,13 @@ def test_an_unreadable_film_is_told_in_one_line(tmp_path: Path, model_folder: Pa
         assert "Traceback" not in result.stderr
 
 
+def test_an_unknown_precision_is_told_the_known_ones(tmp_path: Path, model_folder: Path) -> None:
+    task = "task:=cartpole_swingup"
+    result = viper("score", "film.mp4", f"model:={model_folder}", task, "precision:=half", where=tmp_path)
+    assert result.returncode == 1
+    assert "float32, bfloat16" in result.stderr
+
+
 def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_folder: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
     np.savez(tmp_path / "film.npz", image=frames)

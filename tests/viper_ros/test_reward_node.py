@@ -96,6 +96,14 @@ def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
         assert abs(shown - surprise_map(expected.numpy())).max() <= 1
 
 
+def test_bfloat16_rewards_are_nearly_those_of_float32(model_folder: Path) -> None:
+    film, camera = random_frames(LENGTH), Camera(["env_0"])
+    frame_by_frame(camera, start(model_folder, precision="bfloat16"), {"env_0": film}, {"env_0": {0}})
+    likelihoods = np.array([camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)])
+    difference = abs(likelihoods - conditional(whole_film(VideoModel.load(model_folder), film)).numpy())
+    assert 1e-3 < difference.max() < 0.2  # more than float32's rounding; 2^-8 of logits near 1, over 16 codes
+
+
 def test_joint_is_the_mean_over_the_context(model_folder: Path) -> None:
     film = random_frames(LENGTH)
     camera = Camera(["env_0"])
