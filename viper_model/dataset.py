@@ -6,10 +6,9 @@ check the result. What a folder looks like is said in `films.find`, how its film
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +23,10 @@ from viper_model.films.find import FORMATS, FoundFilm, find_films, format_of, re
 from viper_model.films.preparation import resize as resize
 from viper_model.films.settings import FilmSettings
 from viper_model.films.source import SETTINGS
+from viper_model.films.split import SHORTEST, held_out_names
 
 logger = logging.getLogger(__name__)
 
-SHORTEST = 16
-"""Films of fewer frames are skipped: there is no motion to learn from."""
-HELD_OUT = 0.2
-"""Share of each task's expert films that is kept from training."""
 TOLD = 5
 """So many broken films are named; all of them by `viper data`."""
 OPEN_FILES = 256
@@ -140,7 +136,7 @@ def load_dataset(
             skipped[film.name] = f"it has {decoded.frames} frames; {max(shortest, SHORTEST)} are needed"
         else:
             usable.append((film, decoded))
-    held_out = _held_out(film for film, _ in usable)
+    held_out = held_out_names(film for film, _ in usable)
     films = tuple(
         Film(film.task, film.behaviour, film.name, film.name in held_out, decoded.frames_file, decoded.task_reward)
         for film, decoded in usable
@@ -175,43 +171,22 @@ def read_film(
     recorded where None. Raises ModelError where there is no film that can be read.
     """
     found = format_of(path) or FORMATS[video_file.NAME]  # PyAV knows more kinds of video than endings tell
-    sources = found.find(path, settings.camera if settings else None)
-    if episode is None and len(sources) != 1:
-        raise ModelError(f"{path} holds {len(sources)} films: say which, episode:=0 to {len(sources) - 1}")
-    if episode is not None and not 0 <= episode < len(sources):
-        raise ModelError(f"{path} holds {len(sources)} films: there is no episode {episode}")
-    chunks = read(sources[episode or 0])
-    if settings:
-        chunks = settings.of(task).film(chunks, image_size)
     frames, rewards = [], []
-    for chunk in chunks:
-        frames.append(chunk.frames)
-        rewards += [chunk.task_reward] if chunk.task_reward is not None else []
+    try:
+        sources = found.find(path, settings.camera if settings else None)
+        if episode is None and len(sources) != 1:
+            raise ModelError(f"it holds {len(sources)} films: say which, episode:=0 to {len(sources) - 1}")
+        if episode is not None and not 0 <= episode < len(sources):
+            raise ModelError(f"it holds {len(sources)} films: there is no episode {episode}")
+        chunks = read(sources[episode or 0])
+        for chunk in settings.of(task).film(chunks, image_size) if settings else chunks:
+            frames.append(chunk.frames)
+            rewards += [chunk.task_reward] if chunk.task_reward is not None else []
+    except ModelError as error:
+        raise ModelError(str(error) if path.name in str(error) else f"{path}: {error}") from error
     if not frames:
         raise ModelError(f"{path} holds no frames")
     return Recording(np.concatenate(frames), np.concatenate(rewards) if rewards else None)
-
-
-def _held_out(films: Iterable[FoundFilm]) -> set[str]:
-    """Names of the films that are kept from training.
-
-    All that are not experts'. Of each task's experts those in its folder `test`, or, where it has none, a fixed,
-    arbitrary choice of HELD_OUT of them, at least one.
-    """
-    held_out: set[str] = set()
-    experts: dict[str, list[FoundFilm]] = {}
-    for film in films:
-        if film.behaviour == EXPERT:
-            experts.setdefault(film.task, []).append(film)
-        else:
-            held_out.add(film.name)
-    for task_films in experts.values():
-        chosen = {film.name for film in task_films if film.held_out}
-        if not chosen:
-            names = sorted((film.name for film in task_films), key=lambda name: hashlib.sha256(name.encode()).digest())
-            chosen = set(names[: max(1, round(HELD_OUT * len(names)))])
-        held_out |= chosen
-    return held_out
 
 
 def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None) -> None:

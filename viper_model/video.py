@@ -23,10 +23,13 @@ def probe(path: Path) -> tuple[int | None, float | None, int, int]:
         stream = container.streams.video[0]
         first = next(container.decode(stream), None)
         if first is None:
-            raise ModelError(f"{path} holds no frames")
+            raise ModelError(f"{path.name} holds no frames")
         height, width = _picture(first).shape[:2]
-        rate = stream.average_rate
-        return stream.frames or None, float(rate) if rate else None, height, width
+        rate = float(stream.average_rate) if stream.average_rate else None
+        frames = stream.frames or None
+        if frames is None and rate and container.duration:
+            frames = round(container.duration / av.time_base * rate)
+        return frames, rate, height, width
 
 
 def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray, float]]:
@@ -46,9 +49,9 @@ def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray,
             count += 1
         announced = stream.frames if begin is None else 0
     if not count:
-        raise ModelError(f"{path} holds no frames")
+        raise ModelError(f"{path.name} holds no frames")
     if count < 0.9 * announced:
-        raise ModelError(f"{path} is cut short: {count} of its {announced} frames are there")
+        raise ModelError(f"{path.name} is cut short: {count} of its {announced} frames are there")
 
 
 def read_video(path: Path) -> np.ndarray:
@@ -61,12 +64,13 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.is_file():
         raise ModelError(f"no video at {path}")
     if path.stat().st_size == 0:
-        raise ModelError(f"{path} is empty, 0 bytes long")
+        raise ModelError(f"{path.name} is empty, 0 bytes long")
     try:
         with av.open(str(path)) as container:
             yield container
     except (av.FFmpegError, IndexError, OSError) as error:
-        raise ModelError(f"cannot read {path} as a video, it may be half-written: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it has no pictures"
+        raise ModelError(f"{path.name} cannot be read as a video, it may be half-written: {why}") from error
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from viper_model.errors import ModelError
-from viper_model.films.source import SETTINGS, Chunk
+from viper_model.films.source import SETTINGS, Chunk, Facts
 
 EARLY = 0.1
 """Share of the time between two frames by which a frame may come early and still be the next."""
@@ -61,6 +61,16 @@ class Preparation:
             frames = frames[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return resize(frames, size)
 
+    def frames_of(self, facts: Facts) -> int | None:
+        """How many frames of such a film the model sees. Raises ModelError where `film` would, as far as is known."""
+        self.frames(np.zeros((1, facts.height, facts.width, 3), np.uint8), 1)
+        if not self.rate or facts.frames is None:
+            return facts.frames
+        clock = Clock(self.rate)
+        seen = clock.ticks(np.arange(facts.frames) / (facts.rate or self._rate_of_silent()))
+        clock.check()
+        return int(seen.sum())
+
     def film(self, chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
         """A film as the model sees it. Rewards of frames left out are added to that of the next frame kept.
 
@@ -73,9 +83,7 @@ class Preparation:
             frames, seconds, reward = chunk.frames, chunk.seconds, chunk.task_reward
             if clock:
                 if seconds is None:
-                    if self.recorded_rate is None:
-                        raise ModelError(f"its rate is unknown: set `recorded_rate` in {SETTINGS} beside `rate`")
-                    seconds = (seen + np.arange(len(frames))) / self.recorded_rate
+                    seconds = (seen + np.arange(len(frames))) / self._rate_of_silent()
                 kept = clock.ticks(seconds)
                 if reward is not None:
                     total = np.concatenate([[0.0], owed + np.cumsum(reward)])  # before each frame, and after the last
@@ -87,6 +95,11 @@ class Preparation:
                 yield Chunk(self.frames(frames, size), seconds, reward)
         if clock:
             clock.check()
+
+    def _rate_of_silent(self) -> float:
+        if self.recorded_rate is None:
+            raise ModelError(f"its rate is unknown: set `recorded_rate` in {SETTINGS} beside `rate`")
+        return self.recorded_rate
 
 
 class Clock:
