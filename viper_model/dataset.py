@@ -121,15 +121,17 @@ def load_dataset(
     which ones depends on their names only. Raises ModelError where there are none, and for a bad films.yaml.
     """
     settings = FilmSettings.load(root)
-    found = find_films(root, settings.camera, tasks)
+    found = find_films(root, settings.camera)
+    available = sorted({film.task for film in found.films})
     for task in settings.masks:
-        if tasks is None and found.films and task not in {film.task for film in found.films}:
+        if task not in available and available:
             raise ModelError(f"{root / SETTINGS} has a mask for '{task}', but there are no films of such a task")
-    preparations = {film.task: settings.of(film.task) for film in found.films}
-    jobs = [Job(film.source, preparations[film.task], image_size) for film in found.films]
+    wanted = [film for film in found.films if tasks is None or film.task in tasks]
+    preparations = {task: settings.of(task) for task in available}
+    jobs = [Job(film.source, preparations[film.task], image_size) for film in wanted]
     skipped = dict(found.broken)
     usable: list[tuple[FoundFilm, Decoded]] = []
-    for film, decoded in zip(found.films, decode_films(jobs, cache_folder(root)) if jobs else (), strict=True):
+    for film, decoded in zip(wanted, decode_films(jobs, cache_folder(root)) if jobs else (), strict=True):
         if isinstance(decoded, ModelError):
             skipped[film.name] = str(decoded)
         elif decoded.frames < max(shortest, SHORTEST):
@@ -142,8 +144,8 @@ def load_dataset(
         for film, decoded in usable
     )
     dataset = Dataset(films, skipped, settings)
-    _refuse_unusable(root, dataset, tasks)
-    for note in notes(dataset.skipped, len(found.films), [decoded for _, decoded in usable]):
+    _refuse_unusable(root, dataset, tasks, available)
+    for note in notes(dataset.skipped, len(wanted), [decoded for _, decoded in usable]):
         logger.warning("%s: %s", root, note)
     return dataset
 
@@ -189,11 +191,10 @@ def read_film(
     return Recording(np.concatenate(frames), np.concatenate(rewards) if rewards else None)
 
 
-def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None) -> None:
+def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, available: Sequence[str]) -> None:
     """Raises ModelError where a task has no film to train on, or none to hold out."""
     told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:TOLD])
     for task in tasks or dataset.tasks or ("<task>",):
-        kinds = [bool(dataset.select(EXPERT, task=task, held_out=held_out)) for held_out in (False, True)]
-        if not all(kinds):
-            others = f", which has films of {', '.join(dataset.tasks)}" if dataset.tasks else ""
+        if not all(dataset.select(EXPERT, task=task, held_out=held_out) for held_out in (False, True)):
+            others = f": it has films of {', '.join(available)}" if available else ""
             raise ModelError(f"put two {EXPERT} films or more of '{task}' into {root}/{task}/{EXPERT}{others}{told}")

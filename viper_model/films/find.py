@@ -7,7 +7,7 @@ experts' films, as the data published with VIPER do; those in `test` are kept fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,8 @@ class Found:
     """What holds no film that can be used, by name, and why."""
 
 
-def find_films(root: Path, camera: str | None, tasks: Sequence[str] | None = None) -> Found:
-    """The films under `root` (of `tasks`; all where None), unread, sorted by name. Raises ModelError."""
+def find_films(root: Path, camera: str | None) -> Found:
+    """The films under `root`, unread, sorted by name. Raises ModelError where there is no such folder."""
     if not root.is_dir():
         raise ModelError(f"no data folder at {root}")
     films: list[FoundFilm] = []
@@ -58,15 +58,13 @@ def find_films(root: Path, camera: str | None, tasks: Sequence[str] | None = Non
             if not sources:
                 broken[name or root.name] = "it holds no films"
         except ModelError as error:
-            if tasks is None or task in tasks:
-                broken[name or root.name] = str(error)
+            broken[name or root.name] = str(error)
             return True
         held_out = SPLITS.get(behaviour)
         who = EXPERT if behaviour in SPLITS else behaviour
         for source in sources:
-            shown = source.task or task
-            if tasks is None or shown in tasks:
-                films.append(FoundFilm(shown, who, "/".join(filter(None, (name, source.part))), held_out, source))
+            full_name = "/".join(filter(None, (name, source.part)))
+            films.append(FoundFilm(source.task or task, who, full_name, held_out, source))
         return True
 
     only = root.resolve().name

@@ -12,8 +12,8 @@ import numpy as np
 from viper_model.errors import ModelError
 from viper_model.films.source import SETTINGS, Chunk, Facts
 
-EARLY = 0.1
-"""Share of the time between two frames by which a frame may come early and still be the next."""
+EARLY = 0.25
+"""Share of the time between two frames, recorded or chosen, by which a frame may come early and still be the next."""
 SLOWEST = 0.9
 """Films are refused whose own rate is less than this share of the chosen one: they would seem to run fast."""
 
@@ -115,8 +115,10 @@ class Clock:
     def ticks(self, seconds: np.ndarray) -> np.ndarray:
         """Which of the next frames to keep: bool [n]. seconds: when they were filmed, float64 [n]."""
         if self._start is None:
-            self._start = float(seconds[0])
-        intervals = np.floor((seconds - self._start) * self._rate + EARLY).astype(np.int64)
+            self._start = self._last = float(seconds[0])
+        gaps = np.diff(seconds, prepend=self._last) * self._rate
+        early = EARLY * np.clip(gaps, 0, 1)
+        intervals = np.floor((seconds - self._start) * self._rate + early).astype(np.int64)
         before = np.maximum.accumulate(np.concatenate([[self._interval], intervals]))
         kept = before[1:] > before[:-1]
         self._interval = int(before[-1])
