@@ -112,7 +112,7 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 
 def test_two_processes_at_once_and_a_killed_one(root: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (150, 128, 128, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), np.uint8)
     for index in range(4):
         write_npz(root / "push" / f"{index}.npz", noise + np.uint8(index))
     killed = start(root)
