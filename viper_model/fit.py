@@ -31,7 +31,7 @@ from viper_model.checkpoint import (
     replace_file,
     write_tensors,
 )
-from viper_model.dataset import EXPERT, Dataset, load_dataset
+from viper_model.dataset import EXPERT, Dataset, Film, FrameSet, load_dataset
 from viper_model.errors import ModelError
 from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
 from viper_model.video import write_video
@@ -42,6 +42,12 @@ SAVE_SECONDS = 20
 """How much work a crash may cost."""
 LOG_EVERY = 20
 VALIDATE_EVERY = 100
+VALIDATION_FILMS = 32
+"""So many held-out films at most are validated on, evenly spread over all of them,"""
+VALIDATION_FRAMES = 1000
+"""and so many frames at most of each."""
+ENCODED_AT_ONCE = 512
+"""Frames."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,8 @@ def fit(
             raise ModelError(f"{folder} holds a finished model of another size than '{size}': choose another folder")
         return model
     fabric = make_fabric(device)
-    dataset = load_dataset(data, config.vqgan.image_size, tasks)
+    shortest = config.videogpt.context * config.frame_skip
+    dataset = load_dataset(data, config.vqgan.image_size, tasks, shortest=shortest)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = VideoModel(config, dataset.tasks).to(fabric.device)
@@ -134,6 +141,7 @@ def fit(
     if fabric.is_global_zero:
         model.calibration = calibrate(model, dataset)
         write_films(model, dataset, folder / "films")
+        dataset.settings.save(folder, model.tasks)
         model.save(folder)
         training.file.unlink(missing_ok=True)
     fabric.barrier()
@@ -180,16 +188,15 @@ class Training:
         self.vqgan_share = share_of_batch(fabric, schedule.vqgan_batch)
         self.videogpt_share = share_of_batch(fabric, schedule.videogpt_batch)
         self.average = get_ema_multi_avg_fn(schedule.ema_decay)
-        films = dataset.select(EXPERT, held_out=False)
-        self.frames = torch.from_numpy(np.concatenate([film.frames for film in films]))
+        self.frames = FrameSet(dataset.select(EXPERT, held_out=False))
         self.clips = ClipSampler(
-            lengths=[len(film.frames) for film in films],
-            tasks=[model.task_index(film.task) for film in films],
+            lengths=self.frames.lengths,
+            tasks=[model.task_index(film.task) for film in self.frames.films],
             clip_frames=schedule.clip_frames,
             frame_skip=model.frame_skip,
         )
         self.codes: Tensor | None = None
-        """int64 [all training frames, tokens], once the VQ-GAN is trained."""
+        """int16 [all training frames, tokens], once the VQ-GAN is trained: two bytes a token stay in memory."""
 
     def run(self) -> None:
         """Train to the end of the schedule."""
@@ -221,8 +228,8 @@ class Training:
     def vqgan_step(self) -> dict[str, float]:
         schedule, vqgan, loss = self.schedule, self.shared_vqgan, self.vqgan_loss
         rate = learning_rate(self.step, schedule.vqgan_steps)
-        chosen = torch.randint(len(self.frames), [schedule.vqgan_batch])[self.vqgan_share]
-        frames = self.frames[chosen].to(self.model.device)
+        index = torch.randint(len(self.frames), [schedule.vqgan_batch])[self.vqgan_share]
+        frames = torch.from_numpy(self.frames[index.numpy()]).to(self.model.device)
         adversarial = self.step >= schedule.adversarial_start
         objective, reconstruction, metrics = loss.generator(vqgan, frames, adversarial)
         self._descend("vqgan", schedule.vqgan_rate * rate, objective)
@@ -238,10 +245,10 @@ class Training:
     def videogpt_step(self) -> dict[str, float]:
         schedule, videogpt = self.schedule, self.shared_videogpt
         if self.codes is None:
-            self.codes = self.model.vqgan.encode(self.frames.to(self.model.device)).flatten(1)
+            self.codes = self.encode_frames()
         done = self.step + 1 - schedule.vqgan_steps
         index, task = (x[self.videogpt_share] for x in self.clips.draw(schedule.videogpt_batch))
-        codes, task = self.codes[index.to(self.codes.device)], task.to(self.codes.device)
+        codes, task = self.codes[index].to(self.model.device).long(), task.to(self.model.device)
         self._seed(self.fabric.global_rank)  # what is dropped out differs from process to process
         videogpt.train()
         loss = -videogpt.log_probs(codes, task).mean()
@@ -269,9 +276,24 @@ class Training:
         optimizer.step()
         return norm.item()
 
+    def encode_frames(self) -> Tensor:
+        """The codes of all training frames, int16 [frames, tokens]."""
+        chunks = [
+            self.model.vqgan.encode(
+                torch.from_numpy(film.frames[begin : begin + ENCODED_AT_ONCE].copy()).to(self.model.device)
+            )
+            for film in self.frames.films
+            for begin in range(0, len(film.frames), ENCODED_AT_ONCE)
+        ]
+        return torch.cat([chunk.flatten(1).short().cpu() for chunk in chunks])
+
+    def validation_films(self) -> list[Film]:
+        films = self.dataset.select(EXPERT)
+        return films[:: math.ceil(len(films) / VALIDATION_FILMS)]
+
     def validate_vqgan(self) -> float:
         """Mean absolute error of reconstructions of held-out frames, on pixels from 0 to 255."""
-        frames = np.concatenate([film.frames[:: len(film.frames) // 8] for film in self.dataset.select(EXPERT)])
+        frames = np.concatenate([film.frames[:: len(film.frames) // 8] for film in self.validation_films()])
         held_out = torch.from_numpy(frames).to(self.model.device)
         vqgan = self.model.vqgan
         return (vqgan.decode(vqgan.encode(held_out)).float() - held_out.float()).abs().mean().item()
@@ -280,10 +302,10 @@ class Training:
         """Mean -ln p of the codes of held-out films."""
         losses = [
             -self.model.log_probs(
-                torch.from_numpy(film.frames[None]).to(self.model.device),
+                torch.from_numpy(film.frames[None, :VALIDATION_FRAMES].copy()).to(self.model.device),
                 torch.tensor([self.model.task_index(film.task)], device=self.model.device),
             ).mean()
-            for film in self.dataset.select(EXPERT)
+            for film in self.validation_films()
         ]
         return torch.stack(losses).mean().item()
 
@@ -295,6 +317,7 @@ class Training:
             "schedule": dataclasses.asdict(self.schedule),
             "seed": self.seed,
             "films": hashlib.sha256(films.encode()).hexdigest(),
+            "preparation": [self.dataset.settings.of(task).key() for task in self.model.tasks],
         }
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -409,7 +432,7 @@ def write_films(model: VideoModel, dataset: Dataset, folder: Path) -> None:
     """For each task a held-out film above its reconstruction, and films imagined from its first frames."""
     generator = torch.Generator(model.device).manual_seed(0)
     for task in model.tasks:
-        film = dataset.select(EXPERT, task=task)[0].frames
+        film = dataset.select(EXPERT, task=task)[0].frames[:VALIDATION_FRAMES].copy()
         frames = torch.from_numpy(film).to(model.device)
         reconstructed = model.vqgan.decode(model.vqgan.encode(frames)).cpu().numpy()
         write_video(folder / f"{task}_reconstructed.mp4", np.concatenate([film, reconstructed], 2), 20)

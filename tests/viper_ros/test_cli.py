@@ -65,6 +65,7 @@ def environment() -> dict[str, str]:
         (["train", "reward:=likelihood"], "viper, task"),
         (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
+        (["data", "nowhere"], "no data folder at nowhere"),
         (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["report", "nowhere"], "no run in nowhere"),
         (["record", "behaviour:=wise"], "expert"),
@@ -107,7 +108,7 @@ def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_fol
 
 
 def test_every_option_has_help(tmp_path: Path) -> None:
-    for name in ("doctor", "record", "fit", "score", "prepare", "train", "report"):
+    for name in ("doctor", "record", "data", "fit", "score", "prepare", "train", "report"):
         result = viper(name, "--help", where=tmp_path)
         assert result.returncode == 0
         options = [line for line in result.stdout.splitlines() if line.startswith("│") and " --" in line]
