@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import shutil
@@ -11,6 +12,7 @@ import sys
 import textwrap
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,23 @@ def test_several_processes_decode_what_one_does(root: Path, monkeypatch: pytest.
     together = load_dataset(root, 16)
     assert [(film.name, np.load(film.frames_file).tobytes()) for film in together.films] == expected
     assert together.skipped == alone.skipped
+
+
+def test_a_process_that_dies_costs_no_film(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), np.uint8)
+    for index in range(4):
+        write_npz(root / "push" / f"{index}.npz", noise)
+    monkeypatch.setattr(cache_module, "IN_THIS_PROCESS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(load_dataset, root, 32)
+        while not list((root / FOLDER).glob("*.part")):
+            assert not loading.done()
+            os.sched_yield()
+        multiprocessing.active_children()[0].kill()
+        dataset = loading.result()
+    assert dataset.skipped == {}
+    assert len(dataset.films) == 8
 
 
 @pytest.fixture
