@@ -88,10 +88,32 @@ def fit(
     device: Device = "auto",
 ) -> None:
     """Train a video model on expert films, and check it as a reward. Interrupted, it goes on where it was."""
-    from viper_ros.prepare import check_model, fit_model
+    from viper_ros.check_reward import check_model
+    from viper_ros.prepare import fit_model
 
     fit_model(data, model, tuple(task) if task else None, size, seed, device)
     check_model(data, model, console)
+
+
+@app.command()
+def check_reward(
+    model: Annotated[Path, typer.Option(help="Folder of the video model.")],
+    data: Annotated[Path, typer.Option(help="Films, as `viper fit` takes them; those kept from training are used.")],
+    task: Annotated[list[str] | None, typer.Option(help="Only these tasks. Repeat.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where results go; into the model's folder unless given.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Status 1 where a task's reward is not usable.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Judge a model as a reward before any robot moves: a verdict, a table, check.json and check.html.
+
+    Status 0 whatever the verdict, unless --strict is given.
+    """
+    from viper_ros.check_reward import check_model
+    from viper_ros.prepare import torch_device
+
+    usable = check_model(data, model, console, tasks=tuple(task or ()), out=out, device=torch_device(device))
+    if strict and not usable:
+        raise typer.Exit(1)
 
 
 @app.command()

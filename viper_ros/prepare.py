@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from sim.record import record
-from viper_model.check import check_reward
-from viper_model.checkpoint import replace_file
-from viper_model.dataset import load_dataset
 from viper_model.fit import fit
 from viper_model.video_model import VideoModel
+from viper_ros.check_reward import check_model
 from viper_ros.plan import Plan
 from viper_ros.sim_node import camera_option
 
@@ -48,24 +44,6 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
 
 def fit_model(data: Path, folder: Path, tasks: tuple[str, ...] | None, size: str, seed: int, device: str) -> VideoModel:
     return fit(data, folder, size, tasks=tasks, seed=seed, device=torch_device(device))
-
-
-def check_model(data: Path, folder: Path, console: Console) -> None:
-    """Judge a model as a reward by the films kept from its training: into check.json and a table."""
-    model = VideoModel.load(folder)
-    result = check_reward(
-        model, load_dataset(data, model.image_size, model.tasks, shortest=model.context * model.frame_skip)
-    )
-    replace_file(folder / "check.json", json.dumps(result.to_dict(), indent=2).encode())
-    table = Table(
-        "task", "expert against", "AUC", title="Is it a usable reward? Held-out clips, 1.0 is a perfect judge"
-    )
-    for task, check in result.tasks.items():
-        for kind, auc in check.auc.items():
-            table.add_row(task, kind, f"{auc:.3f}")
-        if check.rank_correlation is not None:
-            table.add_row(task, "rank correlation with the true return", f"{check.rank_correlation:.3f}")
-    console.print(table)
 
 
 def prepare(plan: Plan, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib
 import numpy as np
 import yaml
@@ -25,6 +23,7 @@ from viper_model.score import FrameScores, score, surprise_film
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel
 from viper_ros.node import NodeError
+from viper_ros.page import Clip, data_url, template
 from viper_ros.run import read_metrics
 
 matplotlib.use("Agg")
@@ -47,18 +46,6 @@ class Score:
     def error(self) -> float:
         """Standard error of the mean; 0 for a single episode."""
         return float(sem(self.returns)) if len(self.returns) > 1 else 0.0
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A film for the page."""
-
-    title: str
-    path: Path
-
-    @property
-    def source(self) -> str:
-        return "data:video/mp4;base64," + base64.b64encode(self.path.read_bytes()).decode()
 
 
 def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
@@ -95,7 +82,7 @@ def write_report(run: Path) -> Path:
     films = _scored_films(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else []
     if films:
         _save(run, "films", plot_films(films))
-    page = _template().render(
+    page = template("report.html.jinja").render(
         config=config,
         untrained=untrained,
         trained=trained,
@@ -248,9 +235,4 @@ def _save(run: Path, name: str, figure: Figure) -> str:
         figure.savefig(path, dpi=150)
     except OSError as error:
         raise NodeError(f"can't write {path}: {error.strerror}") from error
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.jinja")
+    return data_url(path)

@@ -13,8 +13,8 @@ from rosbags.rosbag2 import StoragePlugin
 
 from tests.viper_model.films.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
 from viper_model.fit import fit
+from viper_ros.check_reward import check_model
 from viper_ros.data_table import print_survey
-from viper_ros.prepare import check_model
 from viper_ros.score_film import score_film
 
 FILMS = 3
