@@ -21,8 +21,8 @@ GOOD_CORRELATION, POOR_CORRELATION = 0.5, 0.0
 """Of films' likelihoods with their true returns."""
 ENOUGH_FILMS = 4
 """Held-out expert films; fewer make a coarse judge."""
-EXPERT_REWARD = 0.5
-"""The median frame of the experts that the reward was calibrated on is worth 1."""
+GOOD_REWARD = 0.5
+"""Of the median frame of expert films; of those that the reward was calibrated on it is 1, of shuffled ones 0."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,10 @@ def _returns(correlation: float | None) -> Finding | None:
 
 
 def _calibration(expert_reward: float) -> Finding | None:
-    if expert_reward >= EXPERT_REWARD:
+    if expert_reward >= GOOD_REWARD:
         return None
-    return WARNING, (
+    level = NOT_USABLE if expert_reward < 0 else WARNING
+    return level, (
         f"The median frame of these experts earns {expert_reward:.2f}, not the 1 that the reward was calibrated to: "
         "were they filmed or prepared otherwise?"
     )

@@ -83,7 +83,7 @@ def _known_tasks(data: Path, model: VideoModel, wanted: Sequence[str]) -> tuple[
 
 def _table(task: str, check: TaskCheck) -> Table:
     table = Table(title=f"{task}: held-out films; an AUC of 1 tells all of a kind from the expert's, 0.5 is a coin")
-    table.add_column("kind")
+    table.add_column("kind", no_wrap=True)
     for column in ("films", "nats a frame", "AUC, films", f"AUC, clips of {check.clip_frames}", "VOC", "median reward"):
         table.add_column(column, justify="right")
     for kind, k in check.kinds.items():

@@ -42,6 +42,7 @@ def measured(**changes: Any) -> dict[str, Any]:
         ({"return_correlation": 0.3}, WARNING, "0.30"),
         ({"return_correlation": -0.2}, NOT_USABLE, "-0.20"),
         ({"expert_reward": 0.1}, WARNING, "0.10"),
+        ({"expert_reward": -0.1}, NOT_USABLE, "-0.10"),
         ({"films": 1}, WARNING, "1 expert film held"),
     ],
 )
