@@ -56,11 +56,11 @@ def judge(
     not at each moment: an expert that balances is rightly still. What is wrong all along is judged by clips.
     """
     found = (
+        _calibration(expert_reward),
         _standing_still(film_auc["frozen_start"]),
         _wrong("Random behaviour", clip_auc.get("random")),
         _wrong("Films with their frames in any order", clip_auc["shuffled"]),
         _returns(return_correlation),
-        _calibration(expert_reward),
         _other_tasks(clip_auc.get("other_task")),
         _backwards(film_auc["reversed"]),
         _few(films),

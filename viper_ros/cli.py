@@ -136,6 +136,45 @@ def score(
 
 
 @app.command()
+def imagine(
+    model: Annotated[Path, typer.Option(help="Folder of the video model.")],
+    film: Annotated[list[Path], typer.Option(help="A film to begin from, of any format. Repeat for a row each.")],
+    task: Annotated[
+        list[str] | None, typer.Option(help="Label to go on under; all known unless given. Repeat.")
+    ] = None,
+    start: Annotated[int, typer.Option(min=0, help="The film's frame to begin at.")] = 0,
+    given: Annotated[int, typer.Option(min=1, help="How many frames are given, the model's frame_skip apart.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="How many frames are imagined, the model's frame_skip apart.")] = 40,
+    samples: Annotated[int, typer.Option(min=1, help="How often, from each film under each label.")] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same films.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; imagined/ in the model's folder unless given.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the films written.")] = 10.0,
+    device: Device = "auto",
+) -> None:
+    """Let the model dream on from a film's frame: films, a grid of films by labels, errors to what came by step."""
+    from viper_ros.imagine_film import imagine_films
+    from viper_ros.prepare import torch_device
+
+    written = imagine_films(
+        film,
+        model,
+        out or model / "imagined",
+        tasks=tuple(task or ()),
+        start=start,
+        given=given,
+        steps=steps,
+        samples=samples,
+        seed=seed,
+        rate=rate,
+        device=torch_device(device),
+    )
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
 def prepare(sim: Sim = "dmc", task: Task = None, directory: Directory = Path(), settings: Settings = None) -> None:
     """Record the films and fit the video model that training needs, where they are missing."""
     from viper_ros.plan import make_plan

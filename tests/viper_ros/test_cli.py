@@ -1,9 +1,7 @@
 """The `viper` command as its users meet it: real processes, exit statuses, one line for a mistake."""
 
 import contextlib
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.viper_model.films.writers import write_npz
-from tests.viper_ros.conftest import random_frames
 from viper_model.checkpoint import read_tensors
 from viper_model.dreamer.replay import Replay
 from viper_ros.run import read_metrics
@@ -111,35 +107,6 @@ def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_fol
     assert len((tmp_path / "film_likelihood.csv").read_text().splitlines()) == 21
     assert (tmp_path / "film_likelihood.png").stat().st_size > 1000
     assert (tmp_path / "film_surprise.mp4").stat().st_size > 1000
-
-
-def test_a_verdict_fails_the_command_only_where_that_is_asked_for(tmp_path: Path, model_folder: Path) -> None:
-    """A model of random weights is no usable reward."""
-    for number in range(2):
-        write_npz(tmp_path / "films" / "cartpole_swingup" / f"{number}.npz", random_frames(20, 32, number))
-    judge = ("check-reward", "data:=films", f"model:={model_folder}", "out:=judged")
-    result = viper(*judge, where=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "cartpole_swingup: Not usable." in result.stdout
-    assert "no films of them: cartpole_balance" in result.stdout
-    assert json.loads((tmp_path / "judged" / "check.json").read_text())["tasks"].keys() == {"cartpole_swingup"}
-    page = (tmp_path / "judged" / "check.html").read_text()
-    assert page.index("Not usable.") < page.index("<table>") < page.index("data:video/mp4;base64,")
-    assert not re.findall(r'(?:src|href)="(?!data:)', page)  # opens from disk, anywhere
-    assert viper(*judge, "--strict", where=tmp_path).returncode == 1
-
-
-def test_films_of_tasks_that_the_model_does_not_know_are_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:
-    write_npz(tmp_path / "films" / "walking" / "0.npz", random_frames(20, 32))
-    for extra, words in (
-        ((), ("no films of 'cartpole_balance'", "films of walking")),
-        (("task:=walking",), ("knows no task 'walking'", "cartpole_swingup")),
-        (("task:=cartpole_swingup",), ("no films of 'cartpole_swingup'", "films of walking")),
-    ):
-        result = viper("check-reward", "data:=films", f"model:={model_folder}", *extra, where=tmp_path)
-        assert result.returncode == 1
-        assert all(word in result.stderr for word in words)
-        assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_every_option_has_help(tmp_path: Path) -> None:
