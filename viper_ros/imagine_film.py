@@ -27,7 +27,8 @@ matplotlib.use("Agg")
 class Rollout:
     """What was imagined from one film's frames under one task's label."""
 
-    film: Path
+    name: str
+    """Of the film: its number among the films, and what its file is called."""
     task: str
     given: np.ndarray
     """uint8 [time, height, width, 3]."""
@@ -68,27 +69,36 @@ def imagine_films(
     none), `samples` times; write films and errors to `out` and return their paths.
 
     Only every frame_skip-th frame of a film counts, from frame `start` on: `given` and `steps` are of those.
-    <film>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a film; what came, then a sample for each task.
+    <number>_<film>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a film; what came, then a sample for each task.
     errors.csv and errors.png: PSNR and SSIM to what came by step, mean and standard deviation over samples, and those
     of the last given frame, held. The same seed gives the same films, whichever others are asked for beside them.
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, a film that ends before there is
-    anything to imagine, films of one name, and where `out` can't be written.
+    anything to imagine, and where `out` can't be written.
     """
     model = VideoModel.load(model_folder, device)
     for task in tasks:
         model.task_index(task)
-    if len({film.stem for film in films}) < len(films):
-        raise NodeError("two films are called the same, and so would be what is written of them: rename one")
     rollouts = [
         [
-            _rollout(model, film, task, FilmSettings.load(model_folder), start, given, steps, samples, seed)
+            _rollout(
+                model,
+                f"{number}_{film.stem}",
+                film,
+                task,
+                FilmSettings.load(model_folder),
+                start,
+                given,
+                steps,
+                samples,
+                seed,
+            )
             for task in tasks or model.tasks
         ]
-        for film in films
+        for number, film in enumerate(films, 1)
     ]
     paths = []
     for rollout in (rollout for row in rollouts for rollout in row):
-        path = out / f"{rollout.film.stem}_as_{rollout.task}.mp4"
+        path = out / f"{rollout.name}_as_{rollout.task}.mp4"
         write_video(path, montage([rollout.films()]), rate)
         paths.append(path)
     grid = out / "grid.mp4"
@@ -107,6 +117,7 @@ def imagine_films(
 
 def _rollout(
     model: VideoModel,
+    name: str,
     film: Path,
     task: str,
     settings: FilmSettings,
@@ -125,7 +136,7 @@ def _rollout(
         )
     generator = torch.Generator(model.device).manual_seed(seed)
     imagined = imagine(model, counted[:given], task, steps, samples, generator)
-    return Rollout(film, task, counted[:given], counted[given : given + steps], imagined)
+    return Rollout(name, task, counted[:given], counted[given : given + steps], imagined)
 
 
 def _write_errors(path: Path, rollouts: Sequence[Rollout]) -> None:
@@ -142,7 +153,7 @@ def _write_errors(path: Path, rollouts: Sequence[Rollout]) -> None:
                 for column in (of.mean(0), of.std(0), of_still[0])
             ]
             for step, row in enumerate(zip(*columns, strict=True), 1):
-                writer.writerow([rollout.film.name, rollout.task, step, *(f"{value:.6g}" for value in row)])
+                writer.writerow([rollout.name, rollout.task, step, *(f"{value:.6g}" for value in row)])
 
 
 def plot_errors(rollouts: Sequence[Rollout]) -> Figure:
@@ -154,7 +165,7 @@ def plot_errors(rollouts: Sequence[Rollout]) -> Figure:
             steps = np.arange(1, values.shape[1] + 1)
             mean, spread = values.mean(0), values.std(0)
             colour = f"C{number % 10}"
-            axes.plot(steps, mean, color=colour, label=f"{rollout.film.stem} as {rollout.task}")
+            axes.plot(steps, mean, color=colour, label=f"{rollout.name} as {rollout.task}")
             axes.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
             still = getattr(rollout.errors_of_a_still_picture, measure)[0]
             axes.plot(steps, still, color=colour, linestyle="--", linewidth=0.8)
