@@ -73,13 +73,16 @@ def fit(
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
     size: Annotated[str, typer.Option(help="Named size of the model: tiny, dmc.")] = "tiny",
+    likelihood: Annotated[
+        str, typer.Option(help="Which model of the films' codes: videogpt or masked (docs/likelihoods.md).")
+    ] = "videogpt",
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Device = "auto",
 ) -> None:
     """Train a video model on expert films, and check it as a reward. Interrupted, it goes on where it was."""
     from viper_ros.prepare import check_model, fit_model
 
-    fit_model(data, model, tuple(task) if task else None, size, seed, device)
+    fit_model(data, model, tuple(task) if task else None, size, likelihood, seed, device)
     check_model(data, model, console)
 
 

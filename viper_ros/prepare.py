@@ -46,8 +46,10 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
     )
 
 
-def fit_model(data: Path, folder: Path, tasks: tuple[str, ...] | None, size: str, seed: int, device: str) -> VideoModel:
-    return fit(data, folder, size, tasks=tasks, seed=seed, device=torch_device(device))
+def fit_model(
+    data: Path, folder: Path, tasks: tuple[str, ...] | None, size: str, likelihood: str, seed: int, device: str
+) -> VideoModel:
+    return fit(data, folder, size, likelihood=likelihood, tasks=tasks, seed=seed, device=torch_device(device))
 
 
 def check_model(data: Path, folder: Path, console: Console) -> None:
@@ -74,6 +76,12 @@ def prepare(plan: Plan, console: Console) -> None:
         record_films(plan, behaviour)
     options = plan.settings["fit"]
     fit_model(
-        plan.data, plan.model, (plan.task,), options["size"], options.get("seed", 0), options.get("device", "auto")
+        plan.data,
+        plan.model,
+        (plan.task,),
+        options["size"],
+        options["likelihood"],
+        options.get("seed", 0),
+        options.get("device", "auto"),
     )
     check_model(plan.data, plan.model, console)

@@ -33,9 +33,9 @@ def micro(monkeypatch: pytest.MonkeyPatch) -> None:
         vqgan_rate=4e-3,
         adversarial_start=190,
         discriminator_width=8,
-        videogpt_steps=250,
-        videogpt_batch=8,
-        videogpt_rate=4e-3,
+        code_model_steps=250,
+        code_model_batch=8,
+        code_model_rate=4e-3,
         clip_frames=6,
     )
     monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
@@ -70,6 +70,6 @@ def model() -> VideoModel:
     """An untrained model of two tasks, its weights large enough for all parts to make a difference."""
     torch.manual_seed(0)
     model = VideoModel(MICRO, ("slide", "jump"))
-    for parameter in model.videogpt.parameters():
+    for parameter in model.code_model.parameters():
         parameter.data.add_(0.2 * torch.randn_like(parameter))
     return model

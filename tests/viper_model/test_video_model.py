@@ -89,7 +89,7 @@ def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoMode
             slow = torch.empty(codes.shape)
             for phase in range(min(frame_skip, len(codes))):
                 counted = codes[None, phase::frame_skip]
-                slow[phase::frame_skip] = slow_log_probs(model.videogpt, counted, task[film : film + 1])[0]
+                slow[phase::frame_skip] = slow_log_probs(model.code_model, counted, task[film : film + 1])[0]
             whole = model.log_probs(episode[None], task[film : film + 1])[0]
             torch.testing.assert_close(part.flatten(1), slow, atol=NATS, rtol=0)
             torch.testing.assert_close(whole.flatten(1), slow, atol=NATS, rtol=0)
