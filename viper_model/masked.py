@@ -2,8 +2,8 @@
 
 Absorbing diffusion is order-agnostic autoregression (Hoogeboom et al. 2022, "Autoregressive Diffusion Models"). Huang
 et al. (2024, "Diffusion Reward") make rewards from such a model of codes. Here the codes of a frame lie in a few
-blocks, each spread evenly over the picture. A frame is revealed block by block in a random order; the codes of a block are
-predicted at once, each on its own, from the blocks revealed so far and from the frames before.
+blocks, each spread evenly over the picture. A frame is revealed block by block in a random order; the codes of a block
+are predicted at once, each on its own, from the blocks revealed so far and from the frames before.
 
 The likelihood of a frame x under that sampler is ln E_σ p(x | σ) over the K! orders σ of its K blocks. By Jensen's
 inequality (Uria et al. 2014; Hoogeboom et al. 2022, section 2, with blocks for single codes) it has a lower bound:
@@ -95,18 +95,16 @@ class MaskedModel(CodeModel):
         # Blocks of frames about as long in tokens as the band, so that their mask hides about half of what is computed.
         step = max(1, context // variants)
         for begin in range(0, codes.shape[1], step):
-            x = self.embed(
-                inputs[:, begin : begin + step], task, slice(None)
-            )  # [batch, frames, variants, tokens, width]
+            # [batch, frames, variants, tokens, width]
+            x = self.embed(inputs[:, begin : begin + step], task, slice(None))
             frames = x.shape[1]
             seen = visible(min(begin, context - 1), frames, variants, self.tokens, context, x.device)
             turn = rotation(torch.arange(begin, begin + frames, device=x.device), self.head_dim)[:, :, None, None, None]
             for number, layer in enumerate(self.layers):
                 q, k, v = layer.queries_keys_values(x)  # [batch, frames, variants, tokens, heads, head_dim]
                 q, k = rotate(q, turn), rotate(k, turn)
-                past_k, past_v = past.get(
-                    number, (k[:, :0, -1], v[:, :0, -1])
-                )  # [batch, past, tokens, heads, head_dim]
+                # [batch, past frames, tokens, heads, head_dim]
+                past_k, past_v = past.get(number, (k[:, :0, -1], v[:, :0, -1]))
                 past_k, past_v = torch.cat([past_k, k[:, :, -1]], 1), torch.cat([past_v, v[:, :, -1]], 1)
                 keys = torch.cat([past_k[:, :-1].flatten(1, 2), k.flatten(1, 3)], 1)
                 values = torch.cat([past_v[:, :-1].flatten(1, 2), v.flatten(1, 3)], 1)

@@ -1,4 +1,4 @@
-"""The video model: VQ-GAN and a model of its codes as one `likelihood.LikelihoodModel`, and the folder it is kept in."""
+"""The video model: VQ-GAN and a model of codes as one `likelihood.LikelihoodModel`, and the folder it is kept in."""
 
 from __future__ import annotations
 
