@@ -20,19 +20,21 @@ from viper_model.dataset import load_dataset
 from viper_model.errors import ModelError
 from viper_model.fit import ClipSampler, fit, learning_rate
 from viper_model.video import read_video
-from viper_model.video_model import VideoModel
+from viper_model.video_model import LIKELIHOODS, VideoModel
 
 pytestmark = pytest.mark.usefixtures("micro")
 
 
-def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: Path) -> None:
-    model = fit(films, tmp_path / "model", "micro")
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: Path, likelihood: str) -> None:
+    model = fit(films, tmp_path / "model", "micro", likelihood=likelihood)
     check = check_reward(model, load_dataset(films, model.image_size)).tasks["slide"]
     assert check.auc["shuffled"] == check.auc["reversed"] == check.auc["random"] == 1
     assert check.rank_correlation is not None
     assert check.rank_correlation > 0.7
 
     loaded = VideoModel.load(tmp_path / "model")
+    assert loaded.likelihood == likelihood
     assert set(loaded.calibration["slide"].quantiles) == {"expert", "frozen", "reversed", "shuffled", "random"}
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["validation_nats_a_code"] for line in lines if "validation_nats_a_code" in line]
@@ -49,19 +51,22 @@ def test_a_finished_folder_is_only_loaded(films: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
     with pytest.raises(ModelError, match="another size"):
         fit(films, tmp_path / "model", "tiny")
+    with pytest.raises(ModelError, match="another size or likelihood"):
+        fit(films, tmp_path / "model", "micro", likelihood="masked")
 
 
 class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_after", [3, 8])  # in either stage
+# In either stage.
+@pytest.mark.parametrize(("likelihood", "killed_after"), [("videogpt", 3), ("videogpt", 8), ("masked", 8)])
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likelihood: str, killed_after: int
 ) -> None:
     monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0)  # after every step
     monkeypatch.setattr(fit_module, "LOG_EVERY", 1)
-    whole = fit(films, tmp_path / "whole", "micro", vqgan_steps=6, code_model_steps=6)
+    whole = fit(films, tmp_path / "whole", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
 
     save = fit_module.Training.save
 
@@ -73,11 +78,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as dying:
         dying.setattr(fit_module.Training, "save", save_and_die)
         with pytest.raises(KilledError):
-            fit(films, tmp_path / "killed", "micro", vqgan_steps=6, code_model_steps=6)
+            fit(films, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
     # What was logged, and half logged, after the last checkpoint.
     with open(tmp_path / "killed" / "metrics.jsonl", "a") as file:
         file.write('{"step": 11, "stage": "code_model"}\n{"step": 12, "st')
-    resumed = fit(films, tmp_path / "killed", "micro", vqgan_steps=6, code_model_steps=6)
+    resumed = fit(films, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert whole.calibration == resumed.calibration
