@@ -63,6 +63,7 @@ class MaskedModel(CodeModel):
     config: MaskedConfig
     sets: Tensor
     weights: Tensor
+    block: Tensor
 
     def __init__(self, config: MaskedConfig, tokens: int, codes: int, tasks: int) -> None:
         """tokens: codes in a frame, a square grid. codes: size of the codebook."""

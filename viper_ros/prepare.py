@@ -80,7 +80,7 @@ def prepare(plan: Plan, console: Console) -> None:
         plan.model,
         (plan.task,),
         options["size"],
-        options["likelihood"],
+        options.get("likelihood", "videogpt"),
         options.get("seed", 0),
         options.get("device", "auto"),
     )
