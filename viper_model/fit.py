@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -37,6 +36,9 @@ from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel, size_config
 from viper_model.vqgan_loss import VQGANLoss
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SAVE_SECONDS = 20
 """How much work a crash may cost."""

@@ -150,6 +150,9 @@ def _locked(cache: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if multiprocessing.parent_process() is not None:
+                # One of our own processes, which runs the caller's script again and would wait for itself.
+                raise ModelError("films are read in processes: begin below `if __name__ == '__main__':`") from None
             logger.warning("another process reads films into %s: waiting for it", cache)
             fcntl.flock(file, fcntl.LOCK_EX)
         for part in cache.glob("*.part"):
