@@ -121,7 +121,7 @@ def load_dataset(
     which ones depends on their names only. Raises ModelError where there are none, and for a bad films.yaml.
     """
     settings = FilmSettings.load(root)
-    found = find_films(root.resolve(), settings.camera)  # a film is the same however the way to it is written
+    found = find_films(root, settings.camera)
     available = sorted({film.task for film in found.films})
     for task in settings.masks:
         if task not in available and available:
