@@ -86,7 +86,8 @@ def main() -> None:
         for name in LIKELIHOODS
     }
     config, schedule = size_config(arguments.size), SCHEDULES[arguments.size]
-    dataset = load_dataset(arguments.data, config.vqgan.image_size, arguments.tasks)
+    shortest = config.code_model.context * config.frame_skip
+    dataset = load_dataset(arguments.data, config.vqgan.image_size, arguments.tasks, shortest=shortest)
     checks = {name: check_reward(model, dataset).tasks for name, model in models.items()}
     print(f"{'':34}", *(f"{name:>12}" for name in models))
     for task in dataset.tasks:

@@ -106,7 +106,7 @@ def _log_likelihoods(model: LikelihoodModel, clips: np.ndarray, task: str) -> np
     index = model.tasks.index(task)
     batches = np.array_split(clips, range(BATCH, len(clips), BATCH))
     scores = [
-        conditional(model.log_probs(torch.from_numpy(np.ascontiguousarray(batch)), torch.full([len(batch)], index)))
+        conditional(model.log_probs(torch.from_numpy(np.array(batch)), torch.full([len(batch)], index)))
         for batch in batches
     ]
     return torch.cat(scores).cpu().numpy()

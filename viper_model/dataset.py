@@ -1,36 +1,41 @@
-"""Films in, whatever format they were recorded in.
+"""The films of a data folder as a model is trained on and judged by: prepared, split, and read from the disk as needed.
 
-A data folder holds `<task>/<behaviour>/<film>`: one film an episode. `expert` films are trained on; films of any other
-behaviour (`random`, `noisy`, …) only check the result. A new format is one function that returns a `Recording`, and one
-line in `READERS`.
+`expert` films are trained on, but for those that are held out; films of any other behaviour (`random`, `noisy`, …) only
+check the result. What a folder looks like is said in `films.find`, how its films are prepared in `films.settings`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from viper_model.errors import ModelError
-from viper_model.video import read_video
+from viper_model.films import video_file
+from viper_model.films.cache import Decoded, Job, cache_folder, decode_films
+from viper_model.films.find import EXPERT as EXPERT
+from viper_model.films.find import FORMATS, FoundFilm, find_films, format_of, read
+from viper_model.films.preparation import resize as resize
+from viper_model.films.settings import FilmSettings
+from viper_model.films.source import SETTINGS
+from viper_model.films.split import SHORTEST, held_out_names
 
-EXPERT = "expert"
-SHORTEST = 16
-"""Films of fewer frames are skipped: there is no motion to learn from."""
-HELD_OUT = 0.2
-"""Share of each task's expert films that is kept from training."""
+logger = logging.getLogger(__name__)
+
+TOLD = 5
+"""So many broken films are named; all of them by `viper data`."""
+OPEN_FILES = 256
+"""So many films are kept open at once."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A film as it was recorded."""
+    """A single film, whole, in memory."""
 
     frames: np.ndarray
     """uint8 [time, height, width, 3], RGB."""
@@ -48,64 +53,50 @@ class Film:
     """Path within the data folder."""
     held_out: bool
     """Kept from training."""
-    frames: np.ndarray
-    """uint8 [time, image_size, image_size, 3], RGB."""
+    frames_file: Path
+    """A .npy of its frames."""
     task_reward: np.ndarray | None
+    """The task's true reward, float64 [time], where it is known."""
+
+    @property
+    def frames(self) -> np.ndarray:
+        """uint8 [time, image_size, image_size, 3], RGB: a read-only map of the file, read where it is looked at."""
+        return _map(self.frames_file)
 
 
-def read_npz(path: Path) -> Recording:
-    """Keys `image` (uint8 [time, height, width, 3]) and perhaps `task_reward` (float [time])."""
+@lru_cache(OPEN_FILES)
+def _map(path: Path) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Recording(arrays["image"], arrays.get("task_reward"))
-    except KeyError as error:
-        raise ModelError(f"{path.name} has no array `image`") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise ModelError(f"{path.name} cannot be read: {error}") from error
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.parent.parent} was deleted while its films were in use: start again") from error
 
 
-def read_mp4(path: Path) -> Recording:
-    return Recording(read_video(path), None)
+class FrameSet:
+    """The frames of several films as if they lay one after the other."""
 
+    def __init__(self, films: Sequence[Film]) -> None:
+        self.films = films
+        self.lengths = [len(film.frames) for film in films]
+        self._ends = np.cumsum(self.lengths)
+        self._begins = self._ends - self.lengths
 
-READERS: dict[str, Callable[[Path], Recording]] = {".npz": read_npz, ".mp4": read_mp4}
-"""How to read a film, by the ending of its name."""
+    def __len__(self) -> int:
+        return int(self._ends[-1])
 
-
-def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Frames at a model's size, each new pixel the mean of the area it covers.
-
-    uint8 [time, height, width, 3] → uint8 [time, size, size, 3].
-    """
-    if frames.shape[1:3] == (size, size):
-        return frames
-    chunks = []
-    for chunk in np.array_split(frames, max(1, len(frames) // 64)):
-        image = torch.from_numpy(chunk).permute(0, 3, 1, 2).float()  # [n, 3, height, width]
-        chunks.append(
-            F.interpolate(image, (size, size), mode="area").round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        )
-    return np.concatenate(chunks)
-
-
-def read_film(path: Path) -> Recording:
-    """Read a film: by its reader, or as a video where its ending has none. Raises ModelError where it is not one."""
-    recording = READERS.get(path.suffix, read_mp4)(path)
-    frames, reward = recording.frames, recording.task_reward
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
-        raise ModelError(
-            f"{path.name}: `image` is {frames.dtype} {list(frames.shape)}, not uint8 [time, height, width, 3]"
-        )
-    if reward is not None and (reward.shape != frames.shape[:1] or not np.isfinite(reward).all()):
-        raise ModelError(f"{path.name}: `task_reward` is not one finite number a frame")
-    return recording
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        """int [n] → uint8 [n, height, width, 3], read from the disk."""
+        film = np.searchsorted(self._ends, index, side="right")
+        return np.stack([self.films[f].frames[i] for f, i in zip(film, index - self._begins[film], strict=True)])
 
 
 @dataclass(frozen=True)
 class Dataset:
     films: tuple[Film, ...]
     skipped: dict[str, str]
-    """Files that are no usable film, by name within the data folder, and why."""
+    """What is no usable film, by name within the data folder, and why."""
+    settings: FilmSettings
+    """How the films were prepared."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -120,46 +111,90 @@ class Dataset:
         ]
 
 
-def load_dataset(root: Path, image_size: int, tasks: Sequence[str] | None = None) -> Dataset:
-    """Read the films under `root` (of `tasks`; all where None) at `image_size` pixels a side.
+def load_dataset(
+    root: Path, image_size: int, tasks: Sequence[str] | None = None, *, shortest: int = SHORTEST
+) -> Dataset:
+    """The films under `root` (of `tasks`; all where None) at `image_size` pixels a side, decoded into a cache on disk.
 
-    Every task needs two expert films at least, one of which is held out; which ones depends on their names only.
-    Raises ModelError where there are none.
+    Memory is bounded by the number of films, not by their length. Films of fewer frames than `shortest` are skipped,
+    as are broken ones; a warning names them. Every task needs two expert films at least, one of which is held out;
+    which ones depends on their names only. Raises ModelError where there are none, and for a bad films.yaml.
     """
-    if not root.is_dir():
-        raise ModelError(f"no data folder at {root}")
-    films: list[Film] = []
-    skipped: dict[str, str] = {}
-    for folder in sorted(path for path in root.glob("*/*") if path.is_dir()):
-        if tasks is not None and folder.parent.name not in tasks:
-            continue
-        recordings: dict[str, Recording] = {}
-        for path in sorted(path for path in folder.iterdir() if path.suffix in READERS):
-            name = str(path.relative_to(root))
-            try:
-                recording = read_film(path)
-            except ModelError as error:
-                skipped[name] = str(error)
-                continue
-            if len(recording.frames) < SHORTEST:
-                skipped[name] = f"it has {len(recording.frames)} frames; {SHORTEST} are needed"
-            else:
-                recordings[name] = recording
-        held_out = _held_out(list(recordings)) if folder.name == EXPERT else set(recordings)
-        for name, r in recordings.items():
-            film = Film(
-                folder.parent.name, folder.name, name, name in held_out, resize(r.frames, image_size), r.task_reward
-            )
-            films.append(film)
-    dataset = Dataset(tuple(films), skipped)
-    told = "".join(f"; skipped {name}: {why}" for name, why in list(skipped.items())[:3])
-    for task in tasks or dataset.tasks or ("<task>",):
-        if not dataset.select(EXPERT, task=task, held_out=False):
-            raise ModelError(f"put two {EXPERT} films or more into {root / task / EXPERT}, as .npz or .mp4{told}")
+    settings = FilmSettings.load(root)
+    found = find_films(root, settings.camera)
+    available = sorted({film.task for film in found.films})
+    for task in settings.masks:
+        if task not in available and available:
+            raise ModelError(f"{root / SETTINGS} has a mask for '{task}', but there are no films of such a task")
+    wanted = [film for film in found.films if tasks is None or film.task in tasks]
+    preparations = {task: settings.of(task) for task in available}
+    jobs = [Job(film.source, preparations[film.task], image_size) for film in wanted]
+    skipped = dict(found.broken)
+    usable: list[tuple[FoundFilm, Decoded]] = []
+    for film, decoded in zip(wanted, decode_films(jobs, cache_folder(root)) if jobs else (), strict=True):
+        if isinstance(decoded, ModelError):
+            skipped[film.name] = str(decoded)
+        elif decoded.frames < max(shortest, SHORTEST):
+            skipped[film.name] = f"it has {decoded.frames} frames; {max(shortest, SHORTEST)} are needed"
+        else:
+            usable.append((film, decoded))
+    held_out = held_out_names(film for film, _ in usable)
+    films = tuple(
+        Film(film.task, film.behaviour, film.name, film.name in held_out, decoded.frames_file, decoded.task_reward)
+        for film, decoded in usable
+    )
+    dataset = Dataset(films, skipped, settings)
+    _refuse_unusable(root, dataset, tasks, available)
+    for note in notes(dataset.skipped, len(wanted), [decoded for _, decoded in usable]):
+        logger.warning("%s: %s", root, note)
     return dataset
 
 
-def _held_out(names: list[str]) -> set[str]:
-    """A fixed, arbitrary choice of HELD_OUT of the films, at least one."""
-    arbitrary = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return set(arbitrary[: max(1, round(HELD_OUT * len(names)))])
+def notes(skipped: dict[str, str], films: int, decoded: Sequence[Decoded]) -> list[str]:
+    """What a user should know of the films that are used, in lines."""
+    lines = []
+    if skipped:
+        lines.append(f"{len(skipped)} skipped ({films} films found)")
+        lines += [f"skipped {name}: {why}" for name, why in list(skipped.items())[:TOLD]]
+        if len(skipped) > TOLD:
+            lines.append(f"and {len(skipped) - TOLD} more, see `viper data`")
+    sizes = Counter((film.width, film.height) for film in decoded)
+    if len(sizes) > 1:
+        lines.append("films of several sizes: " + ", ".join(f"{n} of {w}×{h}" for (w, h), n in sizes.most_common()))
+    return lines
+
+
+def read_film(
+    path: Path, task: str = "", *, episode: int | None = None, settings: FilmSettings | None = None, image_size: int = 0
+) -> Recording:
+    """Read a single film of any format into memory: as it was recorded, or as a model of `image_size` sees it.
+
+    episode: which of the films at `path`, where there are several. settings: how films of `task` are prepared; as
+    recorded where None. Raises ModelError where there is no film that can be read.
+    """
+    found = format_of(path) or FORMATS[video_file.NAME]  # PyAV knows more kinds of video than endings tell
+    frames, rewards = [], []
+    try:
+        sources = found.find(path, settings.camera if settings else None)
+        if episode is None and len(sources) != 1:
+            raise ModelError(f"it holds {len(sources)} films: say which, episode:=0 to {len(sources) - 1}")
+        if episode is not None and not 0 <= episode < len(sources):
+            raise ModelError(f"it holds {len(sources)} films: there is no episode {episode}")
+        chunks = read(sources[episode or 0])
+        for chunk in settings.of(task).film(chunks, image_size) if settings else chunks:
+            frames.append(chunk.frames)
+            rewards += [chunk.task_reward] if chunk.task_reward is not None else []
+    except ModelError as error:
+        raise ModelError(str(error) if path.name in str(error) else f"{path}: {error}") from error
+    if not frames:
+        raise ModelError(f"{path} holds no frames")
+    return Recording(np.concatenate(frames), np.concatenate(rewards) if rewards else None)
+
+
+def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, available: Sequence[str]) -> None:
+    """Raises ModelError where a task has no film to train on, or none to hold out."""
+    told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:TOLD])
+    for task in tasks or dataset.tasks or ("<task>",):
+        if not all(dataset.select(EXPERT, task=task, held_out=held_out) for held_out in (False, True)):
+            others = f": it has films of {', '.join(available)}" if available else ""
+            raise ModelError(f"put two {EXPERT} films or more of '{task}' into {root}/{task}/{EXPERT}{others}{told}")

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -31,17 +30,26 @@ from viper_model.checkpoint import (
     replace_file,
     write_tensors,
 )
-from viper_model.dataset import EXPERT, Dataset, load_dataset
+from viper_model.dataset import EXPERT, Dataset, Film, FrameSet, load_dataset
 from viper_model.errors import ModelError
 from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel, size_config
 from viper_model.vqgan_loss import VQGANLoss
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
 LOG_EVERY = 20
 VALIDATE_EVERY = 100
+VALIDATION_FILMS = 32
+"""So many held-out films at most are validated on, evenly spread over all of them,"""
+VALIDATION_FRAMES = 1000
+"""and so many frames at most of each."""
+ENCODED_AT_ONCE = 512
+"""Frames."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,8 @@ def fit(
             )
         return model
     fabric = make_fabric(device)
-    dataset = load_dataset(data, config.vqgan.image_size, tasks)
+    shortest = config.code_model.context * config.frame_skip
+    dataset = load_dataset(data, config.vqgan.image_size, tasks, shortest=shortest)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = VideoModel(config, dataset.tasks).to(fabric.device)
@@ -140,6 +149,7 @@ def fit(
     if fabric.is_global_zero:
         model.calibration = calibrate(model, dataset)
         write_films(model, dataset, folder / "films")
+        dataset.settings.save(folder, model.tasks)
         model.save(folder)
         training.file.unlink(missing_ok=True)
     fabric.barrier()
@@ -186,16 +196,15 @@ class Training:
         self.vqgan_share = share_of_batch(fabric, schedule.vqgan_batch)
         self.code_model_share = share_of_batch(fabric, schedule.code_model_batch)
         self.average = get_ema_multi_avg_fn(schedule.ema_decay)
-        films = dataset.select(EXPERT, held_out=False)
-        self.frames = torch.from_numpy(np.concatenate([film.frames for film in films]))
+        self.frames = FrameSet(dataset.select(EXPERT, held_out=False))
         self.clips = ClipSampler(
-            lengths=[len(film.frames) for film in films],
-            tasks=[model.task_index(film.task) for film in films],
+            lengths=self.frames.lengths,
+            tasks=[model.task_index(film.task) for film in self.frames.films],
             clip_frames=schedule.clip_frames,
             frame_skip=model.frame_skip,
         )
         self.codes: Tensor | None = None
-        """int64 [all training frames, tokens], once the VQ-GAN is trained."""
+        """int16 [all training frames, tokens], once the VQ-GAN is trained: two bytes a token stay in memory."""
 
     def run(self) -> None:
         """Train to the end of the schedule."""
@@ -227,8 +236,8 @@ class Training:
     def vqgan_step(self) -> dict[str, float]:
         schedule, vqgan, loss = self.schedule, self.shared_vqgan, self.vqgan_loss
         rate = learning_rate(self.step, schedule.vqgan_steps)
-        chosen = torch.randint(len(self.frames), [schedule.vqgan_batch])[self.vqgan_share]
-        frames = self.frames[chosen].to(self.model.device)
+        index = torch.randint(len(self.frames), [schedule.vqgan_batch])[self.vqgan_share]
+        frames = torch.from_numpy(self.frames[index.numpy()]).to(self.model.device)
         adversarial = self.step >= schedule.adversarial_start
         objective, reconstruction, metrics = loss.generator(vqgan, frames, adversarial)
         self._descend("vqgan", schedule.vqgan_rate * rate, objective)
@@ -244,10 +253,10 @@ class Training:
     def code_model_step(self) -> dict[str, float]:
         schedule, code_model = self.schedule, self.shared_code_model
         if self.codes is None:
-            self.codes = self.model.vqgan.encode(self.frames.to(self.model.device)).flatten(1)
+            self.codes = self.encode_frames()
         done = self.step + 1 - schedule.vqgan_steps
         index, task = (x[self.code_model_share] for x in self.clips.draw(schedule.code_model_batch))
-        codes, task = self.codes[index.to(self.codes.device)], task.to(self.codes.device)
+        codes, task = self.codes[index].to(self.model.device).long(), task.to(self.model.device)
         self._seed(self.fabric.global_rank)  # what is dropped out differs from process to process
         code_model.train()
         loss = code_model.loss(codes, task)
@@ -275,9 +284,24 @@ class Training:
         optimizer.step()
         return norm.item()
 
+    def encode_frames(self) -> Tensor:
+        """The codes of all training frames, int16 [frames, tokens]."""
+        chunks = [
+            self.model.vqgan.encode(
+                torch.from_numpy(film.frames[begin : begin + ENCODED_AT_ONCE].copy()).to(self.model.device)
+            )
+            for film in self.frames.films
+            for begin in range(0, len(film.frames), ENCODED_AT_ONCE)
+        ]
+        return torch.cat([chunk.flatten(1).short().cpu() for chunk in chunks])
+
+    def validation_films(self) -> list[Film]:
+        films = self.dataset.select(EXPERT)
+        return films[:: math.ceil(len(films) / VALIDATION_FILMS)]
+
     def validate_vqgan(self) -> float:
         """Mean absolute error of reconstructions of held-out frames, on pixels from 0 to 255."""
-        frames = np.concatenate([film.frames[:: len(film.frames) // 8] for film in self.dataset.select(EXPERT)])
+        frames = np.concatenate([film.frames[:: len(film.frames) // 8] for film in self.validation_films()])
         held_out = torch.from_numpy(frames).to(self.model.device)
         vqgan = self.model.vqgan
         return (vqgan.decode(vqgan.encode(held_out)).float() - held_out.float()).abs().mean().item()
@@ -286,10 +310,10 @@ class Training:
         """Mean -ln p of the codes of held-out films."""
         losses = [
             -self.model.log_probs(
-                torch.from_numpy(film.frames[None]).to(self.model.device),
+                torch.from_numpy(film.frames[None, :VALIDATION_FRAMES].copy()).to(self.model.device),
                 torch.tensor([self.model.task_index(film.task)], device=self.model.device),
             ).mean()
-            for film in self.dataset.select(EXPERT)
+            for film in self.validation_films()
         ]
         return torch.stack(losses).mean().item()
 
@@ -302,6 +326,7 @@ class Training:
             "schedule": dataclasses.asdict(self.schedule),
             "seed": self.seed,
             "films": hashlib.sha256(films.encode()).hexdigest(),
+            "preparation": [self.dataset.settings.of(task).key() for task in self.model.tasks],
         }
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -416,7 +441,7 @@ def write_films(model: VideoModel, dataset: Dataset, folder: Path) -> None:
     """For each task a held-out film above its reconstruction, and films imagined from its first frames."""
     generator = torch.Generator(model.device).manual_seed(0)
     for task in model.tasks:
-        film = dataset.select(EXPERT, task=task)[0].frames
+        film = dataset.select(EXPERT, task=task)[0].frames[:VALIDATION_FRAMES].copy()
         frames = torch.from_numpy(film).to(model.device)
         reconstructed = model.vqgan.decode(model.vqgan.encode(frames)).cpu().numpy()
         write_video(folder / f"{task}_reconstructed.mp4", np.concatenate([film, reconstructed], 2), 20)

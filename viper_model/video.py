@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,20 +14,68 @@ import numpy as np
 from viper_model.errors import ModelError
 
 
+def probe(path: Path) -> tuple[int | None, float | None, int, int]:
+    """A film's number of frames and rate in Hz (None where it does not say), height and width, as it is watched.
+
+    Raises ModelError where it is no video.
+    """
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        first = next(container.decode(stream), None)
+        if first is None:
+            raise ModelError(f"{path.name} holds no frames")
+        height, width = _picture(first).shape[:2]
+        rate = float(stream.average_rate) if stream.average_rate else None
+        frames = stream.frames or None
+        if frames is None and rate and container.duration:
+            frames = round(container.duration / av.time_base * rate)
+        return frames, rate, height, width
+
+
+def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray, float]]:
+    """A film's frames, uint8 [height, width, 3], RGB, each with its time in seconds; from second `begin` on or earlier.
+
+    Frames are turned as the film says they are to be watched. Raises ModelError where there are none to be read, and
+    where a tenth or more of those that the film announces are missing.
+    """
+    count = 0
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        if begin is not None and stream.time_base:
+            container.seek(max(0, math.floor(begin / stream.time_base)), stream=stream)
+        rate = stream.average_rate or Fraction(25)
+        for frame in container.decode(stream):
+            yield _picture(frame), frame.time if frame.time is not None else float(count / rate)
+            count += 1
+        announced = stream.frames if begin is None else 0
+    if not count:
+        raise ModelError(f"{path.name} holds no frames")
+    if count < 0.9 * announced:
+        raise ModelError(f"{path.name} is cut short: {count} of its {announced} frames are there")
+
+
 def read_video(path: Path) -> np.ndarray:
-    """All frames of a film, uint8 [time, height, width, 3], RGB. Raises ModelError where there are none to be read."""
+    """All frames of a short film at once, uint8 [time, height, width, 3], RGB. Raises ModelError as `decode` does."""
+    return np.stack([image for image, _ in decode(path)])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.is_file():
         raise ModelError(f"no video at {path}")
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path.name} is empty, 0 bytes long")
     try:
         with av.open(str(path)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            yield container
     except (av.FFmpegError, IndexError, OSError) as error:
-        raise ModelError(f"cannot read {path} as a video: {error}") from error
-    if not frames:
-        raise ModelError(f"{path} holds no frames")
-    if len({frame.shape for frame in frames}) > 1:
-        raise ModelError(f"{path} changes its frame size on the way: record it with one size")
-    return np.stack(frames)
+        why = error.strerror if isinstance(error, OSError) else "it has no pictures"
+        raise ModelError(f"{path.name} cannot be read as a video, it may be half-written: {why}") from error
+
+
+def _picture(frame: av.VideoFrame) -> np.ndarray:
+    """uint8 [height, width, 3]; telephones film lying and say by how much to turn."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 WATCHABLE = 256

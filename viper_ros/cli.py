@@ -66,9 +66,20 @@ def record(
 
 
 @app.command()
+def data(
+    folder: Annotated[Path, typer.Argument(help="Films, as `viper fit data:=` takes them.")],
+) -> None:
+    """Say what films a folder holds and what is wrong with them. Status 1 where none can be used."""
+    from viper_ros.data_table import print_survey
+
+    if not print_survey(folder, console):
+        raise typer.Exit(1)
+
+
+@app.command()
 def fit(
     data: Annotated[
-        Path, typer.Option(help="Films: <task>/expert/*.npz or *.mp4, and other behaviours beside expert.")
+        Path, typer.Option(help="Films: <task>/<film> or <task>/<behaviour>/<film>, or a LeRobot dataset or bag.")
     ],
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
@@ -88,7 +99,7 @@ def fit(
 
 @app.command()
 def score(
-    film: Annotated[Path, typer.Argument(help="A video file of any format, or an .npz with `image`.")],
+    film: Annotated[Path, typer.Argument(help="A video file, an .npz, a rosbag2 folder or a LeRobot dataset.")],
     model: Annotated[Path, typer.Option(help="Folder of the video model.")],
     task: Annotated[str | None, typer.Option(help="What the film shows; needed where the model knows several.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where results go; beside the film unless given.")] = None,
@@ -96,11 +107,12 @@ def score(
     precision: Annotated[
         str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood within hundredths of a nat.")
     ] = "float32",
+    episode: Annotated[int | None, typer.Option(min=0, help="Which film, where a recording holds several.")] = None,
 ) -> None:
     """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4)."""
     from viper_ros.score_film import score_film
 
-    for path in score_film(film, model, task, out or film.parent, rate, precision):
+    for path in score_film(film, model, task, out or film.parent, rate, precision, episode):
         console.print(f"wrote {path}")
 
 

@@ -55,7 +55,9 @@ def fit_model(
 def check_model(data: Path, folder: Path, console: Console) -> None:
     """Judge a model as a reward by the films kept from its training: into check.json and a table."""
     model = VideoModel.load(folder)
-    result = check_reward(model, load_dataset(data, model.image_size, tasks=model.tasks))
+    result = check_reward(
+        model, load_dataset(data, model.image_size, model.tasks, shortest=model.context * model.frame_skip)
+    )
     replace_file(folder / "check.json", json.dumps(result.to_dict(), indent=2).encode())
     table = Table(
         "task", "expert against", "AUC", title="Is it a usable reward? Held-out clips, 1.0 is a perfect judge"

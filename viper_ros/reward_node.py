@@ -14,7 +14,7 @@ import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 
-from viper_model.dataset import resize
+from viper_model.films.settings import FilmSettings
 from viper_model.inference import PRECISIONS, prepare_for_inference
 from viper_model.likelihood import Stream, conditional, joint, surprise_map
 from viper_model.video_model import VideoModel
@@ -82,6 +82,7 @@ class RewardNode(ViperNode):
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = VideoModel.load(Path(path).expanduser(), device)
         prepare_for_inference(self._model, self.value("precision"))
+        self._film_settings = FilmSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))
         self._films = [Film() for _ in self._environments]
         self._stream: Stream = self._model.stream(len(self._films))
@@ -134,7 +135,7 @@ class RewardNode(ViperNode):
         if self._send_again(film, stamp):
             return
         try:
-            frame = resize(images.to_rgb(message)[None], self._model.image_size)[0]
+            frame = images.to_rgb(message)
         except FrameError as error:
             self._bad_frames += 1
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
@@ -155,9 +156,11 @@ class RewardNode(ViperNode):
     def _queue(self, film: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
         if pair is None:
             return
-        self._model.task_index(pair[2].task)  # Raises before anything is queued.
+        stamp, image, step = pair
+        self._model.task_index(step.task)  # Raises before anything is queued.
+        frame = self._film_settings.of(step.task).frames(image[None], self._model.image_size)[0]
         waiting = self._films[film].waiting
-        waiting.append((*pair, monotonic()))
+        waiting.append((stamp, frame, step, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))
         # After the frames that have already arrived: so they make one batch.
         self.soon(self._score_waiting)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import matplotlib
 
-from viper_model.dataset import read_film, resize
+from viper_model.dataset import read_film
+from viper_model.films.settings import FilmSettings
 from viper_model.inference import prepare_for_inference
 from viper_model.score import score, surprise_film
 from viper_model.video import write_video
@@ -19,11 +20,18 @@ import matplotlib.pyplot as plt
 
 
 def score_film(
-    film: Path, model_folder: Path, task: str | None, out: Path, rate: float, precision: str = "float32"
+    film: Path,
+    model_folder: Path,
+    task: str | None,
+    out: Path,
+    rate: float,
+    precision: str = "float32",
+    episode: int | None = None,
 ) -> list[Path]:
-    """Score every frame of `film`; write <film>_likelihood.csv, .png and _surprise.mp4 to `out` and return their paths.
+    """Score every frame of `film` (of its `episode`, where it holds several), prepared as the model's own films were.
 
-    precision: see `prepare_for_inference`.
+    Writes <film>_likelihood.csv, .png and _surprise.mp4 to `out` and returns their paths. precision: see
+    `prepare_for_inference`.
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, and where `out` can't be written.
     """
     model = VideoModel.load(model_folder)
@@ -32,11 +40,12 @@ def score_film(
         if len(model.tasks) > 1:
             raise NodeError(f"say what the film shows: --task, one of {', '.join(model.tasks)}")
         task = model.tasks[0]
-    frames = read_film(film).frames
+    model.task_index(task)
+    settings = FilmSettings.load(model_folder)
+    frames = read_film(film, task, episode=episode, settings=settings, image_size=model.image_size).frames
     scores = score(model, frames, task)
-    table, plot, surprise = (
-        out / f"{film.stem}_{name}" for name in ("likelihood.csv", "likelihood.png", "surprise.mp4")
-    )
+    stem = film.stem if episode is None else f"{film.stem}_{episode}"
+    table, plot, surprise = (out / f"{stem}_{name}" for name in ("likelihood.csv", "likelihood.png", "surprise.mp4"))
     try:
         out.mkdir(parents=True, exist_ok=True)
         with open(table, "w", newline="") as file:
@@ -50,5 +59,5 @@ def score_film(
         plt.close(figure)
     except OSError as error:
         raise NodeError(f"can't write to {out}: {error.strerror}") from error
-    write_video(surprise, surprise_film(resize(frames, model.image_size), scores.code_log_probs), rate)
+    write_video(surprise, surprise_film(frames, scores.code_log_probs), rate)
     return [table, plot, surprise]

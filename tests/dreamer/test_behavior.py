@@ -3,22 +3,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from viper_model.dreamer.behavior import (
     LAMBDA,
     MAX_STD,
     MIN_STD,
-    Actor,
     BoundedNormal,
     Critic,
     OneHotCategorical,
-    Stream,
-    Trajectory,
-    behavior_loss,
     lambda_return,
 )
-from viper_model.dreamer.networks import BINS, LOG_RANGE
 from viper_model.dreamer.sizes import SIZES
 
 
@@ -97,29 +91,3 @@ def test_an_untrained_critic_expects_nothing(critic):
     loss = critic.loss(critic(torch.randn(5, 10)), torch.zeros(5), torch.randn(5, 10))
     # zero lies on a bin, and all 255 are equally likely; once for the return, once for the slow copy
     torch.testing.assert_close(loss, torch.full((5,), 2 * math.log(255)), atol=1e-2, rtol=0)
-
-
-class Valley(nn.Module):
-    """Stands in for a critic whose value is known: highest where the first feature is 1."""
-
-    def forward(self, feature):
-        return -20 * (torch.linspace(-LOG_RANGE, LOG_RANGE, BINS) + (feature[..., :1] - 1).abs()).abs()
-
-
-def test_gradients_through_the_dynamics_lead_to_where_the_value_is_higher():
-    torch.manual_seed(0)
-    actor, critic = Actor(SIZES["tiny"], 2, "continuous", 1), Critic(SIZES["tiny"], 2)
-    critic.net = Valley()
-    state = torch.zeros(40, 2)
-    policy = actor(state)
-    action = policy.sample(torch.Generator().manual_seed(0))
-    # One step of the simplest dynamics: the action is the next first feature.
-    feature = torch.stack([state, torch.cat([action, torch.zeros(40, 1)], -1)])
-    streams = {"extrinsic": Stream(critic, torch.zeros(1, 40), 1.0)}
-    loss, _ = behavior_loss(actor, streams, Trajectory(feature, action[None]), torch.ones(2, 40), 0.99)
-    before = actor(state[:1]).mode()
-    loss.backward()
-    with torch.no_grad():
-        for p in actor.parameters():
-            p -= 0.1 * p.grad
-    assert actor(state[:1]).mode() > before

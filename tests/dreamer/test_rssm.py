@@ -10,7 +10,6 @@ from viper_model.dreamer.rssm import (
     exponential_noise,
     sample_one_hot,
     unimix_probs,
-    within_limits,
 )
 from viper_model.dreamer.sizes import SIZES
 
@@ -120,11 +119,3 @@ def test_each_side_of_the_kl_moves_one_distribution():
     _, representation = balanced_kl(posterior_again, prior)
     assert torch.autograd.grad(representation, prior, retain_graph=True, allow_unused=True)[0] is None
     assert torch.autograd.grad(representation, posterior_again)[0].abs().sum() > 0
-
-
-def test_actions_beyond_the_limits_count_as_the_limits_and_can_be_learned_back():
-    action = torch.tensor([-3.0, -1.0, -0.2, 0.0, 0.9, 1.5], requires_grad=True)
-    limited = within_limits(action)
-    assert torch.equal(limited, action.clamp(-1, 1))
-    (gradient,) = torch.autograd.grad(limited.sum(), action)
-    assert (gradient > 0).all()

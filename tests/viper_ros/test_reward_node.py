@@ -1,6 +1,7 @@
 """reward_node over real DDS: the rewards that come out are those of the model on the whole film."""
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from viper_ros.msg import Reward, Step
 
 from tests.viper_ros.conftest import Listener, overrides, random_frames, save_model, spin_until
 from viper_model.dataset import resize
+from viper_model.films.preparation import Crop
+from viper_model.films.settings import FilmSettings
 from viper_model.likelihood import conditional, joint, surprise_map
 from viper_model.video_model import LIKELIHOODS, VideoModel
 from viper_ros import images
@@ -147,6 +150,23 @@ def test_any_size_and_encoding_is_scored(model_folder: Path) -> None:
     camera.show("env_0", 1, random_frames(1, 64)[0][..., 0], False)
     spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 2)
     assert all(np.isfinite(r.log_likelihood) for r in camera.rewards("env_0").values())
+
+
+def test_live_frames_are_cropped_and_masked_as_the_models_films_were(model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    mask = np.ones((64, 64), bool)
+    mask[:20, 30:] = False
+    settings = FilmSettings(crop=Crop(top=10, left=20, height=40, width=40), masks={TASK: mask})
+    settings.save(folder, (TASK,))
+    film = random_frames(LENGTH)
+    camera = Camera(["env_0"])
+    frame_by_frame(camera, start(folder), {"env_0": film}, {"env_0": {0}})
+    model = VideoModel.load(folder)
+    seen = resize((film * mask[..., None])[:, 10:50, 20:60], model.image_size)
+    whole = conditional(model.log_probs(torch.from_numpy(seen)[None], torch.tensor([model.task_index(TASK)])))[0]
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
+    np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
 
 
 def test_a_frame_that_is_no_picture_is_counted_and_the_next_is_scored(model_folder: Path) -> None:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from viper_model.checkpoint import load_optimizer, load_weights, optimizer_tensors, read_tensors
-from viper_model.dreamer.behavior import ActionKind, Actor, Critic, Stream, behavior_loss, frozen, imagine
+from viper_model.dreamer.behavior import ActionKind, Actor, Critic, Stream, behavior_loss, imagine
 from viper_model.dreamer.exploration import Disagreement
 from viper_model.dreamer.policy import ActingPolicy
-from viper_model.dreamer.rssm import Latent, within_limits
+from viper_model.dreamer.rssm import Latent
 from viper_model.dreamer.sizes import size_named
 from viper_model.dreamer.world_model import WorldModel
 from viper_model.errors import ModelError
@@ -161,15 +161,14 @@ class Agent:
         order = torch.randperm(len(deter), generator=self._generator, device=self._device)
         chosen = order[: self.size.imagination_starts]
         start = Latent(deter[chosen], stoch[chosen])
-        imagined_by = [self.world_model, *([self.disagreement] if self.disagreement else [])]
-        with frozen(*imagined_by), torch.set_grad_enabled(self.actor.through_dynamics):
-            trajectory = imagine(self.world_model, self.actor, start, self.size.imagination_steps, self._generator)
+        trajectory = imagine(self.world_model, self.actor, start, self.size.imagination_steps, self._generator)
+        with torch.no_grad():
             reward = self.world_model.reward(trajectory.feature[1:])
             continues = self.world_model.continue_probability(trajectory.feature)
-            streams = {"extrinsic": Stream(self.critic, reward, 1.0)}
-            if self.disagreement and self.exploration_critic:
-                bonus = self.disagreement.bonus(trajectory.feature[:-1], within_limits(trajectory.action))
-                streams["exploration"] = Stream(self.exploration_critic, bonus, self.exploration_weight)
+        streams = {"extrinsic": Stream(self.critic, reward, 1.0)}
+        if self.disagreement and self.exploration_critic:
+            bonus = self.disagreement.bonus(trajectory.feature[:-1], trajectory.action.clamp(-1, 1))
+            streams["exploration"] = Stream(self.exploration_critic, bonus, self.exploration_weight)
         return behavior_loss(self.actor, streams, trajectory, continues, self.size.discount)
 
     def _checked(self, batch: dict[str, Any]) -> dict[str, Tensor]:

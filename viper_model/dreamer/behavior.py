@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -88,8 +86,6 @@ class Actor(nn.Module):
     def __init__(self, size: Size, feature: int, action_kind: ActionKind, action_size: int) -> None:
         super().__init__()
         self.distribution = BoundedNormal if action_kind == "continuous" else OneHotCategorical
-        self.through_dynamics = action_kind == "continuous"
-        """Whether it learns by gradients through the imagined dynamics, or by REINFORCE."""
         outputs = 2 * action_size if action_kind == "continuous" else action_size
         # A small output scale: the first actions are near uniform whatever the state.
         self.net = MLP(feature, size.units, size.layers, outputs, output_scale=0.01)
@@ -139,21 +135,8 @@ class Critic(nn.Module):
                 slow.lerp_(fast, SLOW_CRITIC_RATE)
 
 
-@contextmanager
-def frozen(*modules: nn.Module) -> Iterator[None]:
-    """What is computed meanwhile passes gradients through `modules`, and gives them none."""
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    for p in parameters:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in parameters:
-            p.requires_grad_(True)
-
-
 class Trajectory(NamedTuple):
-    """Imagined trajectories. They carry gradients to the actor's weights where it learns through the dynamics."""
+    """Imagined trajectories. Nothing in them carries gradients."""
 
     feature: Tensor
     """[steps + 1, starts, feature]."""
@@ -161,15 +144,13 @@ class Trajectory(NamedTuple):
     """The actions that lead from each state to the next, [steps, starts, action_size]."""
 
 
+@torch.no_grad()
 def imagine(model: WorldModel, actor: Actor, start: Latent, steps: int, generator: torch.Generator) -> Trajectory:
-    """What the model expects if the actor acts from the states `start` [starts].
-
-    The actor sees states as they are: gradients reach it through its actions, not through what it looks at.
-    """
+    """What the model expects if the actor acts from the states `start` [starts]."""
     noise = model.rssm.noise(steps, len(start.deter), generator)
     latent, features, actions = start, [start.feature], []
     for t in range(steps):
-        actions.append(actor(features[-1].detach()).sample(generator))
+        actions.append(actor(features[-1]).sample(generator))
         latent = model.rssm.imagine_step(latent, actions[-1], noise[t])
         features.append(latent.feature)
     return Trajectory(torch.stack(features), torch.stack(actions))
@@ -201,32 +182,28 @@ class Stream(NamedTuple):
 def behavior_loss(
     actor: Actor, streams: dict[str, Stream], trajectory: Trajectory, continues: Tensor, discount: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of the actor and of the critics, and what to log.
+    """The loss of the actor (REINFORCE) and of the critics, and what to log.
 
     continues: the probability that the episode goes on in each state, [steps + 1, starts].
     The advantages of the streams are each divided by the scale of their returns before they are weighed and added.
-    Continuous actions are learned by gradients of the advantage through the imagined dynamics, discrete ones by
-    REINFORCE, as in the code that VIPER's results were made with: on a small budget the former learns in a fraction of
-    the updates.
     """
     feature, action = trajectory
-    state = feature.detach()
     step_discount = discount * continues[1:]  # [steps, starts]
     # How much of the imagined future is still real at each state.
-    real = torch.cat([continues[:1], step_discount[:-1]]).cumprod(0).detach()
+    real = torch.cat([continues[:1], step_discount[:-1]]).cumprod(0)
     loss = feature.new_zeros(())
     metrics: dict[str, Tensor] = {}
     advantage = torch.zeros_like(real)
     for name, (critic, reward, weight) in streams.items():
-        with frozen(critic):
-            value = two_hot_mean(critic(feature))  # [steps + 1, starts]
-        returns = lambda_return(reward, step_discount, value)
-        scale = critic.return_scale(returns.detach())
-        advantage = advantage + weight * (returns - value[:-1]) / scale
-        loss = loss + (real * critic.loss(critic(state[:-1]), returns.detach(), state[:-1])).mean()
+        logits = critic(feature[:-1])
+        with torch.no_grad():
+            value = two_hot_mean(torch.cat([logits, critic(feature[-1:])]))  # [steps + 1, starts]
+            returns = lambda_return(reward, step_discount, value)
+            scale = critic.return_scale(returns)
+            advantage += weight * (returns - value[:-1]) / scale
+        loss = loss + (real * critic.loss(logits, returns, feature[:-1])).mean()
         metrics |= {f"{name}_reward": reward.mean(), f"{name}_return": returns.mean(), f"{name}_return_scale": scale}
-    policy = actor(state[:-1])
+    policy = actor(feature[:-1])
     entropy = policy.entropy()
-    objective = advantage if actor.through_dynamics else policy.log_prob(action) * advantage
-    loss = loss - (real * (objective + ENTROPY_SCALE * entropy)).mean()
+    loss = loss - (real * (policy.log_prob(action) * advantage + ENTROPY_SCALE * entropy)).mean()
     return loss, metrics | {"entropy": entropy.mean(), "advantage": advantage.abs().mean()}

@@ -36,6 +36,7 @@ class Disagreement(nn.Module):
         error: Tensor = (self(feature, action) - next_stoch).square().sum(-1)  # [members, n]
         return (error * follows).sum() / follows.sum().clamp(min=1) / MEMBERS
 
+    @torch.no_grad()
     def bonus(self, feature: Tensor, action: Tensor) -> Tensor:
         """The members' variance about the next state, summed over its dimensions.
 

@@ -138,12 +138,12 @@ class RSSM(nn.Module):
 
     def imagine_step(self, latent: Latent, action: Tensor, noise: Tensor) -> Latent:
         """The state that the model expects after `action` [batch, action_size]."""
-        action_in = self.action_in(within_limits(action))
+        action_in = self.action_in(_within_limits(action))
         deter = self._recur(latent.deter, latent.stoch.flatten(-2), action_in)
         return Latent(deter, sample_one_hot(unimix_probs(self.prior(deter)), noise))
 
     def _project(self, embed: Tensor, action: Tensor, is_first: Tensor) -> tuple[Tensor, Tensor]:
-        action = within_limits(action) * (~is_first).unsqueeze(-1)
+        action = _within_limits(action) * (~is_first).unsqueeze(-1)
         return self.embed_in(embed), self.action_in(action)
 
     def _posterior_step(
@@ -162,6 +162,6 @@ class RSSM(nn.Module):
         return torch.lerp(deter, candidate, (update - 1).sigmoid())
 
 
-def within_limits(action: Tensor) -> Tensor:
-    """What an actuator makes of a sampled action. Gradients pass as if it were only scaled: there is a way back in."""
-    return action / action.detach().abs().clamp(min=1)
+def _within_limits(action: Tensor) -> Tensor:
+    """What an actuator makes of a sampled action."""
+    return action.clamp(-1, 1)

@@ -1,0 +1,131 @@
+"""Does training wait for its data? And how long does decoding take?
+
+    .venv/bin/in_ros python -m benchmarks.data_loading [--seconds 60] [--films 12] [--frames 300]
+
+First, films of 640×480 at 30 Hz are decoded from each format: seconds for 1,000 frames on all cores, the recordings in
+the page cache. Then a model of the tiny size trains on them for a while: the share of the time that it spends on
+reading frames and codes (both stages), everything else being the model's own work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from rosbags.rosbag2 import StoragePlugin
+
+from tests.viper_model.films.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
+from viper_model.dataset import FrameSet, load_dataset
+from viper_model.films.cache import FOLDER
+from viper_model.fit import SCHEDULES, Training
+from viper_model.video_model import SIZES, VideoModel
+
+RATE = 30.0
+TINY = SIZES["tiny"]
+
+
+def film(seed: int, frames: int) -> np.ndarray:
+    """Smooth colours under a moving square: as compressible as a camera's picture. uint8 [frames, 480, 640, 3]."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (30, 40, 3), np.uint8)
+    ground = small.repeat(16, 0).repeat(16, 1)
+    film = np.broadcast_to(ground, (frames, *ground.shape)).copy()
+    for t in range(frames):
+        left, top = 4 * t % 560, 2 * t % 400
+        film[t, top : top + 80, left : left + 80] = 255 - ground[top : top + 80, left : left + 80]
+    return film
+
+
+def writers(films: list[np.ndarray]) -> dict[str, Callable[[Path], None]]:
+    def each(write: Callable[[Path, np.ndarray], None], ending: str = "") -> Callable[[Path], None]:
+        return lambda root: [write(root / "push" / f"{i}{ending}", film) for i, film in enumerate(films)] and None
+
+    episodes = [("push", film) for film in films]
+    jpeg = ("/camera/compressed",)
+    return {
+        "mp4": each(lambda path, film: write_mp4(path, film, RATE), ".mp4"),
+        "npz": each(write_npz, ".npz"),
+        "rosbag2 sqlite3, raw": each(lambda path, film: write_bag(path, film, RATE, storage=StoragePlugin.SQLITE3)),
+        "rosbag2 mcap, jpeg": each(lambda path, film: write_bag(path, film, RATE, topics=jpeg)),
+        "lerobot 2.1": lambda root: write_lerobot_2(root, episodes, RATE),
+        "lerobot 3.0": lambda root: write_lerobot_3(root, episodes, RATE),
+    }
+
+
+def time_decoding(root: Path) -> float:
+    """Seconds for 1,000 frames, new processes included."""
+    shutil.rmtree(root / FOLDER, ignore_errors=True)
+    begin = time.perf_counter()
+    films = load_dataset(root, TINY.vqgan.image_size).films
+    return (time.perf_counter() - begin) / sum(len(film.frames) for film in films) * 1000
+
+
+class Timed:
+    """What training reads from, with the seconds that reading took."""
+
+    def __init__(self, source: FrameSet | torch.Tensor) -> None:
+        self.source = source
+        self.seconds = 0.0
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+        begin = time.perf_counter()
+        data = self.source[index]
+        self.seconds += time.perf_counter() - begin
+        return data
+
+
+def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, float]:
+    """Shares of the time of the VQ-GAN's and the VideoGPT's steps that reading takes."""
+    torch.manual_seed(0)
+    dataset = load_dataset(root, TINY.vqgan.image_size)
+    training = Training(VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder)
+    frames = training.frames
+
+    def share(step: Callable[[], object], source: Timed) -> float:
+        step()
+        source.seconds = 0.0
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            step()
+        return source.seconds / (time.perf_counter() - begin)
+
+    training.frames = Timed(frames)
+    vqgan = share(training.vqgan_step, training.frames)
+    training.frames = frames
+    training.step = training.schedule.vqgan_steps
+    training.codes = Timed(training.encode_frames())
+    return vqgan, share(training.code_model_step, training.codes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="of training, for each of both stages")
+    parser.add_argument("--films", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=300, help="of each film")
+    arguments = parser.parse_args()
+    films = [film(seed, arguments.frames) for seed in range(arguments.films)]
+    print(f"{arguments.films} films of {arguments.frames} frames of 640×480 on {len(os.sched_getaffinity(0))} cores")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, write in writers(films).items():
+            root = Path(folder) / name
+            write(root)
+            os.sync()  # else the cache, which is made durable, waits for the recordings to be so
+            print(f"{name}: {time_decoding(root):.2f} s for 1,000 frames", flush=True)
+            if name != "mp4":
+                shutil.rmtree(root)
+        vqgan, code_model = waiting_share(Path(folder) / "mp4", Path(folder) / "model", arguments.seconds)
+    print(f"training waits for data: {vqgan:.2%} of the VQ-GAN's time, {code_model:.2%} of the code model's")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Films in every format, written by the formats' own writers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+STEP = (Path(__file__).parents[3] / "msg" / "Step.msg").read_text()
+CAMERA = "observation.images.front"
+
+
+def numbered(time: int, height: int = 48, width: int = 64, first: int = 0) -> np.ndarray:
+    """Frames that survive lossy coding with their numbers: uint8 [time, height, width, 3]."""
+    level = 16 + 5 * ((first + np.arange(time)) % 44)
+    return np.broadcast_to(level[:, None, None, None], (time, height, width, 3)).astype(np.uint8)
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    """The numbers of `numbered` frames, of which all pixels must agree."""
+    level = (frames.astype(float) - 16) / 5
+    assert np.abs(level - level.mean((1, 2, 3), keepdims=True)).max() < 0.5
+    return level.mean((1, 2, 3)).round().astype(int).tolist()
+
+
+def write_mp4(path: Path, frames: np.ndarray, rate: float, codec: str = "libx264") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_npz(path: Path, frames: np.ndarray, key: str = "image", **arrays: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **{key: frames}, **arrays)
+
+
+def write_bag(
+    path: Path,
+    frames: np.ndarray,
+    rate: float,
+    *,
+    storage: StoragePlugin = StoragePlugin.MCAP,
+    topics: Sequence[str] = ("/camera/image_raw",),
+    compression: CompressionMode = CompressionMode.NONE,
+    firsts: Sequence[int] | None = None,
+    padding: int = 0,
+) -> None:
+    """A topic that ends in `compressed` has JPEG pictures.
+
+    firsts: frames that begin an episode; no Step messages where None. padding: bytes at the end of each row.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = get_typestore(Stores.ROS2_KILTED)
+    store.register(get_types_from_msg(STEP, "viper_ros/msg/Step"))
+    kinds = store.types
+    writer = Writer(path, version=9, storage_plugin=storage)
+    if compression != CompressionMode.NONE:
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
+        jpeg = [topic.endswith("compressed") for topic in topics]
+        names = ["sensor_msgs/msg/CompressedImage" if each else "sensor_msgs/msg/Image" for each in jpeg]
+        images = [writer.add_connection(t, name, typestore=store) for t, name in zip(topics, names, strict=True)]
+        if firsts is not None:
+            step_topic = topics[0].removesuffix("/compressed").rpartition("/")[0] + "/step"
+            steps = writer.add_connection(step_topic, "viper_ros/msg/Step", typestore=store)
+        episode = index = 0
+        for number, frame in enumerate(frames):
+            now = 10**18 + round(number / rate * 1e9)
+            stamp = kinds["builtin_interfaces/msg/Time"](now // 10**9, now % 10**9)
+            header = kinds["std_msgs/msg/Header"](stamp, "camera")
+            received = now + 10**6
+            for connection, name, compressed in zip(images, names, jpeg, strict=True):
+                if compressed:
+                    data = cv2.imencode(".jpg", frame[..., ::-1])[1].ravel()
+                    message = kinds[name](header, "jpeg", data)
+                else:
+                    rows = np.pad(frame.reshape(len(frame), -1), ((0, 0), (0, padding)), constant_values=255)
+                    height, width = frame.shape[:2]
+                    message = kinds[name](header, height, width, "rgb8", 0, rows.shape[1], rows.ravel())
+                writer.write(connection, received, store.serialize_cdr(message, name))
+            if firsts is not None:
+                index, episode = (0, episode + 1) if number in firsts else (index + 1, episode)
+                step = kinds["viper_ros/msg/Step"](
+                    header, "push", episode, index, number in firsts, False, False, False, 0.5
+                )
+                for _ in range(2):  # Steps are published again for nodes that came late.
+                    writer.write(steps, received - 2 * 10**6, store.serialize_cdr(step, "viper_ros/msg/Step"))
+
+
+def lerobot_info(version: str, rate: float, cameras: Sequence[str], shape: tuple[int, ...], video_path: str) -> dict:
+    features = {camera: {"dtype": "video", "shape": list(shape), "names": None} for camera in cameras}
+    return {
+        "codebase_version": version,
+        "robot_type": "so100",
+        "chunks_size": 1000,
+        "fps": rate,
+        "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+        "video_path": video_path,
+        "features": {**features, "action": {"dtype": "float32", "shape": [6], "names": None}},
+    }
+
+
+def write_lerobot_2(
+    root: Path, episodes: Sequence[tuple[str, np.ndarray]], rate: float, cameras: Sequence[str] = (CAMERA,)
+) -> None:
+    """A dataset as LeRobot 0.3 lays it out: a video an episode. episodes: task and frames."""
+    pattern = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+    (root / "meta").mkdir(parents=True)
+    info = lerobot_info("v2.1", rate, cameras, episodes[0][1].shape[1:], pattern)
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+    tasks = list(dict.fromkeys(task for task, _ in episodes))
+    lines = [json.dumps({"task_index": index, "task": task}) for index, task in enumerate(tasks)]
+    (root / "meta" / "tasks.jsonl").write_text("\n".join(lines) + "\n")
+    lines = []
+    for index, (task, frames) in enumerate(episodes):
+        lines.append(json.dumps({"episode_index": index, "tasks": [task], "length": len(frames)}))
+        for camera in cameras:
+            write_mp4(root / pattern.format(episode_chunk=0, video_key=camera, episode_index=index), frames, rate)
+    (root / "meta" / "episodes.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def write_lerobot_3(root: Path, episodes: Sequence[tuple[str, np.ndarray]], rate: float, in_a_file: int = 3) -> None:
+    """A dataset as LeRobot 0.4 lays it out: several episodes in a video. episodes: task and frames."""
+    pattern = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    (root / "meta" / "episodes" / "chunk-000").mkdir(parents=True)
+    info = lerobot_info("v3.0", rate, (CAMERA,), episodes[0][1].shape[1:], pattern)
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+    tasks = list(dict.fromkeys(task for task, _ in episodes))
+    table = pyarrow.table({"task_index": range(len(tasks)), "__index_level_0__": tasks})
+    pyarrow.parquet.write_table(table, root / "meta" / "tasks.parquet")
+    rows = []
+    for begin in range(0, len(episodes), in_a_file):
+        together = episodes[begin : begin + in_a_file]
+        file = begin // in_a_file
+        write_mp4(
+            root / pattern.format(video_key=CAMERA, chunk_index=0, file_index=file),
+            np.concatenate([frames for _, frames in together]),
+            rate,
+        )
+        second = 0.0
+        for offset, (task, frames) in enumerate(together):
+            rows.append(
+                {
+                    "episode_index": begin + offset,
+                    "tasks": [task],
+                    "length": len(frames),
+                    f"videos/{CAMERA}/chunk_index": 0,
+                    f"videos/{CAMERA}/file_index": file,
+                    f"videos/{CAMERA}/from_timestamp": second,
+                    f"videos/{CAMERA}/to_timestamp": second + len(frames) / rate,
+                }
+            )
+            second += len(frames) / rate
+    path = root / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)

@@ -1,0 +1,110 @@
+"""What every format of films answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from viper_model.errors import ModelError
+
+SETTINGS = "films.yaml"
+"""Where the user's choices stand, see `settings`."""
+CHUNK_BYTES = 16 * 2**20
+"""Frames are handed over in chunks of about this size, whatever the film's length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A film as it lies on the disk, unread."""
+
+    format: str
+    """Name of its format."""
+    path: Path
+    """The file or folder that it was found in."""
+    files: tuple[Path, ...]
+    """The files that hold its frames."""
+    part: str = ""
+    """Which of the films at `path` it is, where there can be several."""
+    task: str | None = None
+    """What the format itself says it shows; None where only its folder can tell."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What can be said of a film without reading all of it."""
+
+    frames: int | None
+    rate: float | None
+    """Hz."""
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive frames of a film."""
+
+    frames: np.ndarray
+    """uint8 [n, height, width, 3], RGB."""
+    seconds: np.ndarray | None = None
+    """When each was filmed, float64 [n]; None where the format does not say."""
+    task_reward: np.ndarray | None = None
+    """The task's true reward for reaching each frame, float64 [n], where it is known. For checks only."""
+
+
+class Format(Protocol):
+    """A module of this package."""
+
+    NAME: str
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file or folder is of this format, broken or not."""
+        ...
+
+    def find(self, path: Path, camera: str | None) -> Sequence[Source]:
+        """The films in it, seen by `camera` where there are several. Raises ModelError where it is broken."""
+        ...
+
+    def look(self, source: Source) -> Facts:
+        """Raises ModelError where the film is broken."""
+        ...
+
+    def read(self, source: Source) -> Iterator[Chunk]:
+        """Its frames in order. Raises ModelError where the film is broken, perhaps after some chunks."""
+        ...
+
+
+def chunks_of(frames: Iterable[tuple[np.ndarray, float]]) -> Iterator[Chunk]:
+    """Frames (uint8 [height, width, 3] and seconds) in chunks. Raises ModelError where their size changes."""
+    images: list[np.ndarray] = []
+    seconds: list[float] = []
+    shape: tuple[int, ...] | None = None
+    for image, second in frames:
+        if shape not in (None, image.shape):
+            raise ModelError("it changes its frame size on the way: record it with one size")
+        shape = image.shape
+        images.append(image)
+        seconds.append(second)
+        if len(images) * image.nbytes >= CHUNK_BYTES:
+            yield Chunk(np.stack(images), np.array(seconds))
+            images, seconds = [], []
+    if images:
+        yield Chunk(np.stack(images), np.array(seconds))
+
+
+def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:
+    """The only camera, or the wanted one. Raises ModelError."""
+    names = ", ".join(sorted(cameras))
+    if wanted is not None:
+        if wanted not in cameras:
+            raise ModelError(f"it has no camera '{wanted}': set `camera` in {SETTINGS} to one of {names or '(none)'}")
+        return wanted
+    if not cameras:
+        raise ModelError("it holds no images")
+    if len(cameras) > 1:
+        raise ModelError(f"it has several cameras: set `camera` in {SETTINGS} to one of {names}")
+    return cameras[0]
