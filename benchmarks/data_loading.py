@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
 from rosbags.rosbag2 import StoragePlugin
 
 from tests.viper_model.films.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
@@ -88,7 +89,8 @@ def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, floa
     """Shares of the time of the VQ-GAN's and the VideoGPT's steps that reading takes."""
     torch.manual_seed(0)
     dataset = load_dataset(root, TINY.vqgan.image_size)
-    training = Training(VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder)
+    fabric = Fabric("cpu", devices=1)
+    training = Training(fabric, VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder)
     frames = training.frames
 
     def share(step: Callable[[], object], source: Timed) -> float:
@@ -104,7 +106,7 @@ def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, floa
     training.frames = frames
     training.step = training.schedule.vqgan_steps
     training.codes = Timed(training.encode_frames())
-    return vqgan, share(training.videogpt_step, training.codes)
+    return vqgan, share(training.code_model_step, training.codes)
 
 
 def main() -> None:
@@ -123,8 +125,8 @@ def main() -> None:
             print(f"{name}: {time_decoding(root):.2f} s for 1,000 frames", flush=True)
             if name != "mp4":
                 shutil.rmtree(root)
-        vqgan, videogpt = waiting_share(Path(folder) / "mp4", Path(folder) / "model", arguments.seconds)
-    print(f"training waits for data: {vqgan:.2%} of the VQ-GAN's time, {videogpt:.2%} of the VideoGPT's")
+        vqgan, code_model = waiting_share(Path(folder) / "mp4", Path(folder) / "model", arguments.seconds)
+    print(f"training waits for data: {vqgan:.2%} of the VQ-GAN's time, {code_model:.2%} of the code model's")
 
 
 if __name__ == "__main__":

@@ -122,6 +122,8 @@ def main() -> None:
     print("ready", flush=True)
     for command in sys.stdin:
         with redirect_stdout(sys.stderr):
+            if command.strip() == "frame":
+                reward.frame()  # The first after a loop takes four times as long.
             wall, cpu = time.perf_counter(), time.process_time()
             frames = {"frame": reward.frame, "loop": reward.loop}[command.strip()]()
             taken = (time.perf_counter() - wall) / frames, (time.process_time() - cpu) / frames

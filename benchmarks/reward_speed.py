@@ -85,11 +85,11 @@ def graphed_step(model: VideoModel, cameras: int) -> Callable[[], Tensor]:
     """The same as `camera_step` as one CUDA graph: what `VideoStream.step` does between two resets."""
     index, device = torch.arange(cameras, device=model.device), str(model.device)
     frames, task = random_frames(cameras, device=device), torch.zeros(cameras, dtype=torch.int64, device=device)
-    cache = model.videogpt.cache(cameras)
+    cache = model.code_model.cache(cameras)
 
     @torch.no_grad()
     def step() -> Tensor:
-        return model.videogpt.score(cache, index, model.vqgan.encode(frames).flatten(1), task)
+        return model.code_model.score(cache, index, model.vqgan.encode(frames).flatten(1), task)
 
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

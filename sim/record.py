@@ -85,7 +85,7 @@ def record(
     """
     with worlds.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options) as world:
         setting = Setting(sim, task, behaviour, image_size, action_repeat, world.description.options)
-    make_behaviour(behaviour, task, seed)
+    make_behaviour(behaviour, sim, task, seed)
     folder = directory / task / behaviour
     _make_folder(folder)
     have = list_episodes(folder)
@@ -220,7 +220,7 @@ def _film_job(job: _Job, say: Callable[[str], None]) -> float:
 
 def _film(setting: Setting, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
     """One episode: its arrays, and its score, the return's place in the world's return range from 0 to 1."""
-    behaviour = make_behaviour(setting.behaviour, setting.task, seed)
+    behaviour = make_behaviour(setting.behaviour, setting.sim, setting.task, seed)
     with worlds.make(
         setting.sim,
         setting.task,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import mujoco
 import numpy as np
@@ -50,6 +51,8 @@ class FrameRenderer:
         self._options = mujoco.MjvOption()
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._bottom_up = np.empty((height, width, 3), np.uint8)
+        # Also where nobody closes it: at the interpreter's exit the drivers are gone, and what is left fails loudly.
+        self._free = weakref.finalize(self, _free, self._gl, self._context)
 
     def upload_terrain(self) -> None:
         """Tell the graphics of height fields that have changed in the model."""
@@ -73,10 +76,14 @@ class FrameRenderer:
         return mean
 
     def close(self) -> None:
-        # Freed in their own context: in whichever happened to be current, this would delete another world's textures.
-        self._gl.make_current()
-        self._context.free()
-        self._gl.free()
+        self._free()
+
+
+def _free(gl: mujoco.GLContext, context: mujoco.MjrContext) -> None:
+    # In their own context: in whichever happened to be current, this would delete another world's textures.
+    gl.make_current()
+    context.free()
+    gl.free()
 
 
 def _camera_index(model: mujoco.MjModel, camera: int | str) -> int:

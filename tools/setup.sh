@@ -26,7 +26,7 @@ packages() {
     local include numpy
     include=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
     numpy=$("$venv/bin/python" -c 'import numpy; print(numpy.get_include())')
-    grep -rlZ --include='*.cmake' /opt/python/ "$venv/share" | xargs -0 -r sed -i -E \
+    { grep -rlZ --include='*.cmake' /opt/python/ "$venv/share" || true; } | xargs -0 -r sed -i -E \
         -e "s#/opt/python/[^;\"]*/numpy/_?core/include#$numpy#g" \
         -e "s#/opt/python/[^/;\"]*/include/python3\.[0-9]+#$include#g"
 }

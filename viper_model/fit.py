@@ -1,4 +1,4 @@
-"""Training of the video model: the VQ-GAN on frames, then the VideoGPT on the codes of clips."""
+"""Training of the video model: the VQ-GAN on frames, then the model of codes on clips."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -37,6 +36,9 @@ from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel, size_config
 from viper_model.vqgan_loss import VQGANLoss
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
@@ -61,14 +63,14 @@ class Schedule:
     adversarial_start: int
     """The VQ-GAN's step from which the discriminator takes part."""
     discriminator_width: int
-    videogpt_steps: int
-    videogpt_batch: int
+    code_model_steps: int
+    code_model_batch: int
     """Clips."""
-    videogpt_rate: float
+    code_model_rate: float
     clip_frames: int
     """Longer than the context, so that the band is trained as it is used."""
     ema_decay: float
-    """The VideoGPT that is kept is the exponential moving average of the trained one, with this decay a step."""
+    """The code model that is kept is the exponential moving average of the trained one, with this decay a step."""
 
 
 SCHEDULES = {
@@ -78,9 +80,9 @@ SCHEDULES = {
         vqgan_rate=2e-3,
         adversarial_start=500,
         discriminator_width=16,
-        videogpt_steps=800,
-        videogpt_batch=8,
-        videogpt_rate=2e-3,
+        code_model_steps=800,
+        code_model_batch=8,
+        code_model_rate=2e-3,
         clip_frames=16,
         ema_decay=0.98,
     ),
@@ -90,9 +92,9 @@ SCHEDULES = {
         vqgan_rate=1e-4,
         adversarial_start=20_000,
         discriminator_width=32,
-        videogpt_steps=200_000,
-        videogpt_batch=32,
-        videogpt_rate=3e-4,
+        code_model_steps=200_000,
+        code_model_batch=32,
+        code_model_rate=3e-4,
         clip_frames=32,
         ema_decay=0.9999,
     ),
@@ -105,13 +107,16 @@ def fit(
     folder: Path,
     size: str,
     *,
+    likelihood: str = "videogpt",
     tasks: Sequence[str] | None = None,
     seed: int = 0,
     vqgan_steps: int | None = None,
-    videogpt_steps: int | None = None,
+    code_model_steps: int | None = None,
     device: torch.device | str = "cpu",
 ) -> VideoModel:
     """Train a model of a named size on the expert films under `data` (of `tasks`; all where None), into `folder`.
+
+    likelihood: which model of codes, a name of `LIKELIHOODS`.
 
     Interrupted at any moment and called again, it goes on from its last checkpoint and ends with the same weights as
     if it had not been interrupted. A folder whose training has finished is only loaded. The folder then holds the
@@ -119,18 +124,21 @@ def fit(
 
     Under torchrun its processes share every batch: what is learned is what one process learns from the same batches.
     Only the first one writes. A training can go on with another number of processes.
-    vqgan_steps, videogpt_steps: instead of the size's own. Raises ModelError.
+    vqgan_steps, code_model_steps: instead of the size's own. Raises ModelError.
     """
-    config, schedule = size_config(size), SCHEDULES[size]
-    steps = {"vqgan_steps": vqgan_steps, "videogpt_steps": videogpt_steps}
+    config, schedule = size_config(size, likelihood), SCHEDULES[size]
+    steps = {"vqgan_steps": vqgan_steps, "code_model_steps": code_model_steps}
     schedule = dataclasses.replace(schedule, **{name: value for name, value in steps.items() if value is not None})
     if (folder / "config.yaml").exists():
         model = VideoModel.load(folder, device)
         if model.config != config:
-            raise ModelError(f"{folder} holds a finished model of another size than '{size}': choose another folder")
+            raise ModelError(
+                f"{folder} holds a finished model of another size or likelihood than '{size}' and '{likelihood}': "
+                "choose another folder"
+            )
         return model
     fabric = make_fabric(device)
-    shortest = config.videogpt.context * config.frame_skip
+    shortest = config.code_model.context * config.frame_skip
     dataset = load_dataset(data, config.vqgan.image_size, tasks, shortest=shortest)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -160,8 +168,8 @@ class Training:
         device = model.device
         self.fabric = fabric
         self.model = model
-        """What is kept: its VideoGPT is the average of `videogpt`."""
-        self.videogpt = copy.deepcopy(model.videogpt)
+        """What is kept: its code model is the average of `code_model`."""
+        self.code_model = copy.deepcopy(model.code_model)
         """What is trained."""
         self.dataset = dataset
         self.schedule = schedule
@@ -169,8 +177,8 @@ class Training:
         self.file = folder / "training.safetensors"
         self.metrics = folder / "metrics.jsonl"
         self.step = 0
-        """Steps done: the VQ-GAN's, then the VideoGPT's."""
-        self.best = copy.deepcopy(model.videogpt)
+        """Steps done: the VQ-GAN's, then the code model's."""
+        self.best = copy.deepcopy(model.code_model)
         """The average that was best so far,"""
         self.best_loss = math.inf
         """and its nats a code on held-out clips."""
@@ -178,15 +186,15 @@ class Training:
         self.optimizers = {
             "vqgan": _adam(model.vqgan, schedule.vqgan_rate, (0.5, 0.9)),
             "discriminator": _adam(self.vqgan_loss.discriminator, schedule.vqgan_rate / 2, (0.5, 0.9)),
-            "videogpt": _adam(self.videogpt, schedule.videogpt_rate, (0.9, 0.95)),
+            "code_model": _adam(self.code_model, schedule.code_model_rate, (0.9, 0.95)),
         }
         # Forward passes through these average the gradients of all processes, at the fabric's precision.
         self.shared_vqgan: Any = fabric.setup_module(model.vqgan)
         self.shared_discriminator = fabric.setup_module(self.vqgan_loss.discriminator)
-        self.shared_videogpt = fabric.setup_module(self.videogpt)
-        self.shared_videogpt.mark_forward_method("log_probs")
+        self.shared_code_model = fabric.setup_module(self.code_model)
+        self.shared_code_model.mark_forward_method("loss")
         self.vqgan_share = share_of_batch(fabric, schedule.vqgan_batch)
-        self.videogpt_share = share_of_batch(fabric, schedule.videogpt_batch)
+        self.code_model_share = share_of_batch(fabric, schedule.code_model_batch)
         self.average = get_ema_multi_avg_fn(schedule.ema_decay)
         self.frames = FrameSet(dataset.select(EXPERT, held_out=False))
         self.clips = ClipSampler(
@@ -201,25 +209,25 @@ class Training:
     def run(self) -> None:
         """Train to the end of the schedule."""
         saved = time.monotonic()
-        total = self.schedule.vqgan_steps + self.schedule.videogpt_steps
+        total = self.schedule.vqgan_steps + self.schedule.code_model_steps
         first = self.fabric.is_global_zero
         with _progress(self.schedule, self.step, first) as advance, _appending(self.metrics if first else None) as log:
             while self.step < total:
                 self._seed()
                 in_vqgan = self.step < self.schedule.vqgan_steps
-                metrics = self.vqgan_step() if in_vqgan else self.videogpt_step()
+                metrics = self.vqgan_step() if in_vqgan else self.code_model_step()
                 self.step += 1
                 if self.step % LOG_EVERY == 0 or self.step == total:
                     values = mean_of_processes(torch.tensor(list(metrics.values()), device=self.model.device))
                     metrics = dict(zip(metrics, values.tolist(), strict=True))
                     if not all(map(math.isfinite, metrics.values())):
                         raise ModelError(f"training diverged at step {self.step}: {metrics}")
-                    log({"step": self.step, "stage": "vqgan" if in_vqgan else "videogpt", **metrics})
+                    log({"step": self.step, "stage": "vqgan" if in_vqgan else "code_model", **metrics})
                 advance(in_vqgan, metrics)
                 if first and self.step < total and time.monotonic() - saved > SAVE_SECONDS:
                     self.save()
                     saved = time.monotonic()
-        self.model.videogpt.load_state_dict(self.best.state_dict())
+        self.model.code_model.load_state_dict(self.best.state_dict())
         self.model.eval()
 
     def _seed(self, *more: int) -> None:
@@ -242,27 +250,27 @@ class Training:
             metrics["validation_pixel_loss"] = self.validate_vqgan()
         return metrics
 
-    def videogpt_step(self) -> dict[str, float]:
-        schedule, videogpt = self.schedule, self.shared_videogpt
+    def code_model_step(self) -> dict[str, float]:
+        schedule, code_model = self.schedule, self.shared_code_model
         if self.codes is None:
             self.codes = self.encode_frames()
         done = self.step + 1 - schedule.vqgan_steps
-        index, task = (x[self.videogpt_share] for x in self.clips.draw(schedule.videogpt_batch))
+        index, task = (x[self.code_model_share] for x in self.clips.draw(schedule.code_model_batch))
         codes, task = self.codes[index].to(self.model.device).long(), task.to(self.model.device)
         self._seed(self.fabric.global_rank)  # what is dropped out differs from process to process
-        videogpt.train()
-        loss = -videogpt.log_probs(codes, task).mean()
-        videogpt.eval()
-        rate = schedule.videogpt_rate * learning_rate(done - 1, schedule.videogpt_steps)
-        norm = self._descend("videogpt", rate, loss)
+        code_model.train()
+        loss = code_model.loss(codes, task)
+        code_model.eval()
+        rate = schedule.code_model_rate * learning_rate(done - 1, schedule.code_model_steps)
+        norm = self._descend("code_model", rate, loss)
         with torch.no_grad():
-            self.average(list(self.model.videogpt.parameters()), list(self.videogpt.parameters()), done)
+            self.average(list(self.model.code_model.parameters()), list(self.code_model.parameters()), done)
         metrics = {"nats_a_code": loss.item(), "gradient_norm": norm}
-        if done % VALIDATE_EVERY == 0 or done == schedule.videogpt_steps:
-            metrics["validation_nats_a_code"] = validation = self.validate_videogpt()
+        if done % VALIDATE_EVERY == 0 or done == schedule.code_model_steps:
+            metrics["validation_nats_a_code"] = validation = self.validate_code_model()
             if validation < self.best_loss:
                 self.best_loss = validation
-                self.best.load_state_dict(self.model.videogpt.state_dict())
+                self.best.load_state_dict(self.model.code_model.state_dict())
         return metrics
 
     def _descend(self, name: str, rate: float, loss: Tensor) -> float:
@@ -298,7 +306,7 @@ class Training:
         vqgan = self.model.vqgan
         return (vqgan.decode(vqgan.encode(held_out)).float() - held_out.float()).abs().mean().item()
 
-    def validate_videogpt(self) -> float:
+    def validate_code_model(self) -> float:
         """Mean -ln p of the codes of held-out films."""
         losses = [
             -self.model.log_probs(
@@ -313,6 +321,7 @@ class Training:
         """What a checkpoint must agree with, so that going on from it makes sense."""
         films = "\n".join(f"{film.name} {len(film.frames)}" for film in self.dataset.films if film.behaviour == EXPERT)
         return {
+            "likelihood": self.model.likelihood,
             "config": dataclasses.asdict(self.model.config),
             "schedule": dataclasses.asdict(self.schedule),
             "seed": self.seed,
@@ -323,7 +332,7 @@ class Training:
     def _modules(self) -> dict[str, nn.Module]:
         return {
             "model": self.model,
-            "videogpt": self.videogpt,
+            "code_model": self.code_model,
             "best": self.best,
             "discriminator": self.vqgan_loss.discriminator,
         }
@@ -347,7 +356,7 @@ class Training:
         # Through JSON and back: a tuple has become a list.
         if document.get("identity") != json.loads(json.dumps(self.identity())):
             raise ModelError(
-                f"{self.file.parent} holds an unfinished training with other films, size, steps or seed: "
+                f"{self.file.parent} holds an unfinished training with other films, size, likelihood, steps or seed: "
                 "choose another folder, or delete this one to begin anew"
             )
         for name, module in self._modules().items():
@@ -417,13 +426,13 @@ def _progress(schedule: Schedule, step: int, shown: bool) -> Iterator[Any]:
         vqgan = progress.add_task(
             "VQ-GAN", total=schedule.vqgan_steps, completed=min(step, schedule.vqgan_steps), now=""
         )
-        videogpt = progress.add_task(
-            "VideoGPT", total=schedule.videogpt_steps, completed=max(0, step - schedule.vqgan_steps), now=""
+        code_model = progress.add_task(
+            "code model", total=schedule.code_model_steps, completed=max(0, step - schedule.vqgan_steps), now=""
         )
 
         def advance(in_vqgan: bool, metrics: dict[str, float]) -> None:
             name = "pixel_loss" if in_vqgan else "nats_a_code"
-            progress.update(vqgan if in_vqgan else videogpt, advance=1, now=f"{name} {metrics[name]:.3f}")
+            progress.update(vqgan if in_vqgan else code_model, advance=1, now=f"{name} {metrics[name]:.3f}")
 
         yield advance
 

@@ -20,10 +20,10 @@ def prepare_for_inference(model: VideoModel, precision: str = "float32") -> None
     """
     if precision not in PRECISIONS:
         raise ModelError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
-    model.videogpt.to(getattr(torch, precision))
+    model.code_model.to(getattr(torch, precision))
     if model.device.type == "cpu" and torch.backends.mkldnn.is_available():
         _pack(model.vqgan.encoder)
-        _pack(model.videogpt)
+        _pack(model.code_model)
 
 
 # What PyTorch's own layers do too, but their weights are laid out for the processor once, not on every call: that is an

@@ -8,13 +8,16 @@ own as Accelerate does. Here is what it leaves to its user.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from viper_model.errors import ModelError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def make_fabric(device: torch.device | str) -> Fabric:
@@ -22,6 +25,8 @@ def make_fabric(device: torch.device | str) -> Fabric:
 
     Matrix products are bfloat16 on a GPU. Raises ModelError where there is no such device.
     """
+    from lightning_fabric import Fabric  # takes two seconds, which only training should wait for
+
     device = torch.device(device)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -1,4 +1,4 @@
-"""The video model: VQ-GAN and VideoGPT as one `likelihood.LikelihoodModel`, and the folder it is kept in."""
+"""The video model: VQ-GAN and a model of codes as one `likelihood.LikelihoodModel`, and the folder it is kept in."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import yaml
 from torch import Tensor, nn
 
 from viper_model.checkpoint import load_weights, read_tensors, replace_file, write_tensors
+from viper_model.code_model import CodeModel, CodeModelConfig
 from viper_model.errors import ModelError
 from viper_model.likelihood import Calibration
+from viper_model.masked import MaskedConfig, MaskedModel
 from viper_model.videogpt import VideoGPT, VideoGPTConfig
 from viper_model.vqgan import VQGAN, VQGANConfig
 
@@ -24,9 +26,17 @@ VERSION = 1
 @dataclass(frozen=True)
 class VideoModelConfig:
     vqgan: VQGANConfig
-    videogpt: VideoGPTConfig
+    code_model: CodeModelConfig
+    """Its class says which model it is."""
     frame_skip: int
     """Only every frame_skip-th frame counts as the past of a frame."""
+
+
+LIKELIHOODS: dict[str, tuple[type[CodeModelConfig], type[CodeModel]]] = {
+    "videogpt": (VideoGPTConfig, VideoGPT),
+    "masked": (MaskedConfig, MaskedModel),
+}
+"""Models of a film's codes, by name: their configuration and their class."""
 
 
 SIZES = {
@@ -57,11 +67,17 @@ SIZES = {
 }
 
 
-def size_config(size: str) -> VideoModelConfig:
-    """The configuration of a named size. Raises ModelError where there is none of that name."""
+def size_config(size: str, likelihood: str = "videogpt") -> VideoModelConfig:
+    """The configuration of a named size of the model that a name of LIKELIHOODS stands for.
+
+    Raises ModelError where there is none of that name.
+    """
     if size not in SIZES:
         raise ModelError(f"unknown model size '{size}': choose one of {', '.join(SIZES)}")
-    return SIZES[size]
+    if likelihood not in LIKELIHOODS:
+        raise ModelError(f"unknown likelihood model '{likelihood}': choose one of {', '.join(LIKELIHOODS)}")
+    kind, config = LIKELIHOODS[likelihood][0], SIZES[size]
+    return dataclasses.replace(config, code_model=kind(**dataclasses.asdict(config.code_model)))
 
 
 class VideoModel(nn.Module):
@@ -72,17 +88,20 @@ class VideoModel(nn.Module):
         self.config = config
         self.tasks = tasks
         self.image_size = config.vqgan.image_size
-        self.context = config.videogpt.context
+        self.likelihood = next(name for name, (kind, _) in LIKELIHOODS.items() if type(config.code_model) is kind)
+        """The code model's name in LIKELIHOODS."""
+        self.context = config.code_model.context
         self.frame_skip = config.frame_skip
         self.calibration: dict[str, Calibration] = {}
         """By task; empty until measured."""
         self.vqgan = VQGAN(config.vqgan)
-        self.videogpt = VideoGPT(config.videogpt, config.vqgan.grid**2, config.vqgan.codes, len(tasks))
+        _, code_model = LIKELIHOODS[self.likelihood]
+        self.code_model = code_model(config.code_model, config.vqgan.grid**2, config.vqgan.codes, len(tasks))
         self.eval()
 
     @property
     def device(self) -> torch.device:
-        return self.videogpt.head.weight.device
+        return self.code_model.head.weight.device
 
     def task_index(self, task: str) -> int:
         """The number that stands for a task. Raises ModelError where the model was not trained on it."""
@@ -100,7 +119,7 @@ class VideoModel(nn.Module):
         """`log_probs` of clips that are encoded already: int64 [batch, time, rows, columns] → float32, same shape."""
         time, grid = codes.shape[1], codes.shape[2:]
         films = interleaved_films(codes.flatten(2), self.frame_skip)
-        log_probs = self.videogpt.log_probs(films, task.repeat_interleave(self.frame_skip))
+        log_probs = self.code_model.log_probs(films, task.repeat_interleave(self.frame_skip))
         return films_interleaved(log_probs, self.frame_skip, time).unflatten(2, grid)
 
     def stream(self, films: int) -> VideoStream:
@@ -112,22 +131,29 @@ class VideoModel(nn.Module):
         """See `LikelihoodModel.imagine`. generator: of the model's device. Raises ModelError as `log_probs` does."""
         frames, task = self._checked(frames, 5), task.to(self.device)
         films = torch.arange(len(frames), device=self.device)
-        contexts = Contexts(self.videogpt, len(frames), self.frame_skip)
+        contexts = Contexts(self.code_model, len(frames), self.frame_skip)
         for codes in self.vqgan.encode(frames).flatten(2).unbind(1):
-            self.videogpt.score(contexts.cache, contexts.next(films), codes, task)
-        imagined = [self.videogpt.sample(contexts.cache, contexts.next(films), task, generator) for _ in range(steps)]
+            self.code_model.score(contexts.cache, contexts.next(films), codes, task)
+        imagined = [self.code_model.sample(contexts.cache, contexts.next(films), task, generator) for _ in range(steps)]
         grid = self.config.vqgan.grid
         return self.vqgan.decode(torch.stack(imagined, 1).unflatten(2, (grid, grid)))
 
     def save(self, folder: Path) -> None:
         """Write the model to a folder: `model.safetensors`, `tasks.yaml` and, when those are whole, `config.yaml`."""
-        write_tensors(folder / "model.safetensors", self.state_dict(), {})
+        weights = {_renamed(name, "code_model", self.likelihood): w for name, w in self.state_dict().items()}
+        write_tensors(folder / "model.safetensors", weights, {})
         tasks = {
             task: {kind: list(quantiles) for kind, quantiles in self.calibration[task].quantiles.items()}
             for task in self.tasks
         }
         _write_yaml(folder / "tasks.yaml", tasks)
-        _write_yaml(folder / "config.yaml", {"version": VERSION, **dataclasses.asdict(self.config)})
+        config = {
+            "likelihood": self.likelihood,
+            "vqgan": dataclasses.asdict(self.config.vqgan),
+            self.likelihood: dataclasses.asdict(self.config.code_model),
+            "frame_skip": self.frame_skip,
+        }
+        _write_yaml(folder / "config.yaml", {"version": VERSION, **config})
 
     @staticmethod
     def load(folder: Path, device: torch.device | str = "cpu") -> VideoModel:
@@ -143,7 +169,8 @@ class VideoModel(nn.Module):
         except (AttributeError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
             raise ModelError(f"config.yaml or tasks.yaml in {folder} is damaged: {error}") from error
         weights = folder / "model.safetensors"
-        load_weights(model, read_tensors(weights)[0], weights)
+        tensors = read_tensors(weights)[0]
+        load_weights(model, {_renamed(n, model.likelihood, "code_model"): t for n, t in tensors.items()}, weights)
         return model.to(device)
 
     def _checked(self, frames: Tensor, dimensions: int) -> Tensor:
@@ -158,11 +185,11 @@ class VideoModel(nn.Module):
 
 
 class Contexts:
-    """Which row of a VideoGPT's cache the next frame of each film belongs to: frame t to context t % frame_skip."""
+    """Which row of a code model's cache the next frame of each film belongs to: frame t to context t % frame_skip."""
 
-    def __init__(self, videogpt: VideoGPT, films: int, frame_skip: int) -> None:
+    def __init__(self, code_model: CodeModel, films: int, frame_skip: int) -> None:
         self.frame_skip = frame_skip
-        self.cache = videogpt.cache(films * frame_skip)
+        self.cache = code_model.cache(films * frame_skip)
         self._frame = torch.zeros_like(self.cache.frames[:films])
 
     def forget(self, films: Tensor) -> None:
@@ -184,7 +211,7 @@ class VideoStream:
 
     def __init__(self, model: VideoModel, films: int) -> None:
         self._model = model
-        self._contexts = Contexts(model.videogpt, films, model.frame_skip)
+        self._contexts = Contexts(model.code_model, films, model.frame_skip)
 
     @torch.no_grad()
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
@@ -193,7 +220,7 @@ class VideoStream:
         codes = model.vqgan.encode(model._checked(frames, 4))  # [n, rows, columns]
         self._contexts.forget(index[is_first].to(device))
         rows = self._contexts.next(index.to(device))
-        log_probs = model.videogpt.score(self._contexts.cache, rows, codes.flatten(1), task.to(device))
+        log_probs = model.code_model.score(self._contexts.cache, rows, codes.flatten(1), task.to(device))
         return log_probs.unflatten(1, codes.shape[1:])
 
 
@@ -207,6 +234,12 @@ def interleaved_films(x: Tensor, skip: int) -> Tensor:
 def films_interleaved(x: Tensor, skip: int, time: int) -> Tensor:
     """Undo `interleaved_films`: [batch × skip, ⌈time / skip⌉, …] → [batch, time, …]."""
     return x.unflatten(0, (-1, skip)).transpose(1, 2).flatten(1, 2)[:, :time]
+
+
+def _renamed(weight: str, part: str, name: str) -> str:
+    """The name of a weight of a part of the model under another name of that part."""
+    head, dot, tail = weight.partition(".")
+    return f"{name if head == part else head}{dot}{tail}"
 
 
 def _write_yaml(path: Path, document: dict[str, Any]) -> None:
@@ -234,11 +267,14 @@ def _read_config(path: Path) -> VideoModelConfig:
         raise ModelError(
             f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: train again"
         )
+    likelihood = str(document.get("likelihood", "videogpt"))
+    if likelihood not in LIKELIHOODS:
+        raise ModelError(f"{path} names the likelihood '{likelihood}'; this viper_ros has {', '.join(LIKELIHOODS)}")
     try:
         vqgan = document["vqgan"]
         return VideoModelConfig(
             VQGANConfig(**{**vqgan, "channels": tuple(vqgan["channels"])}),
-            VideoGPTConfig(**document["videogpt"]),
+            LIKELIHOODS[likelihood][0](**document[likelihood]),
             int(document["frame_skip"]),
         )
     except (KeyError, TypeError, ValueError) as error:

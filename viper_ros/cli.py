@@ -84,6 +84,9 @@ def fit(
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
     size: Annotated[str, typer.Option(help="Named size of the model: tiny, dmc.")] = "tiny",
+    likelihood: Annotated[
+        str, typer.Option(help="Which model of the films' codes: videogpt or masked (docs/likelihoods.md).")
+    ] = "videogpt",
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Device = "auto",
 ) -> None:
@@ -91,7 +94,7 @@ def fit(
     from viper_ros.check_reward import check_model
     from viper_ros.prepare import fit_model
 
-    fit_model(data, model, tuple(task) if task else None, size, seed, device)
+    fit_model(data, model, tuple(task) if task else None, size, likelihood, seed, device)
     check_model(data, model, console)
 
 

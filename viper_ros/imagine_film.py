@@ -69,9 +69,9 @@ def imagine_films(
     none), `samples` times; write films and errors to `out` and return their paths.
 
     Only every frame_skip-th frame of a film counts, from frame `start` on: `given` and `steps` are of those.
-    <number>_<film>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a film; what came, then a sample for each task.
-    errors.csv and errors.png: PSNR and SSIM to what came by step, mean and standard deviation over samples, and those
-    of the last given frame, held. The same seed gives the same films, whichever others are asked for beside them.
+    <number>_<film>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a film; what came, then a sample for
+    each task. errors.csv and errors.png: PSNR and SSIM to what came by step, mean and standard deviation over samples,
+    and those of the last given frame, held. The same seed gives the same films, whichever others are asked for.
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, a film that ends before there is
     anything to imagine, and where `out` can't be written.
     """

@@ -208,18 +208,21 @@ def make_executor() -> Executor:
 def start_alone(nodes: Sequence[ViperNode]) -> bool:
     """Start `nodes`, unless another graph is at work on their topics: two on the same ones ruin each other's runs.
 
-    Returns False where a transition failed or a topic is taken, which is logged. The nodes are in no executor yet.
+    Returns False where a transition failed or a topic is taken, which is logged; all nodes are then stopped. They are
+    in no executor yet.
     """
-    if not all(node.ready() for node in nodes):
-        return False
-    taken = _taken(nodes)
-    if taken:
-        nodes[0].get_logger().fatal(
-            f"another graph publishes {taken}: stop that one first, or choose another namespace "
-            "(namespace:=<name>) or ROS_DOMAIN_ID for this one"
-        )
-        return False
-    return all(node.go() for node in nodes)
+    if all(node.ready() for node in nodes):
+        taken = _taken(nodes)
+        if not taken and all(node.go() for node in nodes):
+            return True
+        if taken:
+            nodes[0].get_logger().fatal(
+                f"another graph publishes {taken}: stop that one first, or choose another namespace "
+                "(namespace:=<name>) or ROS_DOMAIN_ID for this one"
+            )
+    for node in nodes:
+        node.stop()
+    return False
 
 
 def _taken(nodes: Sequence[ViperNode]) -> str | None:

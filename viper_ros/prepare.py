@@ -42,8 +42,10 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
     )
 
 
-def fit_model(data: Path, folder: Path, tasks: tuple[str, ...] | None, size: str, seed: int, device: str) -> VideoModel:
-    return fit(data, folder, size, tasks=tasks, seed=seed, device=torch_device(device))
+def fit_model(
+    data: Path, folder: Path, tasks: tuple[str, ...] | None, size: str, likelihood: str, seed: int, device: str
+) -> VideoModel:
+    return fit(data, folder, size, likelihood=likelihood, tasks=tasks, seed=seed, device=torch_device(device))
 
 
 def prepare(plan: Plan, console: Console) -> None:
@@ -54,6 +56,12 @@ def prepare(plan: Plan, console: Console) -> None:
         record_films(plan, behaviour)
     options = plan.settings["fit"]
     fit_model(
-        plan.data, plan.model, (plan.task,), options["size"], options.get("seed", 0), options.get("device", "auto")
+        plan.data,
+        plan.model,
+        (plan.task,),
+        options["size"],
+        options.get("likelihood", "videogpt"),
+        options.get("seed", 0),
+        options.get("device", "auto"),
     )
     check_model(plan.data, plan.model, console)

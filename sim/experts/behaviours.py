@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.env import Env, SimError
-from sim.experts import dmc
-from sim.experts.planner import Planner
 
 
 class Behaviour(Protocol):
@@ -55,12 +54,14 @@ class Noisy:
 BEHAVIOURS = ("expert", "random", "noisy")
 
 
-def make_behaviour(name: str, task: str, seed: int) -> Behaviour:
-    """A behaviour for films of `task`. Raises SimError for a name that is not in `BEHAVIOURS`."""
+def make_behaviour(name: str, sim: str, task: str, seed: int) -> Behaviour:
+    """A behaviour for films of `task` in `sim`. Raises SimError for a name that is not in `BEHAVIOURS`.
+
+    The simulator's expert is what `sim/experts/<sim>.py` makes: `make_expert(task, seed) -> Behaviour`.
+    """
+    if name not in BEHAVIOURS:
+        raise SimError(f"no behaviour {name!r}: choose {', '.join(BEHAVIOURS)}")
     if name == "random":
         return Random(seed)
-    if name == "expert":
-        return Planner(dmc.planner_settings(task), seed)
-    if name == "noisy":
-        return Noisy(Planner(dmc.planner_settings(task), seed), seed)
-    raise SimError(f"no behaviour {name!r}: choose {', '.join(BEHAVIOURS)}")
+    expert: Behaviour = importlib.import_module(f"sim.experts.{sim}").make_expert(task, seed)
+    return expert if name == "expert" else Noisy(expert, seed)

@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sim.experts.planner import PlannerSettings
+from sim.experts.planner import Planner, PlannerSettings
 
 _GRAVITY = 9.81
+
+
+def make_expert(task: str, seed: int) -> Planner:
+    return Planner(planner_settings(task), seed)
 
 
 def planner_settings(task: str) -> PlannerSettings:

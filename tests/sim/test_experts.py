@@ -11,7 +11,7 @@ from sim.experts.planner import Planner, PlannerSettings
 
 def play(task: str, behaviour: str, action_repeat: int) -> float:
     with sim.make("dmc", task, image_size=(8, 8), action_repeat=action_repeat, seed=1) as world:
-        return sum(rewards(world, make_behaviour(behaviour, task, seed=1)))
+        return sum(rewards(world, make_behaviour(behaviour, "dmc", task, seed=1)))
 
 
 def rewards(world: Env, behaviour: Behaviour) -> list[float]:
@@ -39,7 +39,7 @@ def test_looking_ahead_does_not_move_the_world() -> None:
     with sim.make("dmc", "walker_walk", seed=0) as world, sim.make("dmc", "walker_walk", seed=0) as undisturbed:
         world.reset()
         undisturbed.reset()
-        planner = make_behaviour("expert", "walker_walk", seed=0)
+        planner = make_behaviour("expert", "dmc", "walker_walk", seed=0)
         planner.reset(world)
         for _ in range(3):
             action = planner.act(world)
@@ -68,7 +68,7 @@ def test_a_behaviour_repeats_with_its_seed() -> None:
         for _ in range(2):
             with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as world:
                 world.reset()
-                behaviour = make_behaviour(name, "reacher_easy", seed=7)
+                behaviour = make_behaviour(name, "dmc", "reacher_easy", seed=7)
                 behaviour.reset(world)
                 actions.append([behaviour.act(world).tolist() for _ in range(3)])
         assert actions[0] == actions[1]
@@ -96,4 +96,4 @@ def test_noisy_mixes_by_another_share_in_each_episode() -> None:
 
 def test_mistakes_are_told() -> None:
     with pytest.raises(SimError, match="no behaviour 'exprt'"):
-        make_behaviour("exprt", "cartpole_swingup", seed=0)
+        make_behaviour("exprt", "dmc", "cartpole_swingup", seed=0)

@@ -1,6 +1,5 @@
 import multiprocessing
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -119,14 +118,25 @@ def test_interrupted_recording_leaves_whole_episodes(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # workers inherit it
-    try:
-        with pytest.raises(SimError, match=r"can't write .* free some space"):
-            record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL | {"image_size": (64, 64)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not list(tmp_path.rglob("*.*"))
+    """A limit on the size of files stands for the full disk, in a process of its own because it holds for all files."""
+    script = tmp_path / "full_disk.py"
+    script.write_text(
+        "import resource\n"
+        "from pathlib import Path\n"
+        "from sim import SimError\n"
+        "from sim.record import record\n"
+        "if __name__ == '__main__':\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # workers inherit it\n"
+        "    try:\n"
+        f"        record('dmc', 'cartpole_swingup', 'random', 1, Path({str(tmp_path / 'films')!r}), **{SMALL})\n"
+        "    except SimError as error:\n"
+        "        print(error)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(sim.__file__).parents[1])}
+    said = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True).stdout
+    assert "can't write" in said
+    assert "free some space" in said
+    assert not list((tmp_path / "films").rglob("*.*"))
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:

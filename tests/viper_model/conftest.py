@@ -11,7 +11,7 @@ import torch
 
 from viper_model import fit as fit_module
 from viper_model import video_model
-from viper_model.video_model import VideoModel, VideoModelConfig
+from viper_model.video_model import LIKELIHOODS, VideoModel, VideoModelConfig
 from viper_model.videogpt import VideoGPTConfig
 from viper_model.vqgan import VQGANConfig
 
@@ -33,9 +33,9 @@ def micro(monkeypatch: pytest.MonkeyPatch) -> None:
         vqgan_rate=4e-3,
         adversarial_start=190,
         discriminator_width=8,
-        videogpt_steps=250,
-        videogpt_batch=8,
-        videogpt_rate=4e-3,
+        code_model_steps=250,
+        code_model_batch=8,
+        code_model_rate=4e-3,
         clip_frames=6,
     )
     monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
@@ -65,11 +65,13 @@ def films(tmp_path: Path) -> Path:
     return tmp_path / "films"
 
 
-@pytest.fixture
-def model() -> VideoModel:
+@pytest.fixture(params=LIKELIHOODS)
+def model(request: pytest.FixtureRequest) -> VideoModel:
     """An untrained model of two tasks, its weights large enough for all parts to make a difference."""
     torch.manual_seed(0)
-    model = VideoModel(MICRO, ("slide", "jump"))
-    for parameter in model.videogpt.parameters():
+    kind, _ = LIKELIHOODS[request.param]
+    config = dataclasses.replace(MICRO, code_model=kind(**dataclasses.asdict(MICRO.code_model)))
+    model = VideoModel(config, ("slide", "jump"))
+    for parameter in model.code_model.parameters():
         parameter.data.add_(0.2 * torch.randn_like(parameter))
     return model

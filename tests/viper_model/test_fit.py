@@ -20,13 +20,14 @@ from viper_model.dataset import load_dataset
 from viper_model.errors import ModelError
 from viper_model.fit import ClipSampler, fit, learning_rate
 from viper_model.video import read_video
-from viper_model.video_model import VideoModel
+from viper_model.video_model import LIKELIHOODS, VideoModel
 
 pytestmark = pytest.mark.usefixtures("micro")
 
 
-def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: Path) -> None:
-    model = fit(films, tmp_path / "model", "micro")
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: Path, likelihood: str) -> None:
+    model = fit(films, tmp_path / "model", "micro", likelihood=likelihood)
     check = check_reward(model, load_dataset(films, model.image_size)).tasks["slide"]
     for kind in ("shuffled", "reversed", "random"):
         assert check.kinds[kind].film_auc == check.kinds[kind].clip_auc == 1
@@ -34,6 +35,7 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: P
     assert check.return_correlation > 0.7
 
     loaded = VideoModel.load(tmp_path / "model")
+    assert loaded.likelihood == likelihood
     assert set(loaded.calibration["slide"].quantiles) == set(check.kinds)
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["validation_nats_a_code"] for line in lines if "validation_nats_a_code" in line]
@@ -44,25 +46,28 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: P
 
 
 def test_a_finished_folder_is_only_loaded(films: Path, tmp_path: Path) -> None:
-    fit(films, tmp_path / "model", "micro", vqgan_steps=2, videogpt_steps=2)
+    fit(films, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
     fit(tmp_path / "no films needed", tmp_path / "model", "micro", seed=1)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
     with pytest.raises(ModelError, match="another size"):
         fit(films, tmp_path / "model", "tiny")
+    with pytest.raises(ModelError, match="another size or likelihood"):
+        fit(films, tmp_path / "model", "micro", likelihood="masked")
 
 
 class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_after", [3, 8])  # in either stage
+# In either stage.
+@pytest.mark.parametrize(("likelihood", "killed_after"), [("videogpt", 3), ("videogpt", 8), ("masked", 8)])
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likelihood: str, killed_after: int
 ) -> None:
     monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0)  # after every step
     monkeypatch.setattr(fit_module, "LOG_EVERY", 1)
-    whole = fit(films, tmp_path / "whole", "micro", vqgan_steps=6, videogpt_steps=6)
+    whole = fit(films, tmp_path / "whole", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
 
     save = fit_module.Training.save
 
@@ -74,11 +79,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as dying:
         dying.setattr(fit_module.Training, "save", save_and_die)
         with pytest.raises(KilledError):
-            fit(films, tmp_path / "killed", "micro", vqgan_steps=6, videogpt_steps=6)
+            fit(films, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
     # What was logged, and half logged, after the last checkpoint.
     with open(tmp_path / "killed" / "metrics.jsonl", "a") as file:
-        file.write('{"step": 11, "stage": "videogpt"}\n{"step": 12, "st')
-    resumed = fit(films, tmp_path / "killed", "micro", vqgan_steps=6, videogpt_steps=6)
+        file.write('{"step": 11, "stage": "code_model"}\n{"step": 12, "st')
+    resumed = fit(films, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert whole.calibration == resumed.calibration
@@ -120,13 +125,13 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(films: Path, tm
         from tests.viper_model.conftest import MICRO
         from viper_model import fit, video_model
         torch.set_num_threads(1)
-        videogpt = dataclasses.replace(MICRO.videogpt, dropout=0.0)
-        video_model.SIZES["still"] = dataclasses.replace(MICRO, videogpt=videogpt)
+        code_model = dataclasses.replace(MICRO.code_model, dropout=0.0)
+        video_model.SIZES["still"] = dataclasses.replace(MICRO, code_model=code_model)
         fit.SCHEDULES["still"] = dataclasses.replace(
             fit.SCHEDULES["tiny"], vqgan_batch=8, adversarial_start=1, discriminator_width=8, clip_frames=6
         )
         fit.LOG_EVERY = 1
-        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "still", vqgan_steps=6, videogpt_steps=6)
+        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "still", vqgan_steps=6, code_model_steps=6)
     """
     program = tmp_path / "train.py"
     program.write_text(textwrap.dedent(script))
@@ -139,7 +144,7 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(films: Path, tm
         for name in ("one", "two")
     )
     assert (
-        [line.pop("stage") for line in one] == [line.pop("stage") for line in two] == ["vqgan"] * 6 + ["videogpt"] * 6
+        [line.pop("stage") for line in one] == [line.pop("stage") for line in two] == ["vqgan"] * 6 + ["code_model"] * 6
     )
     # Sums of the same numbers in another order: float32 keeps seven digits, and twelve steps lose some.
     assert two == [pytest.approx(line, rel=2e-3, abs=1e-5) for line in one]

@@ -46,7 +46,8 @@ def test_in_bfloat16_codes_stay_and_likelihoods_hardly_move(model: VideoModel) -
         difference = conditional(evaluated) - exact
         # 2^-8, bfloat16's rounding, of logits of up to about 10, independently for the 16 codes of a frame.
         assert difference.abs().max() < 16**0.5 * 10 * 2**-8 * 3
-        assert difference.abs().mean() < 0.01 * exact.std()
+        # What all frames share, as of masked codes that all look alike, tells none from another.
+        assert difference.std() < 0.01 * exact.std()
         assert difference.abs().max() > 0
 
 

@@ -43,7 +43,7 @@ def test_rollouts_are_seeded(skipping: VideoModel) -> None:
 
 def test_every_sample_goes_on_from_what_was_given(skipping: VideoModel) -> None:
     """Where each code is sure, each sample is what a model without frame skip goes on with from the same past."""
-    skipping.videogpt.head.weight.data *= 1e4
+    skipping.code_model.head.weight.data *= 1e4
     plain = VideoModel(dataclasses.replace(MICRO, frame_skip=1), skipping.tasks)
     plain.load_state_dict(skipping.state_dict())
     given = sliding_square(RNG, 3)

@@ -10,14 +10,15 @@ import torch
 import yaml
 from torch import Tensor
 
+from tests.viper_model import test_masked, test_videogpt
 from tests.viper_model.conftest import MICRO
-from tests.viper_model.test_videogpt import slow_log_probs
 from viper_model.errors import ModelError
 from viper_model.likelihood import Calibration
-from viper_model.video_model import SIZES, VideoModel, size_config
+from viper_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
 
 NATS = 1e-4
 """How exactly two evaluations of a code agree: what the design promises."""
+SLOW_LOG_PROBS = {"videogpt": test_videogpt.slow_log_probs, "masked": test_masked.slow_log_probs}
 QUANTILES: dict[str, tuple[float, ...]] = {
     "expert": (-3.0, -2.0, -1.0, -0.5, 0.0),
     "shuffled": (-9.0, -8.0, -7.0, -6.0, -5.0),
@@ -31,7 +32,7 @@ def random_film(*shape: int) -> Tensor:
 
 
 def with_frame_skip(model: VideoModel, frame_skip: int) -> VideoModel:
-    skipping = VideoModel(dataclasses.replace(MICRO, frame_skip=frame_skip), model.tasks)
+    skipping = VideoModel(dataclasses.replace(model.config, frame_skip=frame_skip), model.tasks)
     skipping.load_state_dict(model.state_dict())
     return skipping
 
@@ -89,7 +90,8 @@ def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoMode
             slow = torch.empty(codes.shape)
             for phase in range(min(frame_skip, len(codes))):
                 counted = codes[None, phase::frame_skip]
-                slow[phase::frame_skip] = slow_log_probs(model.videogpt, counted, task[film : film + 1])[0]
+                slow_log_probs = SLOW_LOG_PROBS[model.likelihood]
+                slow[phase::frame_skip] = slow_log_probs(model.code_model, counted, task[film : film + 1])[0]
             whole = model.log_probs(episode[None], task[film : film + 1])[0]
             torch.testing.assert_close(part.flatten(1), slow, atol=NATS, rtol=0)
             torch.testing.assert_close(whole.flatten(1), slow, atol=NATS, rtol=0)
@@ -143,13 +145,16 @@ def test_frames_of_another_kind_are_refused(model: VideoModel) -> None:
 def test_unknown_names_are_told_the_known_ones(model: VideoModel) -> None:
     with pytest.raises(ModelError, match="tiny"):
         size_config("enormous")
+    with pytest.raises(ModelError, match="videogpt, masked"):
+        size_config("tiny", "guessed")
     with pytest.raises(ModelError, match="slide, jump"):
         model.task_index("fly")
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_every_size_answers(size: str) -> None:
-    model = VideoModel(SIZES[size], ("a",))
+@pytest.mark.parametrize(("size", "likelihood"), [*((size, "videogpt") for size in SIZES), ("tiny", "masked")])
+def test_every_size_answers(size: str, likelihood: str) -> None:
+    model = VideoModel(size_config(size, likelihood), ("a",))
+    assert model.likelihood == likelihood
     film = torch.randint(0, 256, (1, 2, model.image_size, model.image_size, 3), dtype=torch.uint8)
     grid = SIZES[size].vqgan.grid
     assert model.log_probs(film, torch.tensor([0])).shape == (1, 2, grid, grid)
@@ -168,6 +173,18 @@ def test_a_saved_model_comes_back_the_same(model: VideoModel, folder: Path) -> N
     assert torch.equal(loaded.log_probs(film, task), model.log_probs(film, task))
     assert (loaded.tasks, loaded.config) == (model.tasks, model.config)
     assert loaded.calibration == model.calibration
+
+
+def test_a_folder_from_before_there_were_several_likelihoods_is_a_videogpt(tmp_path: Path, model: VideoModel) -> None:
+    model.calibration = {task: Calibration(QUANTILES) for task in model.tasks}
+    model.save(tmp_path)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del config["likelihood"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    if model.likelihood == "videogpt":
+        assert VideoModel.load(tmp_path).likelihood == "videogpt"
+    else:
+        assert "videogpt" in refused(tmp_path)
 
 
 def refused(folder: Path) -> str:
@@ -190,10 +207,15 @@ def test_a_folder_with_something_missing_cut_or_foreign_is_refused(folder: Path,
 
 def test_another_version_and_another_models_weights_are_refused(folder: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text())
+    kind = config["likelihood"]
+    (other,) = LIKELIHOODS.keys() - {kind}
     for changes, told in (
         ({"version": 99}, "version 99"),
-        ({"videogpt": {**config["videogpt"], "width": 64}}, "another model"),
-        ({"videogpt": {**config["videogpt"], "wings": 2}}, "wings"),
+        ({"likelihood": "guessed"}, "videogpt, masked"),
+        ({"likelihood": other}, other),
+        ({"likelihood": other, other: dataclasses.asdict(MICRO.code_model)}, "another model"),
+        ({kind: {**config[kind], "width": 64}}, "another model"),
+        ({kind: {**config[kind], "wings": 2}}, "wings"),
         ({"frame_skip": "often"}, "often"),
     ):
         (folder / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from viper_model.videogpt import VideoGPT, VideoGPTConfig, banded_attention, rotate, rotation
+from viper_model.code_model import rotate, rotation
+from viper_model.videogpt import VideoGPT, VideoGPTConfig, banded_attention
 
 TOKENS, CODES, CONTEXT = 5, 11, 3
 NATS = 1e-4
@@ -31,7 +32,7 @@ def slow_logits(model: VideoGPT, codes: Tensor, task: Tensor) -> Tensor:
     index = torch.arange(time * tokens)
     frame = index // tokens
     visible = (index[None] <= index[:, None]) & (frame[None] > frame[:, None] - model.config.context)
-    inputs = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=model.start)
+    inputs = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=model.no_code)
     x = model.code_embedding(inputs) + model.position_embedding.repeat(time, 1) + model.task_embedding(task)[:, None]
     turn = rotation(frame, model.head_dim)[:, :, None]
     for layer in model.layers:

@@ -12,7 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from viper_model.likelihood import Calibration
-from viper_model.video_model import SIZES, VideoModel
+from viper_model.video_model import VideoModel, size_config
 from viper_ros.node import Health, ViperNode, make_executor
 
 # Away from whatever graphs run on this machine. Ports of domains above 101 clash with those of outgoing connections.
@@ -26,15 +26,19 @@ def ros() -> Iterator[None]:
     rclpy.try_shutdown()
 
 
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_model(folder: Path, likelihood: str) -> None:
     """A video model of two tasks with random weights: its likelihoods are as definite as a trained one's."""
     torch.manual_seed(0)
-    model = VideoModel(SIZES["tiny"], ("cartpole_balance", "cartpole_swingup"))
+    model = VideoModel(size_config("tiny", likelihood), ("cartpole_balance", "cartpole_swingup"))
     quantiles = {"expert": (-9.0, -8.0, -7.0, -6.0, -5.0), "shuffled": (-99.0, -98.0, -97.0, -96.0, -95.0)}
     model.calibration = {task: Calibration(quantiles) for task in model.tasks}
-    folder = tmp_path_factory.mktemp("model")
     model.save(folder)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder, "videogpt")
     return folder
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def environment() -> dict[str, str]:
         (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
         (["data", "nowhere"], "no data folder at nowhere"),
+        (["fit", "data:=.", "model:=model", "likelihood:=guessed"], "videogpt, masked"),
         (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
         (["imagine", "film:=film.mp4", "model:=nowhere"], "no video model in nowhere"),
@@ -117,15 +119,30 @@ def test_every_option_has_help(tmp_path: Path) -> None:
         assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
 
 
-def start_training(where: Path, steps: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("train", *SMALL, f"steps:={steps}"),
-        cwd=where,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+StartTraining = Callable[[Path, int], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start_training() -> Iterator[StartTraining]:
+    started = []
+
+    def start(where: Path, steps: int) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                command("train", *SMALL, f"steps:={steps}"),
+                cwd=where,
+                env=environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:  # A graph that a failed test left behind would ruin those of the next.
+        process.kill()
+        process.wait()
 
 
 def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
@@ -143,7 +160,9 @@ def updates_saved(checkpoint: Path) -> int:
     return int(read_tensors(checkpoint)[1]["agent"]["updates"]) if checkpoint.exists() else 0
 
 
-def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(tmp_path: Path) -> None:
+def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(
+    tmp_path: Path, start_training: StartTraining
+) -> None:
     run = tmp_path / "runs" / "cartpole_swingup_oracle"
     checkpoint = run / "checkpoint.safetensors"
     rng = np.random.default_rng(int(time.time()))
@@ -172,20 +191,24 @@ def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(tmp_path: P
     assert (run / "report.html").stat().st_size > 10_000
 
 
-def test_two_runs_in_one_directory_and_ctrl_c(tmp_path: Path) -> None:
+def test_two_runs_in_one_directory_and_ctrl_c(tmp_path: Path, start_training: StartTraining) -> None:
     run = tmp_path / "runs" / "cartpole_swingup_oracle"
     process = start_training(tmp_path, 100_000)
     wait_for(lambda: (run / "metrics.jsonl").exists(), process)
-    second = viper("train", *SMALL, where=tmp_path)
-    assert second.returncode == 1
-    assert "in use by another run" in second.stderr
+    for namespace, told in (("", "another graph publishes /env_0/"), ("aside", "in use by another run")):
+        second = viper("train", *SMALL, f"namespace:={namespace}", where=tmp_path)
+        assert second.returncode == 1
+        assert told in second.stderr
+        assert len(second.stderr.splitlines()) == 1
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     read_tensors(run / "checkpoint.safetensors")
 
 
-def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_the_last_checkpoint_stays(
+    tmp_path: Path, start_training: StartTraining
+) -> None:
     run = tmp_path / "runs" / "cartpole_swingup_oracle"
     checkpoint = run / "checkpoint.safetensors"
     process = start_training(tmp_path, 100_000)

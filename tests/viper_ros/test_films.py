@@ -72,7 +72,7 @@ def test_films_of_each_format_are_fitted_checked_and_scored(write: Callable[[Pat
     console = Console(record=True, width=120)
     assert print_survey(data, console)
     assert f"{FILMS * FRAMES}" in console.export_text()
-    fit(data, model, "tiny", vqgan_steps=1, videogpt_steps=1)
+    fit(data, model, "tiny", vqgan_steps=1, code_model_steps=1)
     check_model(data, model, console)
     assert (model / "check.json").exists()
     episode = 0 if write in (lerobot_2, lerobot_3) else None

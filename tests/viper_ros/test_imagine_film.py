@@ -43,7 +43,7 @@ def test_films_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_f
 
     with open(out / "errors.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    # The model counts every second frame: 2 of the first's 10 and of the second's 6 are given, 6 and 4 are there to compare with.
+    # The model counts every second frame: 2 of 10 and 2 of 6 are given; 6 and 4 are there to compare with.
     assert [(row["film"], int(row["step"])) for row in rows if row["task"] == "cartpole_balance"] == [
         *(("1_a", step) for step in range(1, 7)),
         *(("2_a", step) for step in range(1, 5)),

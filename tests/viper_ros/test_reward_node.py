@@ -11,12 +11,12 @@ import torch
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
-from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
+from tests.viper_ros.conftest import Listener, overrides, random_frames, save_model, spin_until
 from viper_model.dataset import resize
 from viper_model.films.preparation import Crop
 from viper_model.films.settings import FilmSettings
 from viper_model.likelihood import conditional, joint, surprise_map
-from viper_model.video_model import VideoModel
+from viper_model.video_model import LIKELIHOODS, VideoModel
 from viper_ros import images
 from viper_ros.qos import MOMENTS
 from viper_ros.reward_node import RewardNode
@@ -72,14 +72,18 @@ def start(model_folder: Path, **values: object) -> RewardNode:
     return node
 
 
-def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(model_folder: Path) -> None:
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
+    tmp_path: Path, likelihood: str
+) -> None:
+    save_model(tmp_path, likelihood)
     names = ["env_0", "env_1", "robot/arm"]
     films = {name: random_frames(LENGTH, seed=i) for i, name in enumerate(names)}
     firsts = {"env_0": {0}, "env_1": {0, 7}, "robot/arm": {0, 13, 14}}
     camera = Camera(names)
-    frame_by_frame(camera, start(model_folder, environments=names), films, firsts)
+    frame_by_frame(camera, start(tmp_path, environments=names), films, firsts)
 
-    model = VideoModel.load(model_folder)
+    model = VideoModel.load(tmp_path)
     task = torch.tensor([model.task_index(TASK)])
     for name, frames in films.items():
         seen = torch.from_numpy(resize(frames, model.image_size))

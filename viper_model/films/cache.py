@@ -61,7 +61,8 @@ class Job:
             files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.source.files]
         except OSError as error:
             raise ModelError(f"{error.filename} is missing") from error
-        made_of = (VERSION, files, repr(self.source), self.preparation.key(), self.image_size)
+        source = (self.source.format, self.source.part, self.source.task)
+        made_of = (VERSION, files, source, self.preparation.key(), self.image_size)
         return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
 
 
@@ -150,6 +151,9 @@ def _locked(cache: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if multiprocessing.parent_process() is not None:
+                # One of our own processes, which runs the caller's script again and would wait for itself.
+                raise ModelError("films are read in processes: begin below `if __name__ == '__main__':`") from None
             logger.warning("another process reads films into %s: waiting for it", cache)
             fcntl.flock(file, fcntl.LOCK_EX)
         for part in cache.glob("*.part"):

@@ -1,0 +1,114 @@
+"""Every likelihood model fitted to the same films: is it a usable reward, and what does it cost?
+
+    .venv/bin/in_ros python benchmarks/compare_likelihoods.py --data data/dmc --models models/compared
+    … --tasks pendulum_swingup --size tiny --vqgan-steps 200 --code-model-steps 300 --clock cpu
+
+Each is fitted into `<models>/<name>`, which goes on where it was interrupted and is only read when it has finished.
+Seed and schedule are the same for all, and so are the codes that they read. Printed for each task: the likelihood of
+held-out expert clips, the AUC of expert against each other kind of clip, and the rank correlation with the true return.
+Then, measured in alternation, with the ratio to the first model's: a new frame of one camera with its encoding and
+without, a whole clip without its encoding, and a training step of the code model.
+
+--clock cpu counts the time on the processor: for a machine that others use.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from reward_speed import CLOCKS, Timer
+
+from viper_model.check import TaskCheck, check_reward
+from viper_model.dataset import EXPERT, load_dataset
+from viper_model.fit import SCHEDULES, fit
+from viper_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
+
+CLIP_FRAMES = 64
+"""Of the clip whose whole evaluation is measured."""
+
+
+def print_checks(checks: dict[str, TaskCheck], codes: int) -> None:
+    """checks: by likelihood model, of one task. codes: in a frame."""
+    rows: dict[str, list[float | None]] = {
+        "expert, nats a code": [check.kinds[EXPERT].log_likelihood / codes for check in checks.values()],
+        **{
+            f"AUC of films against {kind}": [check.kinds[kind].film_auc for check in checks.values()]
+            for kind in next(iter(checks.values())).kinds
+            if kind != EXPERT
+        },
+        "rank correlation": [check.return_correlation for check in checks.values()],
+    }
+    for name, values in rows.items():
+        print(f"  {name:32}", *(f"{'-' if value is None else f'{value:.3f}':>12}" for value in values))
+
+
+def runs_of(model: VideoModel, batch: int, clip_frames: int) -> dict[str, tuple[Callable[[], object], int]]:
+    """What to measure of a model: how to run it, and how often a round."""
+    size, grid = model.image_size, model.config.vqgan.grid
+    frame = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8)
+    codes = torch.randint(model.config.vqgan.codes, (batch, CLIP_FRAMES, grid, grid))
+    film, task, later = torch.zeros(1, dtype=torch.int64), torch.zeros(batch, dtype=torch.int64), torch.tensor([False])
+    stream, cache = model.stream(1), model.code_model.cache(1)
+    for _ in range(model.context * model.frame_skip):
+        stream.step(film, frame, film, later)
+        model.code_model.score(cache, film, codes[:1, 0].flatten(1), film)
+
+    def train() -> None:
+        model.code_model.loss(codes[:, :clip_frames].flatten(2), task).backward()
+        model.zero_grad()
+
+    return {
+        "a new frame": (lambda: stream.step(film, frame, film, later), 16),
+        "a new frame, encoded": (lambda: model.code_model.score(cache, film, codes[:1, 0].flatten(1), film), 16),
+        f"a clip of {CLIP_FRAMES} frames, encoded": (lambda: model.code_log_probs(codes[:1], film), 2),
+        "a training step of the code model": (train, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", help="All of the data's unless given.")
+    parser.add_argument("--size", choices=tuple(SIZES), default="tiny")
+    parser.add_argument("--vqgan-steps", type=int)
+    parser.add_argument("--code-model-steps", type=int)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    steps = {"vqgan_steps": arguments.vqgan_steps, "code_model_steps": arguments.code_model_steps}
+    models = {
+        name: fit(
+            arguments.data, arguments.models / name, arguments.size, likelihood=name, tasks=arguments.tasks, **steps
+        )
+        for name in LIKELIHOODS
+    }
+    config, schedule = size_config(arguments.size), SCHEDULES[arguments.size]
+    shortest = config.code_model.context * config.frame_skip
+    dataset = load_dataset(arguments.data, config.vqgan.image_size, arguments.tasks, shortest=shortest)
+    checks = {name: check_reward(model, dataset).tasks for name, model in models.items()}
+    print(f"{'':34}", *(f"{name:>12}" for name in models))
+    for task in dataset.tasks:
+        print(task)
+        print_checks({name: check[task] for name, check in checks.items()}, config.vqgan.grid**2)
+    runs = {
+        f"{what}/{name}": run
+        for name, model in models.items()
+        for what, run in runs_of(model, schedule.code_model_batch, schedule.clip_frames).items()
+    }
+    medians = Timer(arguments.clock, "cpu").medians(runs, arguments.rounds)
+    first = next(iter(models))
+    print(f"ms of {arguments.clock} time (times {first}'s), torch {torch.__version__}, threads: {arguments.threads}")
+    for what in dict.fromkeys(key.split("/")[0] for key in runs):
+        seconds = {name: medians[f"{what}/{name}"] for name in models}
+        told = (f"{1e3 * s:.1f} ({s / seconds[first]:.1f})" for s in seconds.values())
+        print(f"  {what:32}", *(f"{text:>12}" for text in told))
+
+
+if __name__ == "__main__":
+    main()

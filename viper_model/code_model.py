@@ -1,0 +1,172 @@
+"""What models of a film's codes share: their contract and the transformer that they are made of.
+
+Frames are N codes in raster order. In every layer a token sees tokens of its own frame and of the `context` - 1 frames
+before it: a band. Time enters as a rotation (Su et al. 2021) of queries and keys by their frame's index, so only
+distances in time matter, and what was computed for a frame stays valid as the band slides.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class CodeModelConfig:
+    context: int
+    """T, the frames that a frame is predicted from, itself included."""
+    layers: int
+    width: int
+    heads: int
+    dropout: float
+
+
+def rotation(frame: Tensor, head_dim: int) -> Tensor:
+    """Cosines and sines of a frame's rotation: int64 [...] → float32 [2, ..., head_dim / 2].
+
+    The angles are float64: a float32 angle of a film's millionth frame would be off by a tenth of a radian.
+    """
+    pairs = torch.arange(head_dim // 2, device=frame.device, dtype=torch.float64)
+    angle = frame[..., None] * 1e-4 ** (pairs / len(pairs))
+    return torch.stack([angle.cos(), angle.sin()]).float()
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotate x, [..., head_dim], by a `rotation` that broadcasts against its pairs, [2, ..., head_dim / 2]."""
+    cos, sin = rotation.to(x.dtype)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class Layer(nn.Module):
+    def __init__(self, config: CodeModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_in = nn.Linear(width, 4 * width)
+        self.mlp_out = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(config.dropout)
+        for last in (self.out, self.mlp_out):  # as GPT-2: the residual stream starts as wide as a shallow model's
+            nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.layers))
+
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[..., width] → three of [..., heads, head_dim]."""
+        q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        return q, k, v
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the layer. x: [..., width]; attended: [..., heads, head_dim]."""
+        x = x + self.dropout(self.out(attended.flatten(-2)))
+        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
+
+
+class Cache:
+    """What is kept of the last `context` frames of several films: a ring of keys and values, a slot a frame."""
+
+    def __init__(
+        self, films: int, config: CodeModelConfig, tokens: int, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
+        shape = (config.layers, films, config.heads, config.context, tokens, config.width // config.heads)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.frames = torch.zeros(films, dtype=torch.int64, device=device)
+        """How many frames each film has had; its next frame's index."""
+        self.last_code = torch.zeros(films, dtype=torch.int64, device=device)
+        """Of the last frame; for models whose frames begin where the one before ended."""
+
+    def forget(self, films: Tensor) -> None:
+        """Films `films` (int64 [n]) begin anew."""
+        self.frames[films] = 0
+
+
+def rows(x: Tensor, films: Tensor) -> Tensor:
+    """x[films] for films int64 [n]; on a CPU without a copy where there is one."""
+    if len(films) == 1 and x.device.type == "cpu":
+        return x.narrow(0, int(films), 1)
+    return x[films]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention of one frame's few queries to many keys.
+
+    q: [n, heads, q, head_dim]; k, v: [n, heads, keys, head_dim]; mask: added to the scores, [n, 1, q, keys].
+    """
+    if q.device.type != "cpu" or q.dtype == torch.float32:
+        return F.scaled_dot_product_attention(q, k, v, mask)
+    # In bfloat16 a CPU's fused attention takes half as long again as its parts.
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask  # [n, heads, q, keys]
+    return scores.softmax(-1) @ v
+
+
+def chosen(logits: Tensor, codes: Tensor) -> Tensor:
+    """The log-probability of each code: float [..., codes], int64 [...] → float32 [...]."""
+    return logits.float().log_softmax(-1).gather(-1, codes[..., None])[..., 0]
+
+
+class CodeModel(nn.Module, abc.ABC):
+    """How likely are the codes of a film, given its task: a transformer over codes and one token that is none."""
+
+    def __init__(self, config: CodeModelConfig, tokens: int, codes: int, tasks: int) -> None:
+        """tokens: codes in a frame. codes: size of the codebook."""
+        super().__init__()
+        self.config = config
+        self.tokens = tokens
+        self.codes = codes
+        self.code_embedding = nn.Embedding(codes + 1, config.width)
+        self.position_embedding = nn.Parameter(torch.empty(tokens, config.width))
+        self.task_embedding = nn.Embedding(tasks, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers: Iterable[Layer] = nn.ModuleList(Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, codes)
+        for table in (self.code_embedding.weight, self.position_embedding, self.task_embedding.weight):
+            nn.init.normal_(table, std=0.02)
+
+    @property
+    def no_code(self) -> int:
+        """The token that stands where there is no code."""
+        return self.codes
+
+    @property
+    def head_dim(self) -> int:
+        return self.config.width // self.config.heads
+
+    def embed(self, inputs: Tensor, task: Tensor, position: slice) -> Tensor:
+        """inputs: int64 [batch, …, tokens of a frame within `position`] → [..., width]."""
+        task_vector = self.task_embedding(task).reshape(len(task), *[1] * (inputs.ndim - 1), -1)
+        return self.dropout(self.code_embedding(inputs) + self.position_embedding[position] + task_vector)
+
+    def cache(self, films: int) -> Cache:
+        return Cache(films, self.config, self.tokens, self.head.weight.device, self.head.weight.dtype)
+
+    @abc.abstractmethod
+    def loss(self, codes: Tensor, task: Tensor) -> Tensor:
+        """What training descends on clips: nats a code, scalar, perhaps a random estimate. Arguments as `log_probs`."""
+
+    @abc.abstractmethod
+    def log_probs(self, codes: Tensor, task: Tensor) -> Tensor:
+        """Log-probability of every code of clips. codes: int64 [batch, time, tokens]; task: int64 [batch].
+
+        Returns float32 [batch, time, tokens].
+        """
+
+    @abc.abstractmethod
+    def score(self, cache: Cache, films: Tensor, codes: Tensor, task: Tensor) -> Tensor:
+        """Log-probability of each code of the next frame of films `films` (int64 [n]), and remember the frame.
+
+        The numbers of `log_probs`. codes: int64 [n, tokens]; task: int64 [n]. Returns float32 [n, tokens].
+        """
+
+    @abc.abstractmethod
+    def sample(self, cache: Cache, films: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the next frame of films `films` (int64 [n]), and remember it. Returns int64 [n, tokens]."""
