@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from rosbags.rosbag2 import StoragePlugin
 
 from tests.viper_model.films.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
