@@ -89,7 +89,7 @@ def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, floa
     """Shares of the time of the VQ-GAN's and the VideoGPT's steps that reading takes."""
     torch.manual_seed(0)
     dataset = load_dataset(root, TINY.vqgan.image_size)
-    fabric = Fabric("cpu", devices=1)
+    fabric = Fabric(accelerator="cpu", devices=1)
     training = Training(fabric, VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder)
     frames = training.frames
 
