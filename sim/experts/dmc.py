@@ -18,7 +18,7 @@ def make_expert(task: str, seed: int) -> Planner:
 
 
 def planner_settings(task: str) -> PlannerSettings:
-    return _SETTINGS.get(task.replace("point_mass", "pointmass"), PlannerSettings())
+    return _SETTINGS.get(task.replace("point_mass", "pointmass").replace("ball_in_cup", "cup"), PlannerSettings())
 
 
 def _missing_energy(angle: float, spin: float, length: float) -> float:
@@ -43,6 +43,39 @@ def _pendulum(physics: Any) -> float:
     return -0.02 * _missing_energy(physics.data.qpos[0], physics.data.qvel[0], length=0.5)
 
 
+def _acrobot(physics: Any) -> float:
+    """Both arms up and slow: the reward alone is blind until the tip is near."""
+    upper, lower = map(float, physics.vertical())
+    spins = float((physics.data.qvel**2).sum())
+    return 0.2 * (2 * upper + lower) - 0.01 * max(upper, 0.0) * max(lower, 0.0) * spins
+
+
+def _ball_above_cup(physics: Any) -> float:
+    """Throw the ball higher than the cup, and be below it then."""
+    right, up = map(float, physics.ball_to_target())
+    return 2 * min(-up, 0.12) - (abs(right) if up < 0 else 0.0)
+
+
+def _spin(physics: Any) -> float:
+    """Backwards, faster than the reward asks: the spinner slows down between two strokes."""
+    return 0.05 * min(-float(physics.hinge_velocity()), 25.0) - _reach_spinner(physics)
+
+
+def _turn(physics: Any) -> float:
+    return -2 * float(physics.dist_to_target()) - _reach_spinner(physics)
+
+
+def _reach_spinner(physics: Any) -> float:
+    touch = physics.named.data.geom_xpos["fingertip", ["x", "z"]] - physics.named.data.xpos["spinner", ["x", "z"]]
+    return 0.5 * max(math.hypot(*touch) - 0.15, 0.0)
+
+
+def _hopper(physics: Any) -> float:
+    """Stretched, the torso upright over the foot."""
+    upright = float(physics.named.data.xmat["torso", "zz"])
+    return min(float(physics.height()), 0.7) + 0.3 * upright
+
+
 def _near_target(physics: Any) -> float:
     return -float(physics.finger_to_target_dist())
 
@@ -52,12 +85,23 @@ def _mass_near_target(physics: Any) -> float:
 
 
 _WALKER = PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=24, noise=1.0)
+_FINGER_TURN = PlannerSettings(horizon_seconds=0.8, samples=24, noise=1.0, shaping=_turn)
 _SETTINGS = {
+    "acrobot_swingup": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=32, shaping=_acrobot),
     "cartpole_balance": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
     "cartpole_swingup": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
-    "pendulum_swingup": PlannerSettings(shaping=_pendulum),
+    "cheetah_run": PlannerSettings(horizon_seconds=0.5, knot_seconds=0.06, samples=48, noise=1.0),
+    "cup_catch": PlannerSettings(horizon_seconds=0.8, shaping=_ball_above_cup),
+    "finger_spin": PlannerSettings(horizon_seconds=0.5, knot_seconds=0.06, samples=48, noise=1.0, shaping=_spin),
+    "finger_turn_easy": _FINGER_TURN,
+    "finger_turn_hard": _FINGER_TURN,
+    "hopper_stand": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=32, noise=1.0, shaping=_hopper),
+    "pendulum_swingup": PlannerSettings(
+        horizon_seconds=1.4, knot_seconds=0.24, samples=24, noise=1.0, shaping=_pendulum
+    ),
     "pointmass_easy": PlannerSettings(shaping=_mass_near_target),
     "pointmass_hard": PlannerSettings(shaping=_mass_near_target),
+    "quadruped_run": PlannerSettings(noise=1.0),
     "reacher_easy": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "reacher_hard": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "walker_stand": _WALKER,

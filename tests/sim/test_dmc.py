@@ -7,6 +7,7 @@ import pytest
 import sim
 from sim import Env, SimError
 from sim.contract import EnvContract
+from sim.experts import make_behaviour
 
 
 class TestCartpoleBalance(EnvContract):
@@ -29,6 +30,39 @@ class TestWalkerWalkInItsDefaultLook(EnvContract):
 
     def make(self, seed: int) -> Env:
         return sim.make("dmc", "walker_walk", action_repeat=20, seed=seed, fast_render=False)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "acrobot_swingup",
+        "cartpole_balance",
+        "cartpole_swingup",
+        "cheetah_run",
+        "cup_catch",
+        "finger_spin",
+        "finger_turn_hard",
+        "hopper_stand",
+        "manipulator_bring_ball",
+        "pendulum_swingup",
+        "pointmass_easy",
+        "pointmass_hard",
+        "quadruped_run",
+        "quadruped_walk",
+        "reacher_easy",
+        "reacher_hard",
+        "walker_stand",
+        "walker_walk",
+    ],
+)
+def test_the_literatures_tasks_are_worlds_whose_future_an_expert_can_ask(task: str) -> None:
+    with sim.make("dmc", task, image_size=(16, 16), seed=0) as world:
+        assert world.description.task == task
+        first = world.reset()
+        planner = make_behaviour("expert", "dmc", task, seed=0)
+        planner.reset(world)
+        assert not np.array_equal(first.image, 0 * first.image)
+        assert 0 <= world.step(planner.act(world)).task_reward <= 2
 
 
 def test_action_repeat_sums_the_rewards_and_shows_the_last_frame() -> None:

@@ -1,0 +1,92 @@
+"""The experts of DeepMind Control: films of each task, and what they reach.
+
+    .venv/bin/in_ros python benchmarks/expert_table_dmc.py --films data/expert_table --episodes 2 [--tasks …]
+
+Every film counts: none is made again for a low return. Films that are there already are kept, so what was interrupted
+goes on; without --episodes, only the table is printed. Seconds are wall-clock for one episode, filmed by one process,
+with rendering and the start of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sim.record import list_episodes, record
+
+PAPER = (
+    "acrobot_swingup",
+    "cartpole_balance",
+    "cartpole_swingup",
+    "cheetah_run",
+    "cup_catch",
+    "finger_spin",
+    "finger_turn_hard",
+    "hopper_stand",
+    "manipulator_bring_ball",
+    "pendulum_swingup",
+    "pointmass_easy",
+    "pointmass_hard",
+    "quadruped_run",
+    "quadruped_walk",
+    "reacher_easy",
+)
+"""The tasks of Escontrela et al. (2023)."""
+OTHERS = ("walker_stand", "walker_walk", "reacher_hard")
+MAXIMUM = 1000
+
+
+def film(task: str, films: Path, episodes: int, action_repeat: int) -> None:
+    """Film until the task has `episodes` episodes, and keep the seconds that each took beside them."""
+    folder = films / task / "expert"
+    for count in range(len(list_episodes(folder)) + 1, episodes + 1):
+        begin = time.perf_counter()
+        record(
+            "dmc",
+            task,
+            "expert",
+            count,
+            films,
+            image_size=(64, 64),
+            action_repeat=action_repeat,
+            workers=1,
+            min_score=0.0,
+        )
+        with (folder / "seconds.txt").open("a") as file:
+            file.write(f"{time.perf_counter() - begin:.1f}\n")
+
+
+def row(task: str, films: Path) -> str:
+    """A line of the table, in Markdown."""
+    episodes = list(list_episodes(films / task / "expert").values())
+    if not episodes:
+        return f"| {task} | | | | |"
+    returns = np.array([episode.task_return for episode in episodes])
+    seconds = np.loadtxt(films / task / "expert" / "seconds.txt", ndmin=1)
+    share = returns.mean() / MAXIMUM
+    return (
+        f"| {task} | {returns.mean():.0f} ± {returns.std():.0f} | {len(returns)} | {share:.0%} | {seconds.mean():.0f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=PAPER + OTHERS)
+    parser.add_argument("--episodes", type=int, default=0)
+    parser.add_argument("--action-repeat", type=int, default=2)
+    arguments = parser.parse_args()
+    for task in arguments.tasks:
+        film(task, arguments.films, arguments.episodes, arguments.action_repeat)
+    print("| task | return of the planner | episodes | of 1000 | s an episode |\n| --- | --- | --- | --- | --- |")
+    print("\n".join(row(task, arguments.films) for task in PAPER + OTHERS))
+    known = [episode for episode in list_episodes(arguments.films).values() if episode.behaviour == "expert"]
+    versions = {f"{name} {version}" for episode in known for name, version in episode.versions.items()}
+    print(f"\naction repeat {sorted({episode.action_repeat for episode in known})}, {', '.join(sorted(versions))}")
+
+
+if __name__ == "__main__":
+    main()
