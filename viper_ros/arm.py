@@ -39,6 +39,7 @@ class Arm:
     """float64 [joints, 6], as `Kinematics` takes it."""
     hand: np.ndarray
     """float64 [6]."""
+    base_frame: str
     home: np.ndarray
     """float64 [joints], rad."""
     gripper: Gripper
@@ -129,6 +130,7 @@ def _arm(name: str, document: dict[str, Any]) -> Arm:
         ),
         chain=_numbers(document, "chain", (len(joints), HAND_AXES)),
         hand=_numbers(document, "hand", (HAND_AXES,)),
+        base_frame=str(document["base_frame"]),
         home=_numbers(document, "home", (len(joints),)),
         gripper=Gripper(
             tuple(document["gripper"]["joints"]),

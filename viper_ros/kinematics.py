@@ -35,7 +35,7 @@ class Kinematics:
         return self.poses(positions)[:, -1, :3, 3]
 
     def jacobian(self, position: np.ndarray) -> np.ndarray:
-        """[6, joints]: the hand's linear (m/s) and angular (rad/s) velocity in the base's frame for joint velocities."""
+        """[6, joints]: the hand's velocity in the base's frame, m/s and rad/s, for joint velocities."""
         poses = self.poses(position[None])[0]
         axes, origins = poses[:-1, :3, 2], poses[:-1, :3, 3]  # [joints, 3]
         return np.concatenate([np.cross(axes, poses[-1, :3, 3] - origins), axes], axis=1).T

@@ -40,6 +40,13 @@ class Course:
     accelerations: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Step:
+    way: Trajectory
+    stop: Trajectory
+    course: Course
+
+
 class Motion:
     """The commanded motion of an arm's joints, in steps of one period.
 
@@ -67,6 +74,7 @@ class Motion:
         """Begin at rest at `position`, float64 [joints]."""
         self.position = np.array(position, np.float64)
         self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
+        self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
 
     @property
     def still(self) -> bool:
@@ -83,22 +91,32 @@ class Motion:
             return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace"
         return ""
 
-    def advance(self, wanted: np.ndarray) -> Course:
-        """Move on by one period towards the velocities `wanted` (finite, float64 [joints]); zeros stop the arm."""
+    def advance(self, wanted: np.ndarray, late: float = 0.0) -> Course:
+        """Move on by one period towards the velocities `wanted` (finite, float64 [joints]); zeros stop the arm.
+
+        Where the call comes `late`, in seconds, the arm has begun the stop that ended the course before, and is taken
+        up from there.
+        """
+        if late > 0:
+            self._be(self._stop.at_time(min(late, self._stop.duration)))
         wanted = self._slowed_near_limits(wanted)
-        step, course = self._step(np.zeros_like(wanted))  # Its stop was checked when the step before was taken.
+        best = self._step(np.zeros_like(wanted))  # Its stop was checked when the step before was taken.
         for share in SLOWER if wanted.any() else ():
             towards = share * wanted
-            blocked = self._blocked(self._step(towards)[1])
+            blocked = self._blocked(self._step(towards).course)
             towards[blocked] = 0
-            faster, its_course = self._step(towards)
-            if self._in_workspace(its_course) and not (self._blocked(its_course) & ~blocked).any():
-                step, course = faster, its_course
+            faster = self._step(towards)
+            if self._in_workspace(faster.course) and not (self._blocked(faster.course) & ~blocked).any():
+                best = faster
                 break
-        self.position, self.velocity, self.acceleration = (np.array(part) for part in step.at_time(self._period))
+        self._be(best.way.at_time(self._period))
+        self._stop = best.stop
+        return best.course
+
+    def _be(self, state: tuple[list[float], list[float], list[float]]) -> None:
+        self.position, self.velocity, self.acceleration = (np.array(part) for part in state)
         if np.abs(self.velocity).max() < 1e-9 and np.abs(self.acceleration).max() < 1e-6:
             self.place(self.position)
-        return course
 
     def _slowed_near_limits(self, wanted: np.ndarray) -> np.ndarray:
         """Velocities from which a joint stops before its limit at half its acceleration, without hard braking."""
@@ -118,15 +136,16 @@ class Motion:
         self._planner.calculate(request, trajectory)
         return trajectory
 
-    def _step(self, to: np.ndarray) -> tuple[Trajectory, Course]:
-        """The way from here towards velocities `to`, and the course of one period of it and the stop from there."""
-        step = self._plan(self.position, self.velocity, self.acceleration, to)
-        stop = self._plan(*(np.array(part) for part in step.at_time(self._period)), np.zeros_like(to))
+    def _step(self, to: np.ndarray) -> _Step:
+        """One period from here towards velocities `to`, and the stop from its end."""
+        way = self._plan(self.position, self.velocity, self.acceleration, to)
+        position, velocity, acceleration = (np.array(part) for part in way.at_time(self._period))
+        stop = self._plan(position, velocity, acceleration, np.zeros_like(to))
         moving = np.linspace(0, self._period, 1 + self._samples)[1:]
         stopping = np.linspace(0, stop.duration, 1 + int(np.ceil(stop.duration / SAMPLE_SECONDS)))[1:]
-        points = [step.at_time(time) for time in moving] + [stop.at_time(time) for time in stopping]
+        points = [way.at_time(time) for time in moving] + [stop.at_time(time) for time in stopping]
         parts = (np.array([point[part] for point in points]) for part in range(3))
-        return step, Course(np.concatenate([moving, self._period + stopping]), *parts)
+        return _Step(way, stop, Course(np.concatenate([moving, self._period + stopping]), *parts))
 
     def _blocked(self, course: Course) -> np.ndarray:
         """Which joints would break their limits on the way: bool [joints]."""

@@ -58,6 +58,8 @@ class Guard:
         self.state = State.HOLDING
         self.reason = ""
         """Why the arm was stopped, while the state is FAULTED."""
+        self._period = period
+        self._ticked_at = np.inf
         self._deadlines = deadlines
         self._actions = actions
         self._following = following
@@ -152,8 +154,9 @@ class Guard:
                 reason = "joint velocities that are not finite"
             if reason:
                 self.fault(reason)
+        late, self._ticked_at = now - self._ticked_at - self._period, now
         may_move = self.state in (State.RUNNING, State.HOMING)
-        return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position))
+        return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
 
     def _why_not(self, stamp: int, values: np.ndarray, now: float) -> str:
         if values.shape != (self._actions,):
