@@ -146,8 +146,11 @@ class Guard:
         self.state, self.reason = State.HOLDING, ""
         return ""
 
-    def tick(self, wanted: np.ndarray, now: float) -> Course:
-        """One control period: move towards the joint velocities `wanted`, float64 [joints], where that is allowed."""
+    def tick(self, wanted: np.ndarray, now: float) -> Course | None:
+        """One control period: move towards the joint velocities `wanted`, float64 [joints], where that is allowed.
+
+        None where there is nothing to command: the arm stands still and may not move.
+        """
         if self.state in (State.RUNNING, State.HOMING):
             reason = self._overdue(self.state, now) or self._astray()
             if not reason and not np.isfinite(wanted).all():
@@ -156,6 +159,8 @@ class Guard:
                 self.fault(reason)
         late, self._ticked_at = now - self._ticked_at - self._period, now
         may_move = self.state in (State.RUNNING, State.HOMING)
+        if not may_move and self.motion.still:
+            return None
         return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
 
     def _why_not(self, stamp: int, values: np.ndarray, now: float) -> str:

@@ -247,14 +247,18 @@ def tick(bench: Bench, wanted: np.ndarray, limits: object) -> None:
     motion = guard.motion
     before = (motion.position, motion.velocity, motion.acceleration)
     speed = np.abs(motion.velocity).max()
+    elapsed, bench.ticked = max(PERIOD, bench.now - bench.ticked), bench.now
     course = guard.tick(wanted, bench.now)
+    if course is None:
+        assert speed == 0
+        assert guard.state not in (State.RUNNING, State.HOMING)
+        np.testing.assert_array_equal(motion.position, before[0])
+        return
     assert np.isfinite(course.positions).all()
     assert (course.positions >= limits.position_low - 1e-9).all()
     assert (course.positions <= limits.position_high + 1e-9).all()
     assert (np.abs(course.velocities) <= limits.velocity * ROUNDING).all()
     assert (np.abs(course.accelerations) <= limits.acceleration * ROUNDING).all()
-    elapsed = max(PERIOD, bench.now - bench.ticked)
-    bench.ticked = bench.now
     assert (np.abs(motion.velocity - before[1]) <= limits.acceleration * elapsed * ROUNDING + 1e-9).all()
     assert (np.abs(motion.acceleration - before[2]) <= limits.jerk * elapsed * ROUNDING + 1e-6).all()
     hands = HAND(course.positions)
@@ -264,5 +268,3 @@ def tick(bench: Bench, wanted: np.ndarray, limits: object) -> None:
         # It brakes: never faster than it was, but for the acceleration that jerk takes a moment to undo.
         still_gaining = (before[2] ** 2 / (2 * limits.jerk)).max()
         assert np.abs(motion.velocity).max() <= speed + still_gaining + 1e-9
-        if speed == 0 and not before[2].any():
-            np.testing.assert_array_equal(motion.position, before[0])
