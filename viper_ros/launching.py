@@ -6,10 +6,10 @@ from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, Log
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
+from launch.launch_context import LaunchContext
+from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-
-from launch import LaunchContext, LaunchDescriptionEntity
 
 COMMON = [
     DeclareLaunchArgument("namespace", default_value="", description="ROS namespace of the nodes."),

@@ -1,5 +1,6 @@
 """arm_node over real DDS with the simulated arm behind it: it moves as the policy says, and any fault stops it."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ from viper_ros import arm, description
 from viper_ros.arm_node import ArmNode
 from viper_ros.node import ViperNode
 from viper_ros.qos import MOMENTS
-from viper_ros.safety import State
+from viper_ros.safety import Deadlines, State
 from viper_ros.simulated_arm_node import SimulatedArmNode
 from viper_ros.stamps import nanoseconds, to_stamp
 
@@ -26,6 +27,14 @@ pytestmark = pytest.mark.usefixtures("ros")
 
 COMMANDS = "arm_controller/joint_trajectory"
 UP = (0.0, 0.2, 0.4, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a busy test machine meets."""
+    load = arm.load
+    deadlines = Deadlines(action=2.0, frame=2.0, joint_states=2.0, dead_man=2.0)
+    monkeypatch.setattr(arm, "load", lambda name: dataclasses.replace(load(name), deadlines=deadlines, following=0.5))
 
 
 class Operator(Listener):
