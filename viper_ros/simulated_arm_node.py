@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -45,7 +44,7 @@ class SimulatedArmNode(ViperNode):
         self.world = BareArm(self._arm.name, self._arm.home, (size, size))
         self._random = np.random.default_rng(self.value("seed"))
         self._joint_states = self.create_publisher(JointState, "joint_states", MOMENTS)
-        self._frames = self.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)
+        self._frames = self.create_publisher(Image, "camera/image_raw", MOMENTS)
         self._late: deque[tuple[float, Image]] = deque()
         self._times, self._positions = np.zeros(1), self._arm.home[None]
 
