@@ -158,6 +158,8 @@ class ArmNode(ViperNode):
         return self.create_service(Trigger, name, answer)
 
     def _start_episode(self) -> str:
+        if not self._steps.get_subscription_count():
+            return "no policy listens to step yet"
         refusal = self._guard_of_arm.start(monotonic())
         if not refusal:
             self._episode += 1

@@ -33,7 +33,7 @@ UP = (0.0, 0.2, 0.4, 0.0, 0.0, 0.0, 1.0)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines that a busy test machine meets."""
     load = arm.load
-    deadlines = Deadlines(action=2.0, frame=2.0, joint_states=2.0, dead_man=2.0)
+    deadlines = Deadlines(action=2.0, frame=2.0, joint_states=0.6, dead_man=2.0)
     monkeypatch.setattr(arm, "load", lambda name: dataclasses.replace(load(name), deadlines=deadlines, following=0.5))
 
 
