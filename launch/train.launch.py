@@ -9,19 +9,17 @@ from pathlib import Path
 
 from launch.actions import (
     DeclareLaunchArgument,
-    EmitEvent,
     ExecuteProcess,
-    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
 )
 from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from viper_ros.launching import end_with
 from viper_ros.plan import Plan, make_plan
 from viper_ros.settings import config_directory
 
@@ -73,20 +71,6 @@ def nodes(plan: Plan, log_level: str) -> list[Node]:
     worlds = [node("sim_node", plan.sim_parameters(name), log_level, f"{inside}/{name}") for name in plan.environments]
     rewards = [node("reward_node", plan.reward_parameters(), log_level, inside)] if plan.learns_from_films else []
     return [*worlds, *rewards, node("policy_node", plan.policy_parameters(), log_level, inside)]
-
-
-def end_with(action: ExecuteProcess, why: str) -> RegisterEventHandler:
-    """When `action`'s process ends, end everything, with a failure unless it ended well."""
-
-    def ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        if context.is_shutdown:
-            return []
-        if event.returncode != 0:
-            # An error here is what makes `ros2 launch` itself exit with a failure.
-            raise RuntimeError(f"{why} ended with status {event.returncode}: see its last line above")
-        return [LogInfo(msg=f"{why} is done"), EmitEvent(event=Shutdown(reason=f"{why} is done"))]
-
-    return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=ended))
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:

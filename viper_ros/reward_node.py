@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from viper_model.films.settings import FilmSettings
@@ -39,6 +40,12 @@ PARAMETERS = (
         "conditional: ln p(x_t | x_<t), the paper's reward; joint: its mean over the model's context.",
         choices=("conditional", "joint"),
     ),
+    Parameter(
+        "steps",
+        True,
+        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first.",
+    ),
+    Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
     Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
     Parameter("device", "auto", "Where the model runs.", choices=("auto", "cpu", "cuda")),
     Parameter(
@@ -68,7 +75,7 @@ class RewardNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("reward_node", PARAMETERS, **options)
-        self._scored = self._bad_frames = self._longest_queue = 0
+        self._scored = self._dropped = self._bad_frames = self._longest_queue = 0
         self._latency: deque[float] = deque(maxlen=1000)
         self._active = False
         self._last_frame = 0.0
@@ -84,16 +91,24 @@ class RewardNode(ViperNode):
         prepare_for_inference(self._model, self.value("precision"))
         self._film_settings = FilmSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))
+        self._with_steps = self.value("steps")
+        if not self._with_steps:
+            self._task = self.value("task") or self._model.tasks[0]
+            if not self.value("task") and len(self._model.tasks) > 1:
+                raise NodeError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
+            self._model.task_index(self._task)
         self._films = [Film() for _ in self._environments]
         self._stream: Stream = self._model.stream(len(self._films))
         self._rewards = [self.create_publisher(Reward, f"{name}/reward", MOMENTS) for name in self._environments]
         self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", MOMENTS) for name in self._environments]
 
     def activate(self) -> None:
+        frames = (Image, "image_raw", self._on_image, MOMENTS if self._with_steps else qos_profile_sensor_data)
+        listeners = [(Step, "step", self._on_step, MOMENTS), frames] if self._with_steps else [frames]
         self._subscriptions = [
-            self.listen(kind, f"{name}/{topic}", partial(callback, film), MOMENTS)
+            self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
             for film, name in enumerate(self._environments)
-            for kind, topic, callback in ((Step, "step", self._on_step), (Image, "image_raw", self._on_image))
+            for kind, topic, callback, qos in listeners
         ]
         self._active = True
         self._last_frame = monotonic()
@@ -116,6 +131,7 @@ class RewardNode(ViperNode):
         waiting = sum(len(film.waiting) for film in self._films) if self._active else 0
         values = {
             "frames_scored": self._scored,
+            "frames_dropped": self._dropped,
             "frames_unreadable": self._bad_frames,
             "queue_length": waiting,
             "longest_queue": self._longest_queue,
@@ -140,6 +156,10 @@ class RewardNode(ViperNode):
             self._bad_frames += 1
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
             return
+        if not self._with_steps:
+            step = Step(task=self._task, is_first=self._films[film].joiner.newest < 0)
+            step.header = message.header
+            self._films[film].joiner.right(stamp, step)
         self._queue(film, self._films[film].joiner.left(stamp, frame))
 
     def _on_step(self, film: int, step: Step) -> None:
@@ -160,6 +180,9 @@ class RewardNode(ViperNode):
         self._model.task_index(step.task)  # Raises before anything is queued.
         frame = self._film_settings.of(step.task).frames(image[None], self._model.image_size)[0]
         waiting = self._films[film].waiting
+        if not self._with_steps:
+            self._dropped += len(waiting)
+            waiting.clear()
         waiting.append((stamp, frame, step, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))
         # After the frames that have already arrived: so they make one batch.

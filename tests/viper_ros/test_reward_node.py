@@ -217,3 +217,31 @@ def test_it_says_when_frames_stop(model_folder: Path, monkeypatch: pytest.Monkey
     assert node.health().message == "keeping up"
     monkeypatch.setattr("viper_ros.reward_node.SILENCE_SECONDS", 0.0)
     assert node.health().message.startswith("no frames for")
+
+
+def test_a_camera_alone_is_scored_as_one_film(model_folder: Path) -> None:
+    film = random_frames(8)
+    camera = Camera(["env_0"])
+    node = start(model_folder, steps=False, task=TASK)
+    for index, frame in enumerate(film):
+        camera._images["env_0"].publish(images.to_message(frame, to_stamp(1 + index), "camera"))
+        spin_until([camera, node], lambda count=index: count in camera.rewards("env_0"))
+    whole = conditional(whole_film(VideoModel.load(model_folder), film))
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(len(film))]
+    np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
+
+
+def test_a_camera_faster_than_the_model_has_its_older_frames_dropped_and_counted(model_folder: Path) -> None:
+    node = start(model_folder, steps=False, task=TASK)
+    for index, frame in enumerate(random_frames(5)):
+        node._on_image(0, images.to_message(frame, to_stamp(1 + index), "camera"))
+    assert len(node._films[0].waiting) == 1
+    assert node._films[0].waiting[0][0] == 5
+    assert node.health().values["frames_dropped"] == 4
+
+
+def test_a_camera_alone_must_say_its_task_where_the_model_knows_several(
+    model_folder: Path, capfd: pytest.CaptureFixture
+) -> None:
+    assert not RewardNode(parameter_overrides=overrides(model=str(model_folder), steps=False)).start()
+    assert "set 'task' to one of cartpole_balance, cartpole_swingup" in capfd.readouterr().err

@@ -1,0 +1,93 @@
+"""Whatever velocities are wanted, the commanded motion keeps every limit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viper_ros import arm
+from viper_ros.motion import Motion
+
+PERIOD = 0.05
+ROUNDING = 1 + 1e-6
+wanted_velocities = st.lists(
+    st.tuples(st.lists(st.floats(-1e3, 1e3), min_size=7, max_size=7), st.integers(1, 20)), min_size=1, max_size=8
+)
+
+
+def motion(name: str) -> Motion:
+    robot = arm.load(name)
+    made = Motion(robot.limits, PERIOD, robot.kinematics.hand)
+    made.place(robot.home)
+    return made
+
+
+def assert_course_within_limits(course: object, one: Motion) -> None:
+    limits = one.limits
+    assert (course.positions >= limits.position_low - 1e-9).all()
+    assert (course.positions <= limits.position_high + 1e-9).all()
+    assert (np.abs(course.velocities) <= limits.velocity * ROUNDING).all()
+    assert (np.abs(course.accelerations) <= limits.acceleration * ROUNDING).all()
+    hands = one._hand(course.positions)
+    assert (hands >= limits.workspace_low - 1e-9).all()
+    assert (hands <= limits.workspace_high + 1e-9).all()
+
+
+@pytest.mark.parametrize("name", arm.arms())
+@given(plan=wanted_velocities)
+@settings(max_examples=15, deadline=None)
+def test_no_wish_breaks_a_limit(name: str, plan: list[tuple[list[float], int]]) -> None:
+    one = motion(name)
+    limits = one.limits
+    before = (one.position, one.velocity, one.acceleration)
+    for wanted, periods in plan:
+        for _ in range(periods):
+            course = one.advance(np.array(wanted))
+            assert_course_within_limits(course, one)
+            assert (course.velocities[-1] == pytest.approx(0, abs=1e-9)) if course.velocities.any() else True
+            # Mean values over a period are bounded by the peaks, which the limits are on.
+            position, velocity, acceleration = before
+            assert (np.abs(one.position - position) <= limits.velocity * PERIOD * ROUNDING).all()
+            assert (np.abs(one.velocity - velocity) <= limits.acceleration * PERIOD * ROUNDING).all()
+            assert (np.abs(one.acceleration - acceleration) <= limits.jerk * PERIOD * ROUNDING + 1e-6).all()
+            before = (one.position, one.velocity, one.acceleration)
+
+
+@pytest.mark.parametrize("name", arm.arms())
+def test_a_course_is_what_is_done_where_nothing_more_is_wanted(name: str) -> None:
+    one = motion(name)
+    for _ in range(10):
+        course = one.advance(np.array([0.3, 0.2, -0.3, 0.1, 0.5, -0.5, 0.4]))
+    end = course.positions[-1]
+    np.testing.assert_allclose(course.positions[4], one.position, atol=1e-12)  # five samples of 10 ms a period
+    while not one.still:
+        one.advance(np.zeros(7))
+    np.testing.assert_allclose(one.position, end, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", arm.arms())
+def test_a_wish_that_limits_allow_is_met(name: str) -> None:
+    one = motion(name)
+    wanted = np.array([0.1, -0.05, 0.1, 0.05, -0.1, 0.1, 0.2])
+    for _ in range(10):
+        one.advance(wanted)
+    np.testing.assert_allclose(one.velocity, wanted, atol=1e-9)
+
+
+def test_a_joint_gets_near_its_limit_and_the_others_go_on() -> None:
+    one = motion("panda")
+    wanted = np.zeros(7)
+    wanted[[4, 6]] = 1.0, -0.2
+    for _ in range(100):
+        one.advance(wanted)
+    assert one.position[4] > one.limits.position_high[4] - 0.02
+    assert one.velocity[6] == pytest.approx(-0.2)
+
+
+def test_where_the_arm_must_not_be_is_said() -> None:
+    one = motion("panda")
+    assert one.outside(one.position) == ""
+    assert "joint 4" in one.outside(one.position * [1, 1, 1, 0, 1, 1, 1])
+    low = one.position.copy()
+    low[1] += 1.2
+    assert "the hand" in one.outside(low)

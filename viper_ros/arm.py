@@ -1,0 +1,175 @@
+"""What an arm is: one dataclass, read from one YAML file in config/arms/."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from viper_ros.kinematics import Kinematics
+from viper_ros.motion import Limits
+from viper_ros.node import NodeError
+from viper_ros.safety import Deadlines
+from viper_ros.settings import config_directory
+
+ActionKind = Literal["end_effector", "joint_velocity"]
+HAND_AXES = 6
+HOMING_GAIN = 2.0
+"""1/s: the share of the way home that is wanted as velocity."""
+
+
+@dataclass(frozen=True)
+class Gripper:
+    joints: tuple[str, ...]
+    open: float
+    """Position of each finger's joint in m."""
+    closed: float
+
+
+@dataclass(frozen=True)
+class Arm:
+    name: str
+    joints: tuple[str, ...]
+    limits: Limits
+    chain: np.ndarray
+    """float64 [joints, 6], as `Kinematics` takes it."""
+    hand: np.ndarray
+    """float64 [6]."""
+    base_frame: str
+    home: np.ndarray
+    """float64 [joints], rad."""
+    gripper: Gripper
+    linear_speed: float
+    """m/s that an action of 1 asks for; `angular_speed` and `joint_speed` in rad/s."""
+    angular_speed: float
+    joint_speed: float
+    control_rate: float
+    """Hz."""
+    deadlines: Deadlines
+    following: float
+    """rad by which a joint may lag behind its command."""
+
+    @property
+    def kinematics(self) -> Kinematics:
+        return Kinematics(self.chain, self.hand)
+
+    def action_size(self, kind: ActionKind) -> int:
+        """Values in an action: the motion's, then one for the gripper (-1 open, 1 closed)."""
+        return (HAND_AXES if kind == "end_effector" else len(self.joints)) + 1
+
+    def twist(self, action: np.ndarray) -> np.ndarray:
+        """The hand's velocity [6] in m/s and rad/s, in the base's frame, that an end_effector action asks for."""
+        return action[:HAND_AXES] * np.repeat([self.linear_speed, self.angular_speed], 3)
+
+    def wanted(self, kind: ActionKind, action: np.ndarray, kinematics: Kinematics, position: np.ndarray) -> np.ndarray:
+        """The joint velocities in rad/s that an action (in [-1, 1]) asks for at joint positions [joints]."""
+        if kind == "end_effector":
+            return kinematics.joint_velocities(position, self.twist(action))
+        return action[:-1] * self.joint_speed
+
+    def homeward(self, position: np.ndarray) -> np.ndarray:
+        """Joint velocities [joints] in rad/s that bring the arm home, no faster than `joint_speed`."""
+        velocity = HOMING_GAIN * (self.home - position)
+        return velocity * min(1.0, self.joint_speed / max(np.abs(velocity).max(), 1e-9))
+
+    def is_home(self, position: np.ndarray) -> bool:
+        return bool(np.abs(position - self.home).max() < 0.01)
+
+    def fingers(self, action: np.ndarray) -> list[float]:
+        """Positions in m of the gripper's joints that an action asks for."""
+        return [self.gripper.closed if action[-1] > 0 else self.gripper.open] * len(self.gripper.joints)
+
+
+def arms() -> tuple[str, ...]:
+    """The names of the arms that have a file."""
+    return tuple(sorted(path.stem for path in (config_directory() / "arms").glob("*.yaml")))
+
+
+def load(name: str) -> Arm:
+    """An arm by name. Raises NodeError where there is none, or its file is not as it should be."""
+    if name not in arms():
+        near = difflib.get_close_matches(name, arms(), cutoff=0.4) or arms()
+        raise NodeError(f"no arm '{name}': choose {' or '.join(near)}, or add config/arms/{name}.yaml")
+    return parse(config_directory() / "arms" / f"{name}.yaml")
+
+
+def parse(path: Path) -> Arm:
+    """Raises NodeError, with the file and what is wrong with it."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise NodeError(f"{path} can't be read: {error}") from error
+    try:
+        return _arm(path.stem, document)
+    except KeyError as error:
+        raise NodeError(f"{path}: {error.args[0]} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise NodeError(f"{path}: {error}") from error
+
+
+def _arm(name: str, document: dict[str, Any]) -> Arm:
+    known = {field.name for field in fields(Arm)} - {"name"}
+    for key in document:
+        if key not in known:
+            raise ValueError(f"nothing is called '{key}': it can hold {', '.join(sorted(known))}")
+    joints = tuple(document["joints"])
+    arm = Arm(
+        name=name,
+        joints=joints,
+        limits=Limits(
+            **{
+                field.name: _numbers(
+                    document["limits"], field.name, (3,) if "workspace" in field.name else (len(joints),)
+                )
+                for field in fields(Limits)
+            }
+        ),
+        chain=_numbers(document, "chain", (len(joints), HAND_AXES)),
+        hand=_numbers(document, "hand", (HAND_AXES,)),
+        base_frame=str(document["base_frame"]),
+        home=_numbers(document, "home", (len(joints),)),
+        gripper=Gripper(
+            tuple(document["gripper"]["joints"]),
+            float(_numbers(document["gripper"], "open", ())),
+            float(_numbers(document["gripper"], "closed", ())),
+        ),
+        deadlines=Deadlines(
+            **{field.name: _positive(document["deadlines"], field.name) for field in fields(Deadlines)}
+        ),
+        **{
+            key: _positive(document, key)
+            for key in ("linear_speed", "angular_speed", "joint_speed", "control_rate", "following")
+        },
+    )
+    limits = arm.limits
+    for key in ("velocity", "acceleration", "jerk"):
+        if (getattr(limits, key) <= 0).any():
+            raise ValueError(f"limits.{key} must be more than 0")
+    if (limits.position_low >= limits.position_high).any() or (limits.workspace_low >= limits.workspace_high).any():
+        raise ValueError("every low limit must be less than its high one")
+    hand = arm.kinematics.hand(arm.home[None])[0]
+    inside = (arm.home >= limits.position_low).all() and (arm.home <= limits.position_high).all()
+    if not inside or (hand < limits.workspace_low).any() or (hand > limits.workspace_high).any():
+        raise ValueError(f"home, with the hand at {np.round(hand, 3).tolist()} m, is outside the limits")
+    return arm
+
+
+def _numbers(section: dict[str, Any], key: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.array(section[key], np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{key} must be finite numbers of shape {list(shape)}, not {section[key]}")
+    return array
+
+
+def _positive(section: dict[str, Any], key: str) -> float:
+    number = float(_numbers(section, key, ()))
+    if number <= 0:
+        raise ValueError(f"{key} must be more than 0, not {number}")
+    return number
