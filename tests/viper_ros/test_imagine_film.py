@@ -54,10 +54,18 @@ def test_films_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_f
     still = [float(row["psnr_db_of_a_still_picture"]) for row in rows if row["film"] == "1_a"][:6]
     assert still[0] > still[-1]  # the square has moved on
 
-    again = tmp_path / "again"
-    imagine_films(films[:1], model_folder, again, tasks=["cartpole_swingup"], steps=6, given=2, samples=2)
     name = "1_a_as_cartpole_swingup.mp4"
-    assert (again / name).read_bytes() == (out / name).read_bytes()
+
+    def rollouts(seed: int) -> np.ndarray:
+        folder = tmp_path / f"seed_{seed}"
+        imagine_films(
+            films[:1], model_folder, folder, tasks=["cartpole_swingup"], steps=6, given=2, samples=2, seed=seed
+        )
+        return read_video(folder / name).astype(float)
+
+    # Not byte by byte: kernels may round a pixel differently from call to call. Another sample changes whole patches.
+    same, other = (np.abs(rollouts(seed) - read_video(out / name)).mean() for seed in (0, 1))
+    assert same < other / 10
 
 
 def test_what_can_not_be_imagined_is_refused_in_one_line(tmp_path: Path, model_folder: Path) -> None:
