@@ -1,6 +1,7 @@
 """Films of a behaviour in a world.
 
-An episode is two files in `<directory>/<task>/<behaviour>/`, the task as `Description.task` has it. The first has the film, `00000.npz`:
+An episode is two files in `<directory>/<task>/<behaviour>/`, the task being `Description.task`. The first has the film,
+`00000.npz`:
 
     image        uint8   [time, height, width, 3]
     action       float32 [time, action size], the answer to the frame of the same index; zeros at the last

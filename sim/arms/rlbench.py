@@ -170,7 +170,7 @@ class PhoneOnBase(TableTask):
 
     def place(self) -> None:
         phone, base = self.scatter(2, 0.17)
-        self.put("phone", *phone, 0.002)
+        self.put("phone", phone[0], phone[1], 0.002)
         self.put("base", *base)
 
     def _check_success(self) -> bool:

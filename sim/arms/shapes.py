@@ -45,7 +45,10 @@ def cylinder(
 
 def mark(name: str, radius: float, colour: str) -> str:
     """A ball that is seen and touches nothing."""
-    return f'<geom name="{name}" type="sphere" size="{radius}" rgba="{colour}" contype="0" conaffinity="0" group="0" mass="0"/>'
+    return (
+        f'<geom name="{name}" type="sphere" size="{radius}" rgba="{colour}" contype="0" conaffinity="0" group="0" '
+        f'mass="0"/>'
+    )
 
 
 def tub(

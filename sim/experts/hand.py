@@ -21,6 +21,10 @@ _CORRECTION = 0.3
 _QUARTER = math.pi / 2
 
 
+def up(height: float) -> NDArray[np.float64]:
+    return np.array([0.0, 0.0, height])
+
+
 class Hand:
     """The gripper of a world: where it is told to go, and open or closed."""
 
@@ -30,7 +34,13 @@ class Hand:
         self.yaw = 0.0
 
     def go(
-        self, place: ArrayLike, *, tolerance: float = 0.006, speed: float = 1.0, steps: int = 40, yaw: float | None = None
+        self,
+        place: ArrayLike,
+        *,
+        tolerance: float = 0.006,
+        speed: float = 1.0,
+        steps: int = 40,
+        yaw: float | None = None,
     ) -> Motion:
         """Move in a straight line to `place` [3] (metres) until it is reached, `steps` at the most."""
         goal = np.asarray(place, np.float64)
@@ -58,12 +68,17 @@ class Hand:
         self.grip = CLOSED
         yield from self.stay(steps)
 
-    def above(self, body: str, height: float) -> NDArray[np.float64]:
-        """The place `height` metres above a body's origin."""
-        return self.place_of(body) + [0.0, 0.0, height]
+    @property
+    def position(self) -> NDArray[np.float64]:
+        return self.world.gripper_position
 
     def place_of(self, body: str, offset: ArrayLike = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
+        """Where the point `offset` of a body is."""
         return self.world.point(body, offset)
+
+    def above(self, body: str, height: float) -> NDArray[np.float64]:
+        """The place `height` metres above a body's origin."""
+        return self.place_of(body) + up(height)
 
     def yaw_of(self, body: str, turn: float = 0.0, *, same_after: float = _QUARTER) -> float:
         """A body's yaw plus `turn`, as the nearest of the equal ones to where the hand looks now.
