@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sim.arms import controller
 from sim.arms.controller import ARMS, CONTROL_SECONDS
-from sim.arms.look import CAMERA, choose_geoms
+from sim.arms.look import CAMERA, hide_marks, leave_out_meshes
 from sim.arms.tasks import TASKS
 from sim.env import ActionSpace, Description, Env, SimError, TimeStep, task_label
 from sim.rendering import FrameRenderer
@@ -55,7 +55,7 @@ def make(
     fast_render: bool = True,
 ) -> ArmWorld:
     """See `sim.make`. Options: `arm`, panda or sawyer; `camera`, an index or name of the model; `fast_render`, see
-    `sim.rendering.FrameRenderer` and `sim.arms.look.choose_geoms`."""
+    `sim.rendering.FrameRenderer` and `sim.arms.look.leave_out_meshes`."""
     if arm not in ARMS:
         near = difflib.get_close_matches(arm, ARMS, n=1, cutoff=0.4) or ARMS
         raise SimError(f"no arm {arm!r}: did you mean {' or '.join(near)}?")
@@ -79,9 +79,9 @@ class ArmWorld(Env):
         self.arm = arm
         self._task = TASKS[task]
         self._action_repeat = action_repeat
-        self._suite_env = self._make_suite_env(arm, seed)
+        self._suite_env = self._make_suite_env(arm, seed, fast_render)
         model = self._suite_env.sim.model._model
-        choose_geoms(model, fast=fast_render)
+        hide_marks(model)
         self._renderer = FrameRenderer(model, image_size, camera, fast=fast_render)
         self.description = Description(
             sim="robosuite",
@@ -118,7 +118,7 @@ class ArmWorld(Env):
         index = simulation.model.body_name2id(body)
         return np.array(simulation.data.body_xpos[index]), simulation.data.body_xmat[index].reshape(3, 3)
 
-    def _make_suite_env(self, arm: str, seed: int) -> Any:
+    def _make_suite_env(self, arm: str, seed: int, fast_render: bool) -> Any:
         options = {
             "robots": ARMS[arm],
             "controller_configs": controller.controller_config(),
@@ -136,6 +136,8 @@ class ArmWorld(Env):
                 mjcf = ET.fromstring(super().edit_model_xml(text))
                 view.add_to(mjcf)
                 controller.free_first_joint(mjcf)
+                if fast_render:
+                    leave_out_meshes(mjcf)
                 return ET.tostring(mjcf, encoding="unicode")
 
         suite_env: Any = Seen(**options, **self._task.options)

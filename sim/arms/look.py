@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -43,33 +44,50 @@ class View:
         ET.SubElement(world, "camera", attributes)
 
 
-def choose_geoms(model: mujoco.MjModel, *, fast: bool) -> None:
-    """Leave in the picture what belongs there: what is for looking at, without sites and other marks.
+def leave_out_meshes(mjcf: ET.Element) -> None:
+    """Take the arm's meshes that are only for looking at out of a model, and show what the arm collides as instead.
 
-    `fast`: bodies that are drawn as fine meshes are drawn as what they collide as, in the colour of the largest
-    mesh. Most of the time of a frame goes into those meshes.
+    Its parts get the colours of their largest meshes, by the files' sizes. Most of the time of a frame, and of making
+    a world, goes into those meshes.
     """
+    files = {mesh.get("name", ""): mesh.get("file", "") for mesh in mjcf.iter("mesh")}
+    colours = {material.get("name"): material.get("rgba") for material in mjcf.iter("material")}
+
+    def size(geom: ET.Element) -> int:
+        return Path(files[geom.get("mesh", "")]).stat().st_size
+
+    for body in mjcf.iter("body"):
+        geoms = body.findall("geom")
+        meshes = [geom for geom in geoms if geom.get("type") == "mesh" and geom.get("group") == str(_VISUAL)]
+        colliding = [geom for geom in geoms if geom.get("group", "0") == str(_COLLISION)]
+        if _is_part_of_an_arm(body.get("name", "")) and meshes and colliding:
+            largest = max(meshes, key=size)
+            colour = colours.get(largest.get("material")) or largest.get("rgba", "0.5 0.5 0.5 1")
+            for geom in meshes:
+                # robosuite asks for them by name: a point that nobody sees keeps it.
+                del geom.attrib["mesh"]
+                geom.attrib |= {"type": "sphere", "size": "0.001", "group": str(_HIDDEN)}
+            for geom in colliding:
+                geom.set("rgba", colour)
+                geom.set("group", str(_VISUAL))
+    used = {geom.get("mesh") for geom in mjcf.iter("geom")}
+    for assets in mjcf.iter("asset"):
+        for mesh in assets.findall("mesh"):
+            if mesh.get("name") not in used:
+                assets.remove(mesh)
+
+
+def hide_marks(model: mujoco.MjModel) -> None:
+    """Leave in the picture what is for looking at, without sites, collision shapes and other marks."""
     model.site_group[:] = _HIDDEN
     groups = model.geom_group.copy()
     model.geom_group[groups != _VISUAL] = _HIDDEN
     for body in range(model.nbody):
         geoms = np.arange(model.body_geomadr[body], model.body_geomadr[body] + model.body_geomnum[body])
-        shown, colliding = geoms[groups[geoms] == _VISUAL], geoms[groups[geoms] == _COLLISION]
-        if len(shown) == 0 and not _is_part_of_an_arm(model, body):
-            model.geom_group[colliding] = _VISUAL  # objects with one set of geoms for both
-        meshes = [geom for geom in shown if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH]
-        if fast and meshes and len(colliding):
-            largest = max(meshes, key=lambda geom: int(model.mesh_facenum[model.geom_dataid[geom]]))
-            model.geom_group[meshes] = _HIDDEN
-            model.geom_group[colliding] = _VISUAL
-            model.geom_matid[colliding] = -1
-            model.geom_rgba[colliding] = _colour(model, largest)
+        if not (groups[geoms] == _VISUAL).any() and not _is_part_of_an_arm(model.body(body).name):
+            # Objects with one set of geoms for both.
+            model.geom_group[geoms[groups[geoms] == _COLLISION]] = _VISUAL
 
 
-def _is_part_of_an_arm(model: mujoco.MjModel, body: int) -> bool:
-    return model.body(body).name.startswith(("robot", "gripper", "fixed_mount"))
-
-
-def _colour(model: mujoco.MjModel, geom: int) -> np.ndarray:
-    material = model.geom_matid[geom]
-    return model.mat_rgba[material] if material >= 0 else model.geom_rgba[geom]
+def _is_part_of_an_arm(body: str) -> bool:
+    return body.startswith(("robot", "gripper", "fixed_mount"))
