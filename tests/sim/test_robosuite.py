@@ -19,42 +19,34 @@ def make(task: str, arm: str = "panda", size: int = 16, **options: object) -> Ar
 
 
 class TestPanda(EnvContract):
-    steps_to_compare = 5
-    episode_steps = 20
+    steps_to_compare = 3
+    episode_steps = 10
 
     def make(self, seed: int) -> Env:
-        return make("put_rubbish_in_bin", "panda", 48, seed=seed, action_repeat=5)
+        return make("put_rubbish_in_bin", "panda", 48, seed=seed, action_repeat=10)
 
 
 class TestSawyerAtATaskOfRobosuites(EnvContract):
-    steps_to_compare = 5
-    episode_steps = 20
+    steps_to_compare = 3
+    episode_steps = 9  # 60 control steps by sevens: the last step is cut short
 
     def make(self, seed: int) -> Env:
-        return make("lift", "sawyer", 48, seed=seed, action_repeat=3)
-
-
-class TestSawyerInItsDefaultLook(EnvContract):
-    steps_to_compare = 2
-    episode_steps = 4
-
-    def make(self, seed: int) -> Env:
-        return make("reach_target", "sawyer", 32, seed=seed, action_repeat=10, fast_render=False)
+        return make("lift", "sawyer", 48, seed=seed, action_repeat=7)
 
 
 @pytest.mark.parametrize("task", sim.tasks("robosuite"))
-def test_every_task_begins_unsolved_with_either_arm(task: str) -> None:
-    for arm in ("panda", "sawyer"):
-        with make(task, arm, seed=1) as world:
-            world.reset()
-            still = np.zeros(world.description.action_space.size, np.float32)
-            assert [world.step(still).task_reward for _ in range(3)] == [0, 0, 0]
-            assert world.description.task == f"{arm}_{task}"
+def test_every_task_begins_unsolved(task: str) -> None:
+    arm = ("panda", "sawyer")[len(task) % 2]
+    with make(task, arm, seed=1) as world:
+        world.reset()
+        still = np.zeros(world.description.action_space.size, np.float32)
+        assert [world.step(still).task_reward for _ in range(3)] == [0, 0, 0]
+        assert world.description.task == f"{arm}_{task}"
 
 
 # One of each kind of motion: the whole table is what benchmarks/expert_table.py prints.
 @pytest.mark.parametrize("arm", ["panda", "sawyer"])
-@pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack", "put_rubbish_in_bin", "pick_place_can"])
+@pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack"])
 def test_experts_solve_their_tasks(task: str, arm: str) -> None:
     with make(task, arm, seed=5) as world:
         earned = rewards(world, sim.experts.make_behaviour("expert", "robosuite", task, seed=0))
@@ -110,11 +102,21 @@ def test_arms_look_different_and_their_table_the_same() -> None:
     assert not differs[-8:].any()  # the table's near edge
 
 
-def test_what_is_grasped_counts_and_what_is_only_thrown_up_does_not() -> None:
+def test_a_cup_that_is_moved_but_not_held_is_not_picked_up() -> None:
     with make("pick_up_cup", seed=2) as world:
         world.reset()
+        before = world.point("cup")
         world._suite_env.put("cup", 0.0, 0.3)
         assert world.step(np.zeros(4, np.float32)).task_reward == 0
+        assert np.linalg.norm(world.point("cup") - before) > 0.1
+
+
+def test_the_usual_look_shows_the_same_scene_otherwise() -> None:
+    with make("lift", seed=3, size=64) as fast, make("lift", seed=3, size=64, fast_render=False) as usual:
+        one, other = fast.reset().image.astype(int), usual.reset().image.astype(int)
+        assert fast.gripper_position == pytest.approx(usual.gripper_position, abs=1e-9)
+    assert not np.array_equal(one, other)
+    assert abs(one - other).mean() < 40
 
 
 def test_importing_tells_users_nothing(tmp_path: Path) -> None:
