@@ -22,6 +22,7 @@ setup(
     install_requires=[
         *pinned("python.txt"),
         # labmaze, that dm_control asks for and its suite doesn't use, has no wheel for Python 3.13.
-        *(f'{line}; python_version < "3.13"' for line in pinned("python-no-deps.txt")),
+        # robosuite would bring another OpenCV: `sim.make` says how to install it.
+        *(f'{line}; python_version < "3.13"' for line in pinned("python-no-deps.txt") if "robosuite" not in line),
     ],
 )

@@ -34,6 +34,9 @@ ARGUMENTS = [
         "task", default_value="", description="Task of the simulator; empty: the one in its settings."
     ),
     DeclareLaunchArgument(
+        "arm", default_value="", description="Arm, where the simulator has several; empty: the one in its settings."
+    ),
+    DeclareLaunchArgument(
         "reward",
         default_value="viper",
         description="viper: the video model's likelihood; task: the simulator's own reward (the Task Oracle).",
@@ -78,6 +81,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     plan = make_plan(
         chosen["sim"],
         task=chosen["task"] or None,
+        arm=chosen["arm"] or None,
         reward=chosen["reward"],
         name=chosen["name"] or None,
         steps=int(chosen["steps"]) or None,
@@ -89,7 +93,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     running = [*(end_with(process, process.node_executable) for process in started), *started]
     if not plan.learns_from_films:
         return running
-    names = ("sim", "task", "directory")
+    names = ("sim", "task", "arm", "directory")
     options = [f"{name}:={chosen[name]}" for name in names if chosen[name]]
     prepare = ExecuteProcess(cmd=["viper", "prepare", *options], name="prepare", output="screen")
 

@@ -22,7 +22,10 @@ __all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimError", "TimeStep", 
 
 opengl.choose_backend()
 
-SIMS = {"dmc": "mujoco==3.3.7 dm_control==1.0.34"}
+SIMS = {
+    "dmc": "mujoco==3.3.7 dm_control==1.0.34",
+    "robosuite": "mujoco==3.3.7 robosuite==1.5.2 numba==0.61.2 termcolor==3.3.0",
+}
 """The simulators, each the name of a module in this package, with the pip requirements that it needs.
 
 Such a module has `tasks() -> tuple[str, ...]` and `make(task, *, image_size, action_repeat, seed, **options) -> Env`.

@@ -55,6 +55,14 @@ class ActionSpace:
         return action
 
 
+def task_label(task: str, arm: str = "") -> str:
+    """What the video model calls a task: its name, and with which arm where there are several (`sawyer_lift`).
+
+    The same task looks different with another arm, and one model may know both.
+    """
+    return f"{arm}_{task}" if arm else task
+
+
 @dataclass(frozen=True)
 class Description:
     """What is true of a world for as long as it lives."""
@@ -62,7 +70,7 @@ class Description:
     sim: str
     """The simulator's name, as in `sim.make`."""
     task: str
-    """The task's name: the label that conditions the video model."""
+    """The label that conditions the video model and names the films: see `task_label`."""
     action_space: ActionSpace
     image_size: tuple[int, int]
     """Height and width of a frame in pixels."""

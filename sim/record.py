@@ -1,6 +1,7 @@
 """Films of a behaviour in a world.
 
-An episode is two files in `<directory>/<task>/<behaviour>/`. The first has the film, `00000.npz`:
+An episode is two files in `<directory>/<task>/<behaviour>/`, the task being `Description.task`. The first has the film,
+`00000.npz`:
 
     image        uint8   [time, height, width, 3]
     action       float32 [time, action size], the answer to the frame of the same index; zeros at the last
@@ -85,8 +86,8 @@ def record(
     """
     with worlds.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options) as world:
         setting = Setting(sim, task, behaviour, image_size, action_repeat, world.description.options)
+        folder = directory / world.description.task / behaviour
     make_behaviour(behaviour, sim, task, seed)
-    folder = directory / task / behaviour
     _make_folder(folder)
     have = list_episodes(folder)
     for path, episode in have.items():

@@ -58,6 +58,12 @@ SIZES = {
         VideoGPTConfig(context=4, layers=8, width=512, heads=8, dropout=0.0),
         frame_skip=4,
     ),
+    # The arms of sim.robosuite on two CPU cores: small things need 64 pixels.
+    "tiny_arms": VideoModelConfig(
+        VQGANConfig(image_size=64, channels=(32, 64, 64), blocks=1, codes=256, code_dim=32),
+        VideoGPTConfig(context=8, layers=3, width=96, heads=3, dropout=0.1),
+        frame_skip=4,
+    ),
     # Arms at a camera's rate: 16 × 16 codes, every fourth frame, as otherwise standing still is the likeliest film.
     "arms": VideoModelConfig(
         VQGANConfig(image_size=64, channels=(128, 256), blocks=2, codes=1024, code_dim=64),

@@ -21,6 +21,7 @@ console = Console()
 
 Sim = Annotated[str, typer.Option(help="Simulator; its settings are in config/<sim>.yaml.")]
 Task = Annotated[str | None, typer.Option(help="Task of the simulator; the one in its settings unless given.")]
+Arm = Annotated[str | None, typer.Option(help="Arm, where the simulator has several; as in its settings unless given.")]
 Directory = Annotated[Path, typer.Option(help="Where data/, models/ and runs/ are.")]
 Settings = Annotated[
     list[str] | None,
@@ -50,6 +51,7 @@ def doctor() -> None:
 def record(
     sim: Sim = "dmc",
     task: Task = None,
+    arm: Arm = None,
     behaviour: Annotated[str, typer.Option(help="Who acts: expert, random or noisy.")] = "expert",
     episodes: Annotated[int | None, typer.Option(min=1, help="How many; as in the settings unless given.")] = None,
     directory: Directory = Path(),
@@ -59,10 +61,10 @@ def record(
     from viper_ros.plan import make_plan
     from viper_ros.prepare import record_films
 
-    plan = make_plan(sim, task=task, directory=directory, assignments=settings or ())
+    plan = make_plan(sim, task=task, arm=arm, directory=directory, assignments=settings or ())
     returns = record_films(plan, behaviour, episodes)
     mean = sum(returns) / len(returns)
-    console.print(f"{len(returns)} {behaviour} films in {plan.data / plan.task / behaviour}: mean return {mean:.0f}")
+    console.print(f"{len(returns)} {behaviour} films in {plan.data / plan.label / behaviour}: mean return {mean:.2f}")
 
 
 @app.command()
@@ -178,18 +180,21 @@ def imagine(
 
 
 @app.command()
-def prepare(sim: Sim = "dmc", task: Task = None, directory: Directory = Path(), settings: Settings = None) -> None:
+def prepare(
+    sim: Sim = "dmc", task: Task = None, arm: Arm = None, directory: Directory = Path(), settings: Settings = None
+) -> None:
     """Record the films and fit the video model that training needs, where they are missing."""
     from viper_ros.plan import make_plan
     from viper_ros.prepare import prepare as prepare_plan
 
-    prepare_plan(make_plan(sim, task=task, directory=directory, assignments=settings or ()), console)
+    prepare_plan(make_plan(sim, task=task, arm=arm, directory=directory, assignments=settings or ()), console)
 
 
 @app.command()
 def train(
     sim: Sim = "dmc",
     task: Task = None,
+    arm: Arm = None,
     reward: Annotated[str, typer.Option(help="viper: the likelihood of the films; task: the Task Oracle.")] = "viper",
     name: Annotated[str | None, typer.Option(help="The run's name; after the task unless given.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps to collect.")] = None,
@@ -210,6 +215,7 @@ def train(
     plan = make_plan(
         sim,
         task=task,
+        arm=arm,
         reward=reward,
         name=name,
         steps=steps,

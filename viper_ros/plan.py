@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from sim.env import task_label
 from viper_ros import settings
 from viper_ros.node import NodeError
 
@@ -17,8 +18,10 @@ from viper_ros.node import NodeError
 class Plan:
     sim: str
     task: str
+    label: str
+    """What the video model and the films call the task: see `sim.env.task_label`."""
     data: Path
-    """Films, in <task>/<behaviour>/."""
+    """Films, in <label>/<behaviour>/."""
     model: Path
     run: Path
     namespace: str
@@ -48,6 +51,7 @@ def make_plan(
     sim: str,
     *,
     task: str | None = None,
+    arm: str | None = None,
     reward: str = "viper",
     name: str | None = None,
     steps: int | None = None,
@@ -65,18 +69,22 @@ def make_plan(
         _assign(chosen, assignment)
     if task:
         chosen["sim_node"]["task"] = task
+    if arm:
+        chosen["sim_node"]["arm"] = arm
     if steps:
         chosen["policy_node"]["steps"] = steps
     chosen["policy_node"]["reward"] = reward
     task = str(chosen["sim_node"]["task"])
+    label = task_label(task, str(chosen["sim_node"].get("arm", "")))
     if environments < 1:
         raise NodeError(f"{environments} environments: there must be at least 1")
     return Plan(
         sim=sim,
         task=task,
+        label=label,
         data=directory / "data" / sim,
-        model=directory / "models" / sim / task,
-        run=directory / "runs" / (name or (task if reward == "viper" else f"{task}_oracle")),
+        model=directory / "models" / sim / label,
+        run=directory / "runs" / (name or (label if reward == "viper" else f"{label}_oracle")),
         namespace=namespace.strip("/"),
         environments=tuple(f"env_{i}" for i in range(environments)),
         settings=chosen,

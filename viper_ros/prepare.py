@@ -12,7 +12,7 @@ from viper_model.fit import fit
 from viper_model.video_model import VideoModel
 from viper_ros.check_reward import check_model
 from viper_ros.plan import Plan
-from viper_ros.sim_node import camera_option
+from viper_ros.sim_node import world_options
 
 OTHERS = ("random", "noisy")
 """Behaviours beside the expert's, filmed to judge the reward; nothing learns from them."""
@@ -38,7 +38,7 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
         plan.data,
         image_size=(size, size),
         action_repeat=world["action_repeat"],
-        **camera_option(world.get("camera", "")),
+        **world_options(world.get("camera", ""), world.get("arm", "")),
     )
 
 
@@ -58,7 +58,7 @@ def prepare(plan: Plan, console: Console) -> None:
     fit_model(
         plan.data,
         plan.model,
-        (plan.task,),
+        (plan.label,),
         options["size"],
         options.get("likelihood", "videogpt"),
         options.get("seed", 0),

@@ -24,6 +24,7 @@ PARAMETERS = (
     Parameter("task", "cartpole_swingup", "Task of the simulator."),
     Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
     Parameter("camera", "", "Camera that films the world, by number or name; empty: the simulator's usual one."),
+    Parameter("arm", "", "Arm, where the simulator has several; empty: its usual one."),
     Parameter("action_repeat", 2, "Control steps of the simulator for which an action is held.", low=1, high=100),
     Parameter("seed", 0, "Seed of everything random in the world.", low=0, high=2**31 - 1),
     Parameter(
@@ -52,7 +53,7 @@ class SimNode(ViperNode):
             image_size=(size, size),
             action_repeat=self.value("action_repeat"),
             seed=self.value("seed"),
-            **camera_option(self.value("camera")),
+            **world_options(self.value("camera"), self.value("arm")),
         )
         self._images = self.create_publisher(Image, "image_raw", MOMENTS)
         self._steps = self.create_publisher(Step, "step", MOMENTS)
@@ -146,11 +147,14 @@ class SimNode(ViperNode):
             self._images.publish(image)
 
 
-def camera_option(camera: str) -> dict[str, Any]:
-    """A simulator's option for a camera by number or name; none where the name is empty."""
-    if not camera:
-        return {}
-    return {"camera": int(camera) if camera.isdigit() else camera}
+def world_options(camera: str, arm: str) -> dict[str, Any]:
+    """A simulator's options: a camera by number or name, and an arm. What is empty is left to the simulator."""
+    options: dict[str, Any] = {}
+    if camera:
+        options["camera"] = int(camera) if camera.isdigit() else camera
+    if arm:
+        options["arm"] = arm
+    return options
 
 
 def main() -> int:

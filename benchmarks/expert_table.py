@@ -1,0 +1,60 @@
+"""How often the expert of each task reaches it, with each arm: a table in Markdown.
+
+.venv/bin/in_ros python benchmarks/expert_table.py --episodes 20 --out benchmarks/results/expert_table_arms.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from pathlib import Path
+
+import sim
+from sim.arms.controller import ARMS
+from sim.experts import make_behaviour
+
+SIM = "robosuite"
+
+
+def solved(job: tuple[str, str, int, int]) -> int:
+    """Episodes that the expert solves."""
+    task, arm, episodes, seed = job
+    count = 0
+    with sim.make(SIM, task, arm=arm, seed=seed) as world:
+        for episode in range(episodes):
+            moment = world.reset()
+            expert = make_behaviour("expert", SIM, task, episode)
+            expert.reset(world)
+            while not moment.is_last:
+                moment = world.step(expert.act(world))
+                count += int(moment.task_reward)
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="*", default=sim.tasks(SIM), choices=sim.tasks(SIM))
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1000, help="No expert was tuned on the default's episodes.")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    jobs = [(task, arm, arguments.episodes, arguments.seed) for task in arguments.tasks for arm in ARMS]
+    lines = [f"| task | {' | '.join(ARMS)} |", "| --- |" + " --- |" * len(ARMS)]
+    good = 0
+    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
+        results = pool.imap(solved, jobs)
+        for task in arguments.tasks:
+            row = [next(results) for _ in ARMS]
+            good += min(row) >= 0.9 * arguments.episodes
+            cells = [f"{count} of {arguments.episodes}" for count in row]
+            lines.append(f"| {task} | {' | '.join(cells)} |")
+            print(lines[-1], flush=True)
+    lines += ["", f"{good} of {len(arguments.tasks)} tasks are solved by every arm in 90% of the episodes or more."]
+    print(lines[-1])
+    if arguments.out:
+        arguments.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

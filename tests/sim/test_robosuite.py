@@ -1,0 +1,140 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sim
+from sim import Env, SimError
+from sim.contract import EnvContract
+from sim.robosuite import ArmWorld
+from tests.sim.test_experts import rewards
+
+
+def make(task: str, arm: str = "panda", size: int = 16, **options: object) -> ArmWorld:
+    world = sim.make("robosuite", task, image_size=(size, size), arm=arm, **options)  # type: ignore[arg-type]
+    assert isinstance(world, ArmWorld)
+    return world
+
+
+class TestPanda(EnvContract):
+    steps_to_compare = 3
+    episode_steps = 10
+
+    def make(self, seed: int) -> Env:
+        return make("put_rubbish_in_bin", "panda", 48, seed=seed, action_repeat=10)
+
+
+class TestSawyerAtATaskOfRobosuites(EnvContract):
+    steps_to_compare = 3
+    episode_steps = 9  # 60 control steps by sevens: the last step is cut short
+
+    def make(self, seed: int) -> Env:
+        return make("lift", "sawyer", 48, seed=seed, action_repeat=7)
+
+
+@pytest.mark.parametrize("task", sim.tasks("robosuite"))
+def test_every_task_begins_unsolved(task: str) -> None:
+    arm = ("panda", "sawyer")[len(task) % 2]
+    with make(task, arm, seed=1) as world:
+        world.reset()
+        still = np.zeros(world.description.action_space.size, np.float32)
+        assert [world.step(still).task_reward for _ in range(3)] == [0, 0, 0]
+        assert world.description.task == f"{arm}_{task}"
+
+
+# One of each kind of motion: the whole table is what benchmarks/expert_table.py prints.
+@pytest.mark.parametrize("arm", ["panda", "sawyer"])
+@pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack"])
+def test_experts_solve_their_tasks(task: str, arm: str) -> None:
+    with make(task, arm, seed=5) as world:
+        earned = rewards(world, sim.experts.make_behaviour("expert", "robosuite", task, seed=0))
+    assert sum(earned) == 1
+    assert len(earned) == world._task.steps + 1  # the episode goes on to its time limit
+
+
+@pytest.mark.parametrize("arm", ["panda", "sawyer"])
+def test_an_action_moves_the_gripper_by_three_centimetres_and_turns_it(arm: str) -> None:
+    with make("lift", arm) as world:
+        world.reset()
+        for axis, sign in ((0, 1), (1, -1), (2, 1)):
+            before = world.gripper_position
+            action = np.zeros(5, np.float32)
+            action[axis] = sign
+            for _ in range(2):
+                world.step(action)
+            for _ in range(5):
+                world.step(np.zeros(5, np.float32))
+            expected = np.zeros(3)
+            expected[axis] = sign * 0.06
+            # Tracking is good to a millimetre where nothing is in the way.
+            assert world.gripper_position - before == pytest.approx(expected, abs=2e-3)
+        fingers = world._suite_env.sim.data.site_xmat[world._suite_env.robots[0].eef_site_id["right"]].reshape(3, 3)
+        facing = np.array(fingers[:, 0])
+        for _ in range(2):
+            world.step(np.array([0, 0, 0, 1, 0], np.float32))
+        for _ in range(5):
+            world.step(np.zeros(5, np.float32))
+        turned = np.degrees(np.arccos(np.clip(facing @ np.array(fingers[:, 0]), -1, 1)))
+        assert turned == pytest.approx(np.degrees(0.4), abs=1)
+        assert fingers[2, 2] < -0.999  # still pointing down
+
+
+def test_the_goal_does_not_run_away_from_an_arm_that_is_held_up() -> None:
+    with make("lift", "sawyer") as world:
+        world.reset()
+        for _ in range(30):
+            world.step(np.array([0, 0, -1, 0, 0], np.float32))
+        assert np.linalg.norm(world.goal_position - world.gripper_position) < 0.07
+        for _ in range(3):
+            world.step(np.array([0, 0, 1, 0, 0], np.float32))
+        assert world.gripper_position[2] > 0.83
+
+
+def test_arms_look_different_and_their_table_the_same() -> None:
+    frames = []
+    for arm in ("panda", "sawyer"):
+        with make("pick_and_lift", arm, 64, seed=3) as world:
+            frames.append(world.reset().image)
+    differs = (frames[0] != frames[1]).any(axis=-1)
+    assert 0.02 < differs.mean() < 0.5
+    assert not differs[-8:].any()  # the table's near edge
+
+
+def test_a_cup_that_is_moved_but_not_held_is_not_picked_up() -> None:
+    with make("pick_up_cup", seed=2) as world:
+        world.reset()
+        before = world.point("cup")
+        world._suite_env.put("cup", 0.0, 0.3)
+        assert world.step(np.zeros(4, np.float32)).task_reward == 0
+        assert np.linalg.norm(world.point("cup") - before) > 0.1
+
+
+def test_the_usual_look_shows_the_same_scene_otherwise() -> None:
+    with make("lift", seed=3, size=64) as fast, make("lift", seed=3, size=64, fast_render=False) as usual:
+        one, other = fast.reset().image.astype(int), usual.reset().image.astype(int)
+        assert fast.gripper_position == pytest.approx(usual.gripper_position, abs=1e-9)
+    assert not np.array_equal(one, other)
+    assert abs(one - other).mean() < 40
+
+
+def test_importing_tells_users_nothing(tmp_path: Path) -> None:
+    code = "import sim; sim.make('robosuite', 'lift', image_size=(16, 16)).reset()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "words"),
+    [
+        ("pick_and_lft", {}, "pick_and_lift"),
+        ("lift", {"arm": "sawer"}, "sawyer"),
+        ("lift", {"arm": "ur5"}, "panda or sawyer"),
+        ("lift", {"camera": "nowhere"}, "front"),
+    ],
+)
+def test_mistakes_are_told(task: str, options: dict[str, str], words: str) -> None:
+    with pytest.raises(SimError, match=words) as error:
+        sim.make("robosuite", task, **options)
+    assert "\n" not in str(error.value)
