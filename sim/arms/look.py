@@ -51,7 +51,7 @@ def leave_out_meshes(mjcf: ET.Element) -> None:
     a world, goes into those meshes.
     """
     files = {mesh.get("name", ""): mesh.get("file", "") for mesh in mjcf.iter("mesh")}
-    colours = {material.get("name"): material.get("rgba") for material in mjcf.iter("material")}
+    colours = {material.get("name", ""): material.get("rgba", "") for material in mjcf.iter("material")}
 
     def size(geom: ET.Element) -> int:
         return Path(files[geom.get("mesh", "")]).stat().st_size
@@ -62,7 +62,7 @@ def leave_out_meshes(mjcf: ET.Element) -> None:
         colliding = [geom for geom in geoms if geom.get("group", "0") == str(_COLLISION)]
         if _is_part_of_an_arm(body.get("name", "")) and meshes and colliding:
             largest = max(meshes, key=size)
-            colour = colours.get(largest.get("material")) or largest.get("rgba", "0.5 0.5 0.5 1")
+            colour = colours.get(largest.get("material", "")) or largest.get("rgba", "0.5 0.5 0.5 1")
             for geom in meshes:
                 # robosuite asks for them by name: a point that nobody sees keeps it.
                 del geom.attrib["mesh"]
