@@ -62,7 +62,7 @@ def leave_out_meshes(mjcf: ET.Element) -> None:
         colliding = [geom for geom in geoms if geom.get("group", "0") == str(_COLLISION)]
         if _is_part_of_an_arm(body.get("name", "")) and meshes and colliding:
             largest = max(meshes, key=size)
-            colour = colours.get(largest.get("material", "")) or largest.get("rgba", "0.5 0.5 0.5 1")
+            colour = colours.get(largest.get("material", "")) or largest.get("rgba") or "0.5 0.5 0.5 1"
             for geom in meshes:
                 # robosuite asks for them by name: a point that nobody sees keeps it.
                 del geom.attrib["mesh"]
