@@ -24,8 +24,11 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "action",
         default_value="end_effector",
-        description="What the policy's actions ask for.",
-        choices=["end_effector", "joint_velocity"],
+        description="What the policy's actions ask for; end_effector_position and …_yaw: trained in sim:=robosuite.",
+        choices=list(arm.ACTION_KINDS),
+    ),
+    DeclareLaunchArgument(
+        "step_seconds", default_value="0.1", description="Time of a step in the world that trained the policy."
     ),
     DeclareLaunchArgument(
         "output",
@@ -52,6 +55,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = chosen(context, ARGUMENTS)
     parameters: dict[str, object] = {name: values[name] for name in ("arm", "task", "action", "output")}
     parameters |= {name: values[name] == "true" for name in ("dry_run", "dead_man")}
+    parameters["step_seconds"] = float(values["step_seconds"])
     commands = "arm_controller/joint_trajectory"
     sent = f"{values['controller']}/joint_trajectory"
     sides = {

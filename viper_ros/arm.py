@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import yaml
+from scipy.spatial.transform import Rotation
 
 from viper_ros.kinematics import Kinematics
 from viper_ros.motion import Limits
@@ -16,8 +18,15 @@ from viper_ros.node import NodeError
 from viper_ros.safety import Deadlines
 from viper_ros.settings import config_directory
 
-ActionKind = Literal["end_effector", "joint_velocity"]
+ActionKind = Literal["end_effector", "end_effector_position", "end_effector_position_yaw", "joint_velocity"]
+"""What an action's values are, before the last one, which is the gripper's (-1 open, 1 closed): the hand's velocity
+along and about x, y, z; along them, the hand keeping home's orientation; along them and about z, the hand keeping
+home's tilt; the joints' velocities. The second and third are those of the worlds of `sim:=robosuite`."""
+ACTION_KINDS: tuple[ActionKind, ...] = get_args(ActionKind)
 HAND_AXES = 6
+_HAND_VALUES = {"end_effector": 6, "end_effector_position": 3, "end_effector_position_yaw": 4}
+UPRIGHTING_GAIN = 4.0
+"""1/s: the share of a turn away from the orientation that is kept that is wanted back as angular velocity."""
 HOMING_GAIN = 2.0
 """1/s: the share of the way home that is wanted as velocity."""
 
@@ -53,23 +62,34 @@ class Arm:
     following: float
     """rad by which a joint may lag behind its command."""
 
-    @property
+    @cached_property
     def kinematics(self) -> Kinematics:
         return Kinematics(self.chain, self.hand)
 
     def action_size(self, kind: ActionKind) -> int:
-        """Values in an action: the motion's, then one for the gripper (-1 open, 1 closed)."""
-        return (HAND_AXES if kind == "end_effector" else len(self.joints)) + 1
+        """Values in an action: the motion's, then the gripper's."""
+        return _HAND_VALUES.get(kind, len(self.joints)) + 1
 
-    def twist(self, action: np.ndarray) -> np.ndarray:
-        """The hand's velocity [6] in m/s and rad/s, in the base's frame, that an end_effector action asks for."""
-        return action[:HAND_AXES] * np.repeat([self.linear_speed, self.angular_speed], 3)
-
-    def wanted(self, kind: ActionKind, action: np.ndarray, kinematics: Kinematics, position: np.ndarray) -> np.ndarray:
-        """The joint velocities in rad/s that an action (in [-1, 1]) asks for at joint positions [joints]."""
+    def twist(self, kind: ActionKind, action: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """The hand's velocity [6] in m/s and rad/s, in the base's frame, that an action of the hand asks for at joint
+        positions [joints]."""
         if kind == "end_effector":
-            return kinematics.joint_velocities(position, self.twist(action))
-        return action[:-1] * self.joint_speed
+            return action[:HAND_AXES] * np.repeat([self.linear_speed, self.angular_speed], 3)
+        hand, home = (
+            Rotation.from_matrix(self.kinematics.poses(at[None])[0, -1, :3, :3]) for at in (position, self.home)
+        )
+        turn = UPRIGHTING_GAIN * (home * hand.inv()).as_rotvec()
+        if kind == "end_effector_position_yaw":
+            # The shortest turn that brings the hand's z axis back to home's has no part about the vertical.
+            turn = UPRIGHTING_GAIN * _turn_between(hand.apply([0, 0, 1]), home.apply([0, 0, 1]))
+            turn[2] += self.angular_speed * action[3]
+        return np.concatenate([action[:3] * self.linear_speed, turn])
+
+    def wanted(self, kind: ActionKind, action: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """The joint velocities in rad/s that an action (in [-1, 1]) asks for at joint positions [joints]."""
+        if kind == "joint_velocity":
+            return action[:-1] * self.joint_speed
+        return self.kinematics.joint_velocities(position, self.twist(kind, action, position))
 
     def homeward(self, position: np.ndarray) -> np.ndarray:
         """Joint velocities [joints] in rad/s that bring the arm home, no faster than `joint_speed`."""
@@ -156,6 +176,13 @@ def _arm(name: str, document: dict[str, Any]) -> Arm:
     if not inside or (hand < limits.workspace_low).any() or (hand > limits.workspace_high).any():
         raise ValueError(f"home, with the hand at {np.round(hand, 3).tolist()} m, is outside the limits")
     return arm
+
+
+def _turn_between(axis: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """The shortest turn from one unit vector [3] to another, as a rotation vector [3] in rad."""
+    cross = np.cross(axis, goal)
+    sine = float(np.linalg.norm(cross))
+    return cross * (np.arctan2(sine, axis @ goal) / sine) if sine > 1e-9 else np.zeros(3)
 
 
 def _numbers(section: dict[str, Any], key: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ from sim import ActionSpace, Description
 from viper_ros import arm, description
 from viper_ros.motion import Course
 from viper_ros.msg import Action, Step
-from viper_ros.node import Health, ViperNode, run_process
+from viper_ros.node import Health, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.safety import Guard, State
@@ -34,8 +34,9 @@ PARAMETERS = (
     Parameter(
         "action",
         "end_effector",
-        "What an action asks for: velocities of the hand (6) or of the joints. One value more moves the gripper.",
-        choices=("end_effector", "joint_velocity"),
+        "What an action's values are, the last being the gripper's: velocities of the hand along and about x, y, z; "
+        "along them; along them and about z (the last two as policies from sim:=robosuite give them); of the joints.",
+        choices=arm.ACTION_KINDS,
     ),
     Parameter(
         "output",
@@ -44,12 +45,19 @@ PARAMETERS = (
         choices=("trajectory", "twist"),
     ),
     Parameter("dead_man", False, "Move only while `true` keeps coming on the topic enable."),
+    Parameter(
+        "step_seconds",
+        0.1,
+        "Time between two moments that the policy is shown, as in the world that trained it: full control periods.",
+        0.01,
+        1.0,
+    ),
     Parameter("episode_seconds", 60.0, "Length of an episode, unless it is ended before.", 1.0, 3600.0),
 )
 
 
 class ArmNode(ViperNode):
-    """Publishes image_raw, step and (latched) description for each control period of an episode; subscribes to action.
+    """Publishes image_raw, step and (latched) description every step_seconds of an episode; subscribes to action.
 
     On the arm's side: subscribes to camera/image_raw, joint_states, e_stop and enable; publishes
     arm_controller/joint_trajectory or servo/delta_twist_cmds, and gripper_controller/joint_trajectory. Services:
@@ -63,14 +71,14 @@ class ArmNode(ViperNode):
 
     def configure(self) -> None:
         self._arm = arm.load(self.value("arm"))
-        self._kinematics = self._arm.kinematics
         self._period = 1 / self._arm.control_rate
         deadlines = self._arm.deadlines
+        self._periods_a_step = self._count_periods(self.value("step_seconds"))
         self.guard = self._guard_of_arm = Guard(
             self._arm.limits,
             deadlines if self.value("dead_man") else dataclasses.replace(deadlines, dead_man=None),
             self._period,
-            self._kinematics.hand,
+            self._arm.kinematics.hand,
             actions=self._arm.action_size(self.value("action")),
             following=None if self.value("dry_run") else self._arm.following,
         )
@@ -89,6 +97,7 @@ class ArmNode(ViperNode):
         self._fingers: list[float] = []
         self._episode = -1
         self._index = 0
+        self._periods = 0
         self._stamp = 0
         self._began = 0.0
         self._said = ""
@@ -164,6 +173,7 @@ class ArmNode(ViperNode):
         if not refusal:
             self._episode += 1
             self._index = 0
+            self._periods = 0
             self._began = monotonic()
             self._action = None
         return refusal
@@ -202,7 +212,7 @@ class ArmNode(ViperNode):
             self._described = size
             space = ActionSpace("continuous", self._arm.action_size(self.value("action")))
             facts = Description(
-                "arm", self.value("task"), space, size, self._period, (0.0, 1.0), {"arm": self._arm.name}
+                "arm", self.value("task"), space, size, self.value("step_seconds"), (0.0, 1.0), {"arm": self._arm.name}
             )
             self._descriptions.publish(String(data=description.to_json(facts)))
 
@@ -229,9 +239,23 @@ class ArmNode(ViperNode):
             if guard.reason:
                 self.get_logger().error(f"the arm is stopped: {guard.reason}; call clear_fault when all is well")
         if guard.state is State.RUNNING:
-            self._show(is_last=monotonic() - self._began >= self.value("episode_seconds"))
+            if self._periods % self._periods_a_step == 0:
+                self._show(is_last=monotonic() - self._began >= self.value("episode_seconds"))
+            self._periods += 1
         else:
             self._finish_episode()
+
+    def _count_periods(self, seconds: float) -> int:
+        """The control periods in `seconds`."""
+        periods = round(seconds / self._period)
+        if periods < 1 or abs(periods * self._period - seconds) > 1e-6:
+            raise NodeError(
+                f"step_seconds {seconds}: give full control periods, {self._period} s each on {self._arm.name}"
+            )
+        if seconds >= self._arm.deadlines.action:
+            deadline = self._arm.deadlines.action
+            raise NodeError(f"step_seconds {seconds}: must be shorter than {self._arm.name}'s deadline, {deadline} s")
+        return periods
 
     def _wanted(self) -> np.ndarray:
         """Joint velocities, float64 [joints] in rad/s."""
@@ -240,7 +264,7 @@ class ArmNode(ViperNode):
             velocities = self._arm.homeward(guard.motion.position)
             return np.zeros_like(velocities) if self._arm.is_home(guard.motion.position) else velocities
         if guard.state is State.RUNNING and self._action is not None:
-            return self._arm.wanted(self.value("action"), self._action, self._kinematics, guard.motion.position)
+            return self._arm.wanted(self.value("action"), self._action, guard.motion.position)
         return np.zeros(len(self._arm.joints))
 
     def _finish_episode(self) -> None:
@@ -310,7 +334,7 @@ class ArmNode(ViperNode):
     def _twist(self) -> TwistStamped:
         """The hand's velocity that the guarded joint velocities give."""
         motion = self._guard_of_arm.motion
-        values = (self._kinematics.jacobian(motion.position) @ motion.velocity).tolist()
+        values = (self._arm.kinematics.jacobian(motion.position) @ motion.velocity).tolist()
         message = TwistStamped()
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self._arm.base_frame

@@ -165,7 +165,7 @@ class Guard:
 
     def _why_not(self, stamp: int, values: np.ndarray, now: float) -> str:
         if values.shape != (self._actions,):
-            return f"an action of {values.size} values, not {self._actions}"
+            return f"an action of {values.size} values, not {self._actions}: the parameter 'action' says what they are"
         if not np.isfinite(values).all():
             return "an action that is not finite"
         if stamp == self._answered:

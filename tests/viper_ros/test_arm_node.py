@@ -16,7 +16,7 @@ from viper_ros.msg import Action, Step
 from tests.viper_ros.conftest import Listener, overrides, spin_until
 from viper_ros import arm, description
 from viper_ros.arm_node import ArmNode
-from viper_ros.node import ViperNode
+from viper_ros.node import NodeError, ViperNode
 from viper_ros.qos import MOMENTS
 from viper_ros.safety import Deadlines, State
 from viper_ros.simulated_arm_node import SimulatedArmNode
@@ -33,7 +33,7 @@ UP = (0.0, 0.2, 0.4, 0.0, 0.0, 0.0, 1.0)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines that a busy test machine meets."""
     load = arm.load
-    deadlines = Deadlines(action=2.0, frame=2.0, joint_states=0.6, dead_man=2.0)
+    deadlines = Deadlines(action=3.0, frame=3.0, joint_states=1.0, dead_man=3.0)
     monkeypatch.setattr(arm, "load", lambda name: dataclasses.replace(load(name), deadlines=deadlines, following=0.5))
 
 
@@ -51,7 +51,10 @@ class Operator(Listener):
         self._actions = self.create_publisher(Action, "action", MOMENTS)
         self.stop_button = self.create_publisher(Bool, "e_stop", MOMENTS)
         self.answering = True
-        self.listen(Step, "step", lambda step: self.send(UP, step) if self.answering and not step.is_last else None, 10)
+        self.answer = UP
+        self.listen(
+            Step, "step", lambda step: self.send(self.answer, step) if self.answering and not step.is_last else None, 10
+        )
 
     def send(self, values: object, step: Step, shift: int = 0) -> None:
         action = Action(values=list(values))
@@ -160,6 +163,7 @@ def pull(cell: Cell, plug: str) -> None:
     elif plug == "values":
         operator.send([0.0] * 3, steps[-1], shift=1)
     else:
+        cell.until(lambda: len(steps) > 2)
         operator.send(UP, steps[0])
 
 
@@ -231,6 +235,29 @@ def test_a_dry_run_sends_nothing() -> None:
 def test_dry_run_is_the_default() -> None:
     node = ArmNode()
     assert node.value("dry_run") is True
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(0.07, "control periods"), (0.9, "deadline")])
+def test_steps_that_the_arm_can_not_keep_are_refused(
+    seconds: float, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # The deadlines of the arm's file.
+    node = ArmNode(parameter_overrides=overrides(step_seconds=seconds))
+    with pytest.raises(NodeError, match=word):
+        node.configure()
+
+
+def test_moments_are_step_seconds_apart_and_actions_of_a_world_of_arms_move_it() -> None:
+    cell = Cell(action="end_effector_position", step_seconds=0.2)
+    cell.operator.answer = (0.0, 0.3, 0.4, 1.0)
+    before = cell.simulated.world.hand
+    cell.moving()
+    steps = cell.operator.heard["step"]
+    cell.until(lambda: len(steps) > 5)
+    apart = np.diff([nanoseconds(step.header.stamp) for step in steps]) / 1e9
+    assert np.median(apart) == pytest.approx(0.2, abs=0.05)
+    assert (cell.simulated.world.hand - before)[1:].min() > 0.02
+    close(cell)
 
 
 def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
