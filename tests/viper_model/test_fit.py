@@ -20,7 +20,7 @@ from viper_model.dataset import load_dataset
 from viper_model.errors import ModelError
 from viper_model.fit import ClipSampler, fit, learning_rate
 from viper_model.video import read_video
-from viper_model.video_model import LIKELIHOODS, VideoModel
+from viper_model.video_model import LIKELIHOODS, SIZES, VideoModel
 
 pytestmark = pytest.mark.usefixtures("micro")
 
@@ -43,6 +43,10 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: P
     for film in ("slide_reconstructed", "slide_imagined"):
         assert len(read_video(tmp_path / "model" / "films" / f"{film}.mp4")) > 30
     assert not (tmp_path / "model" / "training.safetensors").exists()
+
+
+def test_every_size_has_a_schedule() -> None:
+    assert set(fit_module.SCHEDULES) == set(SIZES)
 
 
 def test_a_finished_folder_is_only_loaded(films: Path, tmp_path: Path) -> None:
