@@ -30,7 +30,7 @@ def score(model: VideoModel, frames: np.ndarray, task: str) -> FrameScores:
     Raises ModelError where the model does not know the task.
     """
     index = torch.tensor([model.task_index(task)], device=model.device)
-    clip = torch.from_numpy(resize(frames, model.image_size)).to(model.device)
+    clip = torch.tensor(resize(frames, model.image_size)).to(model.device)
     code_log_probs = model.log_probs(clip[None], index)[0].cpu()  # [time, rows, columns]
     likelihood = conditional(code_log_probs).numpy()
     return FrameScores(
