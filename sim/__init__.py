@@ -24,6 +24,7 @@ opengl.choose_backend()
 
 SIMS = {
     "dmc": "mujoco==3.3.7 dm_control==1.0.34",
+    "atari": "ale-py==0.12.1",
     "robosuite": "mujoco==3.3.7 robosuite==1.5.2 numba==0.61.2 termcolor==3.3.0",
 }
 """The simulators, each the name of a module in this package, with the pip requirements that it needs.

@@ -77,7 +77,8 @@ class Description:
     step_seconds: float
     """World time between two steps, action repeat included."""
     return_range: tuple[float, float]
-    """The true return of doing nothing useful and the most that an episode can bring: what scores compare with."""
+    """The true return of doing nothing useful and the most that an episode can bring, or where there is no such most, a
+    human's: what scores compare with."""
     options: dict[str, Any]
     """The simulator's own settings, its defaults filled in: worlds that differ in them look or behave differently."""
 

@@ -99,7 +99,7 @@ SCHEDULES = {
         ema_decay=0.9999,
     ),
 }
-SCHEDULES["tiny_arms"] = dataclasses.replace(SCHEDULES["tiny"], clip_frames=8)
+SCHEDULES["tiny64"] = dataclasses.replace(SCHEDULES["tiny"], clip_frames=8)
 SCHEDULES["atari"] = SCHEDULES["arms"] = dataclasses.replace(SCHEDULES["dmc"], clip_frames=8)
 
 

@@ -58,8 +58,8 @@ SIZES = {
         VideoGPTConfig(context=4, layers=8, width=512, heads=8, dropout=0.0),
         frame_skip=4,
     ),
-    # The arms of sim.robosuite on two CPU cores: small things need 64 pixels.
-    "tiny_arms": VideoModelConfig(
+    # Worlds with small things in them, on two CPU cores: 64 pixels, every fourth frame.
+    "tiny64": VideoModelConfig(
         VQGANConfig(image_size=64, channels=(32, 64, 64), blocks=1, codes=256, code_dim=32),
         VideoGPTConfig(context=8, layers=3, width=96, heads=3, dropout=0.1),
         frame_skip=4,

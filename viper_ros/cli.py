@@ -85,7 +85,7 @@ def fit(
     ],
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
-    size: Annotated[str, typer.Option(help="Named size of the model: tiny, dmc, atari or arms.")] = "tiny",
+    size: Annotated[str, typer.Option(help="Named size of the model: tiny, tiny64, dmc, atari or arms.")] = "tiny",
     likelihood: Annotated[
         str, typer.Option(help="Which model of the films' codes: videogpt or masked (docs/likelihoods.md).")
     ] = "videogpt",

@@ -118,7 +118,9 @@ def plot_returns(
     )
     for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
         axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)
-    axes.set(xlabel="environment steps", ylabel="true return", ylim=tuple(config["return_range"]))
+    axes.set(xlabel="environment steps", ylabel="true return")
+    axes.update_datalim([(0, limit) for limit in config["return_range"]], updatex=False)
+    axes.autoscale_view()
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 

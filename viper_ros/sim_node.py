@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.time import Time
 from sensor_msgs.msg import Image
@@ -14,7 +15,7 @@ import sim
 from sim import SimError, TimeStep
 from viper_ros import description, images
 from viper_ros.msg import Action, Step
-from viper_ros.node import Health, ViperNode, run_process
+from viper_ros.node import Health, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
@@ -25,6 +26,9 @@ PARAMETERS = (
     Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
     Parameter("camera", "", "Camera that films the world, by number or name; empty: the simulator's usual one."),
     Parameter("arm", "", "Arm, where the simulator has several; empty: its usual one."),
+    Parameter(
+        "options", "", "More options of the simulator, in YAML, such as {life_loss: true}: see its module in sim/."
+    ),
     Parameter("action_repeat", 2, "Control steps of the simulator for which an action is held.", low=1, high=100),
     Parameter("seed", 0, "Seed of everything random in the world.", low=0, high=2**31 - 1),
     Parameter(
@@ -53,7 +57,7 @@ class SimNode(ViperNode):
             image_size=(size, size),
             action_repeat=self.value("action_repeat"),
             seed=self.value("seed"),
-            **world_options(self.value("camera"), self.value("arm")),
+            **world_options(self.value("camera"), self.value("arm"), self.value("options")),
         )
         self._images = self.create_publisher(Image, "image_raw", MOMENTS)
         self._steps = self.create_publisher(Step, "step", MOMENTS)
@@ -147,9 +151,17 @@ class SimNode(ViperNode):
             self._images.publish(image)
 
 
-def world_options(camera: str, arm: str) -> dict[str, Any]:
-    """A simulator's options: a camera by number or name, and an arm. What is empty is left to the simulator."""
-    options: dict[str, Any] = {}
+def world_options(camera: str, arm: str, more: str) -> dict[str, Any]:
+    """A simulator's options: a camera by number or name, an arm, and any in YAML. What is empty is its usual one.
+
+    Raises NodeError where `more` is no mapping in YAML.
+    """
+    try:
+        options = yaml.safe_load(more) or {}
+    except yaml.YAMLError:
+        options = more
+    if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+        raise NodeError(f"options '{more}': write them in YAML, as in {{life_loss: true}}")
     if camera:
         options["camera"] = int(camera) if camera.isdigit() else camera
     if arm:

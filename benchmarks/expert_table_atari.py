@@ -1,0 +1,57 @@
+"""What the expert of each game scores, against a human's score: a table in Markdown.
+
+.venv/bin/in_ros python benchmarks/expert_table_atari.py --max-frames 12000 [--out …]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from pathlib import Path
+
+import sim
+from sim.experts import make_behaviour
+
+
+def play(job: tuple[str, int, int]) -> str:
+    """A line of the table: one episode, on a world whose seed no expert was tuned on."""
+    game, max_frames, seed = job
+    with sim.make("atari", game, seed=seed, max_frames=max_frames) as world:
+        began, score, steps = time.monotonic(), 0.0, 0
+        moment = world.reset()
+        expert = make_behaviour("expert", "atari", game, seed)
+        expert.reset(world)
+        while not moment.is_last:
+            moment = world.step(expert.act(world))
+            score, steps = score + moment.task_reward, steps + 1
+        random, human = world.description.return_range
+        ended = "game over" if moment.is_terminal else "time limit"
+        normalised = (score - random) / (human - random)
+        seconds = time.monotonic() - began
+    return f"| {game} | {score:.0f} | {human:g} | {normalised:.0%} | {steps}, {ended} | {seconds:.0f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--games", nargs="*", default=sim.tasks("atari"), choices=sim.tasks("atari"))
+    parser.add_argument("--max-frames", type=int, default=108_000, help="An episode's time limit.")
+    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    lines = [
+        "| game | score | human | human-normalised | steps | s an episode |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
+        jobs = [(game, arguments.max_frames, arguments.seed) for game in arguments.games]
+        for line in pool.imap(play, jobs):
+            lines.append(line)
+            print(line, flush=True)
+    if arguments.out:
+        arguments.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
