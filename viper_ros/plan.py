@@ -99,6 +99,8 @@ def _assign(chosen: dict[str, dict[str, Any]], assignment: str) -> None:
     if section not in chosen:
         raise NodeError(f"no section '{section}' in '{assignment}': choose one of {', '.join(settings.SECTIONS)}")
     try:
-        chosen[section][parameter] = yaml.safe_load(value)
+        loaded = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise NodeError(f"'{value}' in '{assignment}' can't be read as a value") from error
+    # No parameter of a node is a mapping: one that takes YAML takes its text.
+    chosen[section][parameter] = value if isinstance(loaded, dict) else loaded

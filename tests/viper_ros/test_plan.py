@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from viper_ros.node import NodeError
 from viper_ros.plan import make_plan
+from viper_ros.sim_node import world_options
 
 
 def test_an_arm_has_films_a_model_and_a_run_of_its_own() -> None:
@@ -17,3 +21,15 @@ def test_where_there_is_one_body_the_label_is_the_task() -> None:
     plan = make_plan("dmc", task="cartpole_balance", reward="task")
     assert plan.label == plan.task == "cartpole_balance"
     assert plan.run.name == "cartpole_balance_oracle"
+
+
+def test_a_simulators_own_options_are_passed_on_as_written() -> None:
+    plan = make_plan("atari", task="pong", assignments=["sim_node.options={life_loss: true, noops: 30}"])
+    assert world_options("", "", plan.settings["sim_node"]["options"]) == {"life_loss": True, "noops": 30}
+    assert world_options("1", "panda", "") == {"camera": 1, "arm": "panda"}
+
+
+@pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])
+def test_options_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(NodeError, match="YAML"):
+        world_options("", "", text)
