@@ -13,6 +13,7 @@ The second has what is known of it, `00000.yaml`, an `Episode`. It is written la
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import multiprocessing
 import os
 import signal
@@ -93,7 +94,7 @@ def record(
     for path, episode in have.items():
         _refuse_other(setting, episode, path)
     missing = [index for index in range(episodes) if _paths(folder, index)[1] not in have]
-    jobs = [_Job(setting, folder, index, seed, min_score if behaviour == "expert" else 0.0) for index in missing]
+    jobs = [_Job(setting, folder, index, seed, min_score if behaviour == "expert" else -math.inf) for index in missing]
     if jobs:
         _film_all(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
     return list(returns(folder).values())

@@ -71,9 +71,11 @@ def _reach_spinner(physics: Any) -> float:
 
 
 def _hopper(physics: Any) -> float:
-    """Stretched, the torso upright over the foot."""
+    """Stretched, the torso upright, the weight over the foot, and at rest."""
     upright = float(physics.named.data.xmat["torso", "zz"])
-    return min(float(physics.height()), 0.7) + 0.3 * upright
+    lean = abs(float(physics.named.data.subtree_com["torso", "x"] - physics.named.data.xpos["foot", "x"]))
+    drift = float(abs(physics.data.qvel[:3]).sum())
+    return min(float(physics.height()), 0.7) + 0.3 * upright - 0.5 * lean - 0.03 * drift
 
 
 def _near_target(physics: Any) -> float:
@@ -85,6 +87,7 @@ def _mass_near_target(physics: Any) -> float:
 
 
 _WALKER = PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=24, noise=1.0)
+_QUADRUPED = PlannerSettings(horizon_seconds=0.6, samples=32, noise=1.0)
 _FINGER_TURN = PlannerSettings(horizon_seconds=0.8, samples=24, noise=1.0, shaping=_turn)
 _SETTINGS = {
     "acrobot_swingup": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=32, shaping=_acrobot),
@@ -95,13 +98,14 @@ _SETTINGS = {
     "finger_spin": PlannerSettings(horizon_seconds=0.5, knot_seconds=0.06, samples=48, noise=1.0, shaping=_spin),
     "finger_turn_easy": _FINGER_TURN,
     "finger_turn_hard": _FINGER_TURN,
-    "hopper_stand": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=32, noise=1.0, shaping=_hopper),
+    "hopper_stand": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=40, noise=1.0, shaping=_hopper),
     "pendulum_swingup": PlannerSettings(
         horizon_seconds=1.4, knot_seconds=0.24, samples=24, noise=1.0, shaping=_pendulum
     ),
     "pointmass_easy": PlannerSettings(shaping=_mass_near_target),
     "pointmass_hard": PlannerSettings(shaping=_mass_near_target),
-    "quadruped_run": PlannerSettings(noise=1.0),
+    "quadruped_run": _QUADRUPED,
+    "quadruped_walk": _QUADRUPED,
     "reacher_easy": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "reacher_hard": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "walker_stand": _WALKER,
