@@ -87,7 +87,7 @@ def _mass_near_target(physics: Any) -> float:
 
 
 _WALKER = PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=24, noise=1.0)
-_QUADRUPED = PlannerSettings(horizon_seconds=0.6, samples=32, noise=1.0)
+_QUADRUPED = PlannerSettings(horizon_seconds=0.7, samples=64, noise=1.0)
 _FINGER_TURN = PlannerSettings(horizon_seconds=0.8, samples=24, noise=1.0, shaping=_turn)
 _SETTINGS = {
     "acrobot_swingup": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=32, shaping=_acrobot),
