@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from sim import opengl
-from sim.env import ActionSpace, Description, Env, SimError, TimeStep
+from sim.env import ActionSpace, Description, Env, SimDied, SimError, TimeStep
 
-__all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimError", "TimeStep", "make", "tasks"]
+__all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimDied", "SimError", "TimeStep", "make", "tasks"]
 
 opengl.choose_backend()
 
@@ -26,8 +26,9 @@ SIMS = {
     "dmc": "mujoco==3.3.7 dm_control==1.0.34",
     "atari": "ale-py==0.12.1",
     "robosuite": "mujoco==3.3.7 robosuite==1.5.2 numba==0.61.2 termcolor==3.3.0",
+    "rlbench": "rlbench==1.2.0 PyRep==4.1.0.3",
 }
-"""The simulators, each the name of a module in this package, with the pip requirements that it needs.
+"""The simulators, each the name of a module in this package, with the Python packages that it needs.
 
 Such a module has `tasks() -> tuple[str, ...]` and `make(task, *, image_size, action_repeat, seed, **options) -> Env`.
 """

@@ -19,6 +19,10 @@ class SimError(Exception):
     """A user's mistake or a broken simulator, told in one line that says what to do."""
 
 
+class SimDied(SimError):
+    """The simulator's process is gone, and its episode with it. The world's next `reset` starts another."""
+
+
 @dataclass(frozen=True)
 class ActionSpace:
     """The actions a world understands, always as a float32 vector of length `size`.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim import SIMS
+from sim import SIMS, rlbench
 from sim.opengl import APT
 
 
@@ -53,6 +53,10 @@ def examine() -> list[Finding]:
             "robosuite (arms)", _version("robosuite"), f"pip install --no-deps {SIMS['robosuite']}", required=False
         ),
         Finding("ale-py (Atari)", _version("ale-py"), f"pip install {SIMS['atari']}", required=False),
+        *(
+            Finding(f"{piece.name} (RLBench)", piece.found, piece.remedy, required=False)
+            for piece in rlbench.installation()
+        ),
         Finding("rendering", _rendering(), f"sudo {APT}"),
         Finding("films (H.264)", _h264(), "pip install -r requirements/python.txt"),
         Finding("disk", _disk(), "make room: films, models and replay take about 1 GB", required=False),

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 import sim
-from sim import SimError, TimeStep
+from sim import SimDied, SimError, TimeStep
 from viper_ros import description, images
 from viper_ros.msg import Action, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
@@ -108,6 +108,10 @@ class SimNode(ViperNode):
             return
         try:
             moment = self._env.step(action.values)
+        except SimDied as error:
+            self.get_logger().error(f"{error}: starting it again, with a new episode")
+            self._begin_episode()
+            return
         except SimError as error:
             # The world has not moved and waits for a better answer.
             self._error = str(error)
