@@ -129,7 +129,7 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Where results go; beside the film unless given.")] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the surprise film.")] = 15.0,
     precision: Annotated[
-        str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood within hundredths of a nat.")
+        str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood moves by some 0.05 nats.")
     ] = "float32",
     episode: Annotated[int | None, typer.Option(min=0, help="Which film, where a recording holds several.")] = None,
 ) -> None:
