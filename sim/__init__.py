@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from sim import opengl
-from sim.env import ActionSpace, Description, Env, SimDied, SimError, TimeStep
+from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeStep
 
-__all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimDied", "SimError", "TimeStep", "make", "tasks"]
+__all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimDiedError", "SimError", "TimeStep", "make", "tasks"]
 
 opengl.choose_backend()
 

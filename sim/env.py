@@ -19,7 +19,7 @@ class SimError(Exception):
     """A user's mistake or a broken simulator, told in one line that says what to do."""
 
 
-class SimDied(SimError):
+class SimDiedError(SimError):
     """The simulator's process is gone, and its episode with it. The world's next `reset` starts another."""
 
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import sim as worlds
-from sim.env import SimDied, SimError
+from sim.env import SimDiedError, SimError
 from sim.experts import make_behaviour
 
 ATTEMPTS = 3
@@ -193,7 +193,7 @@ def _work(connection: Connection) -> None:
         try:
             job = connection.recv()
             connection.send(("return", _film_job(job, lambda note: connection.send(("note", note)))))
-        except SimDied as error:
+        except SimDiedError as error:
             connection.send(("note", str(error)))
             return  # a new worker tries again
         except SimError as error:

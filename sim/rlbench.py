@@ -1,17 +1,18 @@
 """RLBench (James et al. 2020) itself, in CoppeliaSim, in a process of its own (`sim.rlbench_process`).
 
-An action is how the gripper moves, in [-1, 1]: x, y and z (±1 is ±3 cm, in the world's axes), a turn (a rotation vector
-in the world's axes, ±1 is ±0.2 rad along each), and the gripper, which opens below 0 and closes above. Inverse
+An action is how the gripper moves, in [-1, 1]: x, y and z (±1 is ±3 cm, in the world's axes), a turn (a rotation
+vector in the world's axes, ±1 is ±0.2 rad along each), and the gripper, which opens below 0 and closes above. Inverse
 kinematics finds the joints; a move that it can't make is made half as far, a quarter, and then not at all.
 
-The true reward is 1 for the moment in which RLBench's conditions are first met and 0 for all others; the episode goes on
-to its time limit, as in `sim.robosuite`.
+The true reward is 1 for the moment in which RLBench's conditions are first met and 0 for all others; the episode goes
+on to its time limit, as in `sim.robosuite`.
 
-CoppeliaSim may die. Then the step raises SimDied, and the next `reset` starts it again.
+CoppeliaSim may die. Then the step raises SimDiedError, and the next `reset` starts it again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.metadata
 import importlib.util
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.env import ActionSpace, Description, Env, SimDied, SimError, TimeStep, task_label
+from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeStep, task_label
 
 ARMS = ("panda", "jaco", "mico", "sawyer", "ur5")
 CAMERAS = ("front", "left_shoulder", "right_shoulder", "overhead", "wrist")
@@ -203,7 +204,7 @@ class RLBenchWorld(Env):
             raise SimError("CoppeliaSim is gone: call reset() to start it again")
         try:
             return self._simulator.ask(request, *arguments)
-        except SimDied:
+        except SimDiedError:
             self._simulator.close()
             self._simulator = None
             raise
@@ -245,14 +246,14 @@ class _Simulator:
             raise
 
     def ask(self, request: str, *arguments: Any, seconds: float = _ANSWER_SECONDS) -> Any:
-        """What the process answers. Raises SimError as it does, and SimDied where it doesn't."""
+        """What the process answers. Raises SimError as it does, and SimDiedError where it doesn't."""
         try:
             self._connection.send((request, arguments))
             if not self._connection.poll(seconds):
-                raise SimDied(f"CoppeliaSim has not answered for {seconds:.0f} s: it counts as dead")
+                raise SimDiedError(f"CoppeliaSim has not answered for {seconds:.0f} s: it counts as dead")
             kind, answer = self._connection.recv()
         except (EOFError, OSError) as error:
-            raise SimDied(f"CoppeliaSim has died ({self._last_words()})") from error
+            raise SimDiedError(f"CoppeliaSim has died ({self._last_words()})") from error
         if kind == "error":
             raise SimError(answer)
         return answer
@@ -267,9 +268,7 @@ class _Simulator:
 
     def close(self) -> None:
         self._connection.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._log.close()

@@ -14,8 +14,9 @@ PRECISIONS = ("float32", "bfloat16")
 def prepare_for_inference(model: VideoModel, precision: str = "float32") -> None:
     """Make `model` faster where it is. It can't be trained or saved any more.
 
-    precision: of the transformer. `bfloat16` moves a frame's likelihood by some 0.05 nats (docs/speed.md). The encoder stays in
-    float32: rounding it gives another code wherever two are about as near, and some frames tens of nats with them.
+    precision: of the transformer. `bfloat16` moves a frame's likelihood by some 0.05 nats (docs/speed.md). The encoder
+    stays in float32: rounding it gives another code wherever two are about as near, and some frames tens of nats with
+    them.
     Raises ModelError where there is no such precision.
     """
     if precision not in PRECISIONS:

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 import sim
-from sim import SimDied, SimError, TimeStep
+from sim import SimDiedError, SimError, TimeStep
 from viper_ros import description, images
 from viper_ros.msg import Action, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
@@ -108,7 +108,7 @@ class SimNode(ViperNode):
             return
         try:
             moment = self._env.step(action.values)
-        except SimDied as error:
+        except SimDiedError as error:
             self.get_logger().error(f"{error}: starting it again, with a new episode")
             self._begin_episode()
             return

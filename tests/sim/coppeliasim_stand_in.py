@@ -427,7 +427,9 @@ class Library:
         goal = np.array([*place, *(DOWN.inv() * turn).as_rotvec(), 0.0])
         return ffi.new("float[]", np.linspace(self.arm_joints(), goal, points).ravel().tolist())
 
-    def simRMLPos(self, dofs: int, smallest: Any, flags: int, start: Any, most: Any, selection: Any, goal: Any, _: Any) -> int:
+    def simRMLPos(
+        self, dofs: int, smallest: Any, flags: int, start: Any, most: Any, selection: Any, goal: Any, _: Any
+    ) -> int:
         self.motions[len(self.motions) + 1] = [start[0], goal[0], most[0]]
         return len(self.motions)
 
