@@ -19,7 +19,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -49,6 +49,8 @@ class Setting:
     action_repeat: int
     options: dict[str, Any]
     """The simulator's own, as `Description.options` has them."""
+    hold_steps: int | None = field(default=None, kw_only=True)
+    """How many steps a film goes on after the first reward above 0; to the episode's end where None."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def record(
     seed: int = 0,
     workers: int | None = None,
     min_score: float = 0.8,
+    hold_steps: int | None = None,
     **options: Any,
 ) -> list[float]:
     """Film until the folder of `task` and `behaviour` has `episodes` films. Returns the true returns of all of them.
@@ -81,12 +84,16 @@ def record(
     Films that are there already are kept and counted, so what was interrupted goes on. An expert's episode that
     reaches less than `min_score` of the world's return range is filmed again with another seed; the best of `ATTEMPTS`
     is kept. `workers` processes (None: one a core) film side by side; what they film doesn't depend on their number.
+    `hold_steps`, for tasks that reward once, when they are solved: so many steps are filmed after that. Films that go
+    on holding still teach that standing still is likely, wherever it is done.
 
     Raises SimError for what `sim.make` refuses, for a folder of films made otherwise, and where a film can't be
     written.
     """
     with worlds.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options) as world:
-        setting = Setting(sim, task, behaviour, image_size, action_repeat, world.description.options)
+        setting = Setting(
+            sim, task, behaviour, image_size, action_repeat, world.description.options, hold_steps=hold_steps
+        )
         folder = directory / world.description.task / behaviour
     make_behaviour(behaviour, sim, task, seed)
     _make_folder(folder)
@@ -236,9 +243,13 @@ def _film(setting: Setting, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
     ) as world:
         moments, actions = [world.reset()], []
         behaviour.reset(world)
-        while not moments[-1].is_last:
+        steps_left = math.inf
+        while not moments[-1].is_last and steps_left > 0:
             actions.append(behaviour.act(world))
             moments.append(world.step(actions[-1]))
+            steps_left -= 1
+            if setting.hold_steps is not None and moments[-1].task_reward > 0:
+                steps_left = min(steps_left, setting.hold_steps)
         description = world.description
     film = {
         "image": np.stack([moment.image for moment in moments]),
@@ -287,10 +298,10 @@ def _read(path: Path) -> Episode:
 
 
 def _refuse_other(setting: Setting, episode: Episode, path: Path) -> None:
-    for field in fields(Setting):
-        wanted, found = getattr(setting, field.name), getattr(episode, field.name)
+    for name in (each.name for each in fields(Setting)):
+        wanted, found = getattr(setting, name), getattr(episode, name)
         if wanted != found:
             raise SimError(
-                f"{path.parent} has films with {field.name} {found}, not {wanted}: choose another directory, or "
-                f"record with {field.name} {found}"
+                f"{path.parent} has films with {name} {found}, not {wanted}: choose another directory, or "
+                f"record with {name} {found}"
             )

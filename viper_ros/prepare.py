@@ -38,6 +38,7 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
         plan.data,
         image_size=(size, size),
         action_repeat=world["action_repeat"],
+        hold_steps=options.get("hold_steps"),
         **world_options(world.get("camera", ""), world.get("arm", ""), world.get("options", "")),
     )
 

@@ -8,6 +8,7 @@ import pytest
 import sim
 from sim import Env, SimError
 from sim.contract import EnvContract
+from sim.record import record
 from sim.robosuite import ArmWorld
 from tests.sim.test_experts import rewards
 
@@ -100,6 +101,17 @@ def test_arms_look_different_and_their_table_the_same() -> None:
     differs = (frames[0] != frames[1]).any(axis=-1)
     assert 0.02 < differs.mean() < 0.5
     assert not differs[-8:].any()  # the table's near edge
+
+
+def test_a_film_ends_so_many_steps_after_success(tmp_path: Path) -> None:
+    small = {"image_size": (16, 16), "action_repeat": 1, "workers": 1}
+    assert record("robosuite", "reach_target", "expert", 1, tmp_path, hold_steps=4, **small) == [1]
+    film = np.load(tmp_path / "panda_reach_target" / "expert" / "00000.npz")
+    solved = int(film["task_reward"].argmax())
+    assert {len(film[name]) for name in ("image", "action", "task_reward")} == {solved + 5}
+    assert not film["action"][-1].any()
+    with pytest.raises(SimError, match="hold_steps 4, not None"):
+        record("robosuite", "reach_target", "expert", 2, tmp_path, **small)
 
 
 def test_a_cup_that_is_moved_but_not_held_is_not_picked_up() -> None:
