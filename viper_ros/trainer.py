@@ -81,6 +81,8 @@ class Environment:
         """Moments that have been answered and wait for their rewards, in order."""
         self.answered: tuple[int, np.ndarray] | None = None
         """The last answer, for a world that missed it."""
+        self.stored: tuple[int, np.ndarray] | None = None
+        """The last moment that replay had when the run went on, and its answer: the world may have missed that too."""
 
 
 class Trainer:
@@ -124,6 +126,8 @@ class Trainer:
         self.policy = self.agent.policy()
         self._policy_updates = self.agent.updates
         self._environments = {name: Environment(name, self.policy.initial(1)) for name in environments}
+        for environment in self._environments.values():
+            environment.stored = self.replay.newest(environment.name)
         self._random = np.random.default_rng([settings.seed, self.collected])
         self.last_evaluation: float | None = None
         """The mean true return of the last round of evaluation."""
@@ -143,7 +147,7 @@ class Trainer:
         environment = self._environments[name]
         newest = next(reversed(environment.unrewarded), -1)
         seen = environment.current.stamp if environment.current else (environment.answered or (-1,))[0]
-        if moment.stamp <= max(newest, seen):
+        if moment.stamp <= max(newest, seen) or (environment.stored and moment.stamp == environment.stored[0]):
             return
         if environment.episode is None and not moment.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
@@ -154,8 +158,11 @@ class Trainer:
 
     def last_answer(self, name: str, stamp: int) -> np.ndarray | None:
         """The action that answered `stamp`, if that was the last one to be answered."""
-        answered = self._environments[name].answered
-        return answered[1] if answered and answered[0] == stamp else None
+        environment = self._environments[name]
+        for answered in (environment.answered, environment.stored):
+            if answered and answered[0] == stamp:
+                return answered[1]
+        return None
 
     def reward(self, name: str, stamp: int, reward: float, log_likelihood: float) -> None:
         """The reward for the moment with this stamp."""
@@ -253,6 +260,7 @@ class Trainer:
         self.replay.append(
             name,
             {
+                "stamp": moment.stamp,
                 "image": moment.image,
                 "action": moment.action,
                 "reward": np.float32(moment.reward),
