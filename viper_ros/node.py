@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -35,10 +37,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
 LISTEN_SECONDS = 1.5
 """How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
+REFUSAL_SECONDS = 10.0
+"""So long a refused message is told of on /diagnostics."""
 
 
 class NodeError(Exception):
     """A user's mistake that a node met, told in one line that says what to do."""
+
+
+class MessageError(Exception):
+    """A message that can't be used, told in one line: it is refused, and the node goes on."""
 
 
 USER_ERRORS = (
@@ -74,6 +82,9 @@ class ViperNode(LifecycleNode):
         declare(self, [*parameters, autostart])
         self.done: Future[int] = Future()
         """Completes with the exit status when the node has nothing left to do."""
+        self._refused = 0
+        self._refusal: tuple[str, float] | None = None
+        """Why a message was last refused, and when."""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.every(1.0, self._publish_health)
 
@@ -108,7 +119,8 @@ class ViperNode(LifecycleNode):
         return all(result == TransitionCallbackReturn.SUCCESS for result in ended)
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
-        """Subscribe; what `callback` raises of USER_ERRORS ends the node in one line."""
+        """Subscribe; a message for which `callback` raises MessageError is refused, which /diagnostics tells of; what it
+        raises of USER_ERRORS ends the node in one line."""
         return self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
@@ -126,6 +138,10 @@ class ViperNode(LifecycleNode):
     def _guard(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:
             callback(*arguments)
+        except MessageError as error:
+            self._refused += 1
+            self._refusal = (str(error), monotonic())
+            self.get_logger().error(f"message refused: {error}", throttle_duration_sec=5.0)
         except USER_ERRORS as error:
             self.get_logger().fatal(str(error))
             self.finish(1)
@@ -183,7 +199,10 @@ class ViperNode(LifecycleNode):
 
     def _publish_health(self) -> None:
         health = self.health()
-        values = [KeyValue(key=key, value=str(value)) for key, value in health.values.items()]
+        if self._refusal and monotonic() - self._refusal[1] < REFUSAL_SECONDS and health.level < DiagnosticStatus.ERROR:
+            health = dataclasses.replace(health, message=self._refusal[0], level=DiagnosticStatus.ERROR)
+        all_values = {**health.values, **({"messages_refused": self._refused} if self._refused else {})}
+        values = [KeyValue(key=key, value=str(value)) for key, value in all_values.items()]
         status = DiagnosticStatus(
             level=health.level,
             name=self.get_fully_qualified_name(),

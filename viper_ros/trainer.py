@@ -84,6 +84,11 @@ class Environment:
         self.stored: tuple[int, np.ndarray] | None = None
         """The last moment that replay had when the run went on, and its answer: the world may have missed that too."""
 
+    def knows(self, stamp: int) -> bool:
+        """Has the moment with this stamp been seen, as far back as a world shows moments again?"""
+        known = [moment[0] for moment in (self.answered, self.stored) if moment]
+        return stamp in self.unrewarded or stamp in known or bool(self.current and self.current.stamp == stamp)
+
 
 class Trainer:
     """Acts in environments and learns from them, as the schedule says.
@@ -129,6 +134,8 @@ class Trainer:
         for environment in self._environments.values():
             environment.stored = self.replay.newest(environment.name)
         self._random = np.random.default_rng([settings.seed, self.collected])
+        self.lost = 0
+        """Moments that were answered and never rewarded."""
         self.last_evaluation: float | None = None
         """The mean true return of the last round of evaluation."""
         self._round_returns: list[float] = []
@@ -145,9 +152,7 @@ class Trainer:
     def observe(self, name: str, moment: Moment) -> None:
         """A new moment of environment `name`. One that has been seen before changes nothing."""
         environment = self._environments[name]
-        newest = next(reversed(environment.unrewarded), -1)
-        seen = environment.current.stamp if environment.current else (environment.answered or (-1,))[0]
-        if moment.stamp <= max(newest, seen) or (environment.stored and moment.stamp == environment.stored[0]):
+        if environment.knows(moment.stamp):
             return
         if environment.episode is None and not moment.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
@@ -171,6 +176,8 @@ class Trainer:
         if moment and moment.stamp == stamp:
             moment.log_likelihood = log_likelihood
             if self.settings.reward == "viper":
+                if moment.reward is not None:
+                    self._give_up_before(environment, moment)
                 moment.reward = reward
             self._store(environment)
 
@@ -238,6 +245,17 @@ class Trainer:
             environment.state, moment.image[None], np.array([moment.is_first]), sample=collecting
         )
         return action[0]
+
+    def _give_up_before(self, environment: Environment, moment: Moment) -> None:
+        """The reward of `moment` came again, as the world shows its last moments again, in order: what was answered before
+        and has no reward even now never gets one."""
+        for stamp, (earlier, _) in list(environment.unrewarded.items()):
+            if earlier is moment:
+                return
+            if earlier.reward is None:
+                del environment.unrewarded[stamp]
+                self.lost += 1
+                moment.is_first = True  # To the agent: what led here is unknown.
 
     def _store(self, environment: Environment) -> None:
         """Move on what is complete, in order."""
