@@ -75,7 +75,7 @@ class NodeProcess:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGINT)
             try:
-                return self.wait(30)
+                return self.wait(120)
             except subprocess.TimeoutExpired:
                 self.kill()
         return self.wait()

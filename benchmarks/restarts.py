@@ -1,16 +1,16 @@
-"""Does what reaches replay survive the death of any node? Kill, stop and restart each in turn, and compare with a witness.
+"""Does what reaches replay survive the death of any node? Each is killed, frozen and restarted, before a witness.
 
     .venv/bin/in_ros python benchmarks/restarts.py [--faults 100] [--seed 0]
 
 A training graph in lockstep, a process per node over real DDS. In random order and at random moments, each node is
-killed (kill -9) and started again, frozen (SIGSTOP, SIGCONT) and restarted (SIGINT). Two witnesses: the world's own log,
-written before anything is published, which also paints each frame's number into its corner; and a recorder of frames
-and rewards. Every transition in replay must have happened, once, in order, with the action that the world took and the
-reward that was published for that frame. What is missing must be within what the documents allow:
+killed (kill -9) and started again, frozen (SIGSTOP, SIGCONT) and restarted (SIGINT). Two witnesses: the world's own
+log, written before anything is published, which also paints each frame's number into its corner; and a recorder of
+frames and rewards. Every transition in replay must have happened, once, in order, with the action that the world took
+and the reward that was published for that frame. What is missing must be within what the documents allow:
 
 * a world that ends takes at most 2 moments with it: one under way to the policy, one under way to its reward;
 * a policy node that is told to stop saves first: at most 2 moments under way;
-* a policy node that is killed loses at most what replay had not written: since the last end of an episode or checkpoint;
+* a policy node that is killed loses at most what replay had not written, since the last end of an episode;
 * a reward node, and any frozen node, loses nothing.
 """
 
@@ -205,7 +205,9 @@ class Trial:
             if kind == "kill":
                 node.kill()
             elif node.end() != 0:
-                raise AssertionError(f"{name} ended with status {node.status} when told to stop:\n{node.said()[-2000:]}")
+                raise AssertionError(
+                    f"{name} ended with status {node.status} when told to stop:\n{node.said()[-2000:]}"
+                )
             self.wait(rng.uniform(0.0, 1.0))
             node.start()
         last = self.newest()
@@ -272,7 +274,9 @@ def judge(trial: Trial) -> list[str]:
     if unexplained:
         wrong.append(f"moments lost that no fault accounts for: frames {unexplained}")
     print(f"{len(happened)} moments happened, {len(numbers)} are in replay ({len(happened) - begin} since evaluation)")
-    print(f"{len(numbers) - unheard} rewards in replay were heard by the recorder too, {unheard} only by the policy node")
+    print(
+        f"{len(numbers) - unheard} rewards in replay were heard by the recorder too, {unheard} only by the policy node"
+    )
     for (node, kind), counts in sorted(losses.items()):
         seconds = [fault.seconds for fault in trial.faults if (fault.node, fault.kind) == (node, kind)]
         print(
@@ -299,7 +303,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
-    every = [(node, kind) for node in ("sim_node", "reward_node", "policy_node") for kind in ("kill", "freeze", "restart")]
+    every = [
+        (node, kind) for node in ("sim_node", "reward_node", "policy_node") for kind in ("kill", "freeze", "restart")
+    ]
     plan = []
     while len(plan) < arguments.faults:
         plan += [every[i] for i in rng.permutation(len(every))]
@@ -314,7 +320,9 @@ def main() -> int:
                 print(f"{number + 1:3} {kind:7} {node:12} at frame {fault.first}: {fault.seconds:.1f} s", flush=True)
             trial.end()
             wrong = judge(trial)
-            wrong += [f"{n.name} left a traceback:\n{n.said()}" for n in trial.nodes.values() if "Traceback" in n.said()]
+            wrong += [
+                f"{n.name} left a traceback:\n{n.said()}" for n in trial.nodes.values() if "Traceback" in n.said()
+            ]
         except (AssertionError, TimeoutError) as error:
             wrong = [str(error), *(f"{node.name}:\n{node.said()[-1500:]}" for node in trial.nodes.values())]
         finally:

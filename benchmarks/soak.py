@@ -4,9 +4,9 @@
 
 The simulated arm films and moves at 30 Hz; arm_node shows each frame to act_node and reward_node at 30 Hz and takes the
 actions. The arm's deadlines are 5 s, so that a busy machine keeps moving; a fault all the same is cleared and a new
-episode begun, as an operator would. The resident memory of each node is read every 10 s. It passes where the largest value of the last tenth is within 5% of the
-median of the first tenth after the warm-up (a sixth of the time, 10 minutes at most). Models are untrained: they cost
-the same.
+episode begun, as an operator would. The resident memory of each node is read every 10 s. It passes where the largest
+value of the last tenth is within 5% of the median of the first tenth after the warm-up (a sixth of the time, 10 minutes
+at most). Models are untrained: they cost the same.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ class Operator(ViperNode):
             return
         self.samples.append([process.memory() for process in self._processes])
         if len(self.samples) % 6 == 1:
-            megabytes = ", ".join(
-                f"{p.name} {m:.1f}" for p, m in zip(self._processes, self.samples[-1], strict=True)
-            )
+            megabytes = ", ".join(f"{p.name} {m:.1f}" for p, m in zip(self._processes, self.samples[-1], strict=True))
             print(f"{len(self.samples) * SAMPLE_SECONDS / 60:5.1f} min, MiB: {megabytes}; {self.counts}", flush=True)
         if time.monotonic() > self._until:
             self.finish(0)

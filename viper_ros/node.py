@@ -119,8 +119,10 @@ class ViperNode(LifecycleNode):
         return all(result == TransitionCallbackReturn.SUCCESS for result in ended)
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
-        """Subscribe; a message for which `callback` raises MessageError is refused, which /diagnostics tells of; what it
-        raises of USER_ERRORS ends the node in one line."""
+        """Subscribe; a message for which `callback` raises MessageError is refused, which /diagnostics tells of.
+
+        What it raises of USER_ERRORS ends the node in one line.
+        """
         return self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:

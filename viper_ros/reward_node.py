@@ -27,7 +27,7 @@ from viper_ros.join import Joiner
 from viper_ros.msg import Reward, Step
 from viper_ros.node import Health, MessageError, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
-from viper_ros.qos import MOMENTS
+from viper_ros.qos import MOMENTS, UNDER_WAY
 from viper_ros.stamps import nanoseconds, to_stamp
 
 STRAGGLER_NANOSECONDS = 1_000_000_000
@@ -243,7 +243,7 @@ class RewardNode(ViperNode):
         reward.header.stamp = to_stamp(stamp)
         reward.header.frame_id = step.header.frame_id
         film.sent[stamp] = reward
-        while len(film.sent) > 2:
+        while len(film.sent) > UNDER_WAY:
             film.sent.popitem(last=False)
         self._rewards[index].publish(reward)
         if self.value("publish_map") and self._maps[index].get_subscription_count():

@@ -117,7 +117,7 @@ class SimulatedArmNode(ViperNode):
 
 
 def _points(message: JointTrajectory, joints: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Times [points] in seconds and positions [points, joints]. Raises MessageError, as a controller would refuse it."""
+    """Times [points] in seconds and positions [points, joints]. Raises MessageError where a controller would refuse."""
     if tuple(message.joint_names) != joints or not message.points:
         raise MessageError("a trajectory for other joints, or without points")
     if any(len(point.positions) != len(joints) for point in message.points):

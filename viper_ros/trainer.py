@@ -247,8 +247,10 @@ class Trainer:
         return action[0]
 
     def _give_up_before(self, environment: Environment, moment: Moment) -> None:
-        """The reward of `moment` came again, as the world shows its last moments again, in order: what was answered before
-        and has no reward even now never gets one."""
+        """The reward of `moment` came again, as the world shows its last moments again, in order.
+
+        So what was answered before and has no reward even now never gets one.
+        """
         for stamp, (earlier, _) in list(environment.unrewarded.items()):
             if earlier is moment:
                 return
