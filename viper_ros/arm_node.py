@@ -11,7 +11,8 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
@@ -104,11 +105,11 @@ class ArmNode(ViperNode):
 
     def activate(self) -> None:
         self._subscriptions = [
-            self.listen(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
-            self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
-            self.listen(Action, "action", self._on_action, MOMENTS),
-            self.listen(Bool, "e_stop", self._on_e_stop, MOMENTS),
-            self.listen(Bool, "enable", self._on_enable, MOMENTS),
+            self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
+            self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
+            self._take(Action, "action", self._on_action, MOMENTS),
+            self._take(Bool, "e_stop", self._on_e_stop, MOMENTS),
+            self._take(Bool, "enable", self._on_enable, MOMENTS),
         ]
         self._services = [
             self._offer("start_episode", self._start_episode),
@@ -191,6 +192,7 @@ class ArmNode(ViperNode):
     def _e_stop(self) -> str:
         """As pressing and letting go of a button: clear_fault ends it."""
         self._guard_of_arm.fault("stopped by the service e_stop")
+        self._meet_fault()
         return ""
 
     def _on_e_stop(self, pressed: Bool) -> None:
@@ -229,15 +231,37 @@ class ArmNode(ViperNode):
         if taken is not None:
             self._action = taken
 
+    def _take(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
+        """Subscribe; a message that is a fault brakes the arm at once, without waiting for the next tick."""
+
+        def take(message: Any) -> None:
+            callback(message)
+            self._meet_fault()
+
+        return self.listen(kind, topic, take, qos)
+
+    def _meet_fault(self) -> None:
+        if self._guard_of_arm.reason == self._said:
+            return
+        course = self._guard_of_arm.brake(monotonic())
+        if course:
+            self._command(course)
+            self._timer.reset()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say why the arm was stopped, once."""
+        reason = self._guard_of_arm.reason
+        if reason and reason != self._said:
+            self.get_logger().error(f"the arm is stopped: {reason}; call clear_fault when all is well")
+        self._said = reason
+
     def _tick(self) -> None:
         guard = self._guard_of_arm
         self._command(guard.tick(self._wanted(), monotonic()))
         if guard.state is State.HOMING and guard.motion.still and self._arm.is_home(guard.motion.position):
             guard.hold()
-        if guard.reason != self._said:
-            self._said = guard.reason
-            if guard.reason:
-                self.get_logger().error(f"the arm is stopped: {guard.reason}; call clear_fault when all is well")
+        self._tell()
         if guard.state is State.RUNNING:
             if self._periods % self._periods_a_step == 0:
                 self._show(is_last=monotonic() - self._began >= self.value("episode_seconds"))

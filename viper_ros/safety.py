@@ -163,6 +163,16 @@ class Guard:
             return None
         return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
 
+    def brake(self, now: float) -> Course | None:
+        """Straight after a fault: the course that stops the arm, without waiting for the next `tick`, which is then due a
+        period from now. None where there is nothing to command before it."""
+        if self.state is not State.FAULTED or self.motion.still:
+            return None
+        course = self.motion.brake(now - self._ticked_at)
+        if course:
+            self._ticked_at = now
+        return course
+
     def _why_not(self, stamp: int, values: np.ndarray, now: float) -> str:
         if values.shape != (self._actions,):
             return f"an action of {values.size} values, not {self._actions}: the parameter 'action' says what they are"
