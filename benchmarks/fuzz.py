@@ -25,6 +25,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from graph import NodeProcess, untrained_model, untrained_policy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.client import Client
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -61,7 +63,8 @@ GROWTH_MIB = 40.0
 COUNTED = """
 import mmap, struct
 from viper_ros import node
-counter = mmap.mmap(open(PATH, 'r+b').fileno(), 8)
+file = open(PATH, 'r+b')
+counter = mmap.mmap(file.fileno(), 8)
 guard = node.ViperNode._guard
 def counted(self, callback, *arguments):
     try:
@@ -288,8 +291,12 @@ class Attack:
             victim.process.start()
         for victim in self.victims:
             name = f"{victim.namespace}/{victim.node_name}"
-            if not self.until(lambda name=name: name in self.fuzzer.healths, 300):
-                raise TimeoutError(f"{name} did not start:\n{victim.process.said()}")
+            process = victim.process
+            self.until(
+                lambda name=name, process=process: name in self.fuzzer.healths or process.status is not None, 300
+            )
+            if name not in self.fuzzer.healths:
+                raise TimeoutError(f"{name} did not start:\n{process.said()}")
         if not self.until(lambda: "steps" in self.fuzzer.healths["/learner/policy_node"], 60):
             raise TimeoutError("the policy node got no description")
 
@@ -340,7 +347,8 @@ class Attack:
             for _ in range(min(AT_ONCE, count - begin)):
                 message = self.message(name, publisher.msg_type)
                 if self.rng.random() < 0.1:
-                    publisher.publish(broken(message, self.rng))
+                    with suppress(RCLError):  # Some breakages DDS itself doesn't send.
+                        publisher.publish(broken(message, self.rng))
                 else:
                     publisher.publish(message)
                     expected += 1

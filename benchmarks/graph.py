@@ -55,6 +55,10 @@ class NodeProcess:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def status(self) -> int | None:
         """The exit status; None while it runs."""
         assert self._process
@@ -71,7 +75,7 @@ class NodeProcess:
 
     def end(self) -> int:
         """As Ctrl-C; returns the exit status. Killed where it does not end."""
-        if self.status is None:
+        if self.running:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGINT)
             try:

@@ -327,7 +327,7 @@ def main() -> int:
             wrong = [str(error), *(f"{node.name}:\n{node.said()[-1500:]}" for node in trial.nodes.values())]
         finally:
             for node in trial.nodes.values():
-                if node.status is None:
+                if node.running:
                     node.kill()
     rclpy.try_shutdown()
     for line in wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -27,6 +28,9 @@ from viper_ros.parameters import Parameter
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.safety import Guard, State
 from viper_ros.stamps import nanoseconds, to_stamp
+
+PRIORITY = 50
+"""Real-time priority, that of ros2_control's controller manager."""
 
 PARAMETERS = (
     Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=arm.arms()),
@@ -104,14 +108,14 @@ class ArmNode(ViperNode):
         self._said = ""
 
     def activate(self) -> None:
-        self._subscriptions = [
+        self._listening = [
             self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
             self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
             self._take(Action, "action", self._on_action, MOMENTS),
             self._take(Bool, "e_stop", self._on_e_stop, MOMENTS),
             self._take(Bool, "enable", self._on_enable, MOMENTS),
         ]
-        self._services = [
+        self._offered = [
             self._offer("start_episode", self._start_episode),
             self._offer("end_episode", self._end_episode),
             self._offer("reset_episode", self._reset_episode),
@@ -128,9 +132,9 @@ class ArmNode(ViperNode):
         self._command(self._guard_of_arm.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._finish_episode()
         self.destroy_timer(self._timer)
-        for subscription in self._subscriptions:
+        for subscription in self._listening:
             self.destroy_subscription(subscription)
-        for service in self._services:
+        for service in self._offered:
             self.destroy_service(service)
 
     def cleanup(self) -> None:
@@ -372,5 +376,17 @@ def _duration(seconds: float) -> Duration:
     return Duration(sec=whole, nanosec=round((seconds - whole) * 1e9))
 
 
+def before_others() -> None:
+    """Ask for real-time scheduling, as ros2_control does: other programs then don't delay the arm's stop.
+
+    Threads that are started later have it too. Where the user may not, the node runs like any other.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except OSError:
+        print("arm_node: no real-time scheduling, so a busy machine delays stops: see docs/reliability.md", flush=True)
+
+
 def main() -> int:
+    before_others()
     return run_process(ArmNode)
