@@ -579,7 +579,7 @@ def report(victim: Victim, healths: dict[str, dict[str, str]]) -> list[str]:
         wrong.append(
             f"{process.name} grew from {victim.memory[0]:.0f} to {victim.memory[1]:.0f} MiB in the second half"
         )
-    return wrong + ([process.said()[-3000:]] if wrong else [])
+    return wrong + ([line[:300] for line in process.said().splitlines()[-30:]] if wrong else [])
 
 
 if __name__ == "__main__":

@@ -97,8 +97,7 @@ class Camera(ViperNode):
 
     def connected(self) -> bool:
         return all(
-            image.get_subscription_count() >= (1 if name == "bare" else 2)
-            for name, (_, image) in self._shows.items()
+            image.get_subscription_count() >= (1 if name == "bare" else 2) for name, (_, image) in self._shows.items()
         )
 
     def film(self, name: str, size: tuple[int, int], first: bool) -> None:

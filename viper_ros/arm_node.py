@@ -169,7 +169,7 @@ class ArmNode(ViperNode):
             response.success, response.message = not refusal, refusal
             return response
 
-        return self.create_service(Trigger, name, answer)
+        return self.create_service(Trigger, name, self._answering(answer))
 
     def _start_episode(self) -> str:
         if not self._steps.get_subscription_count():

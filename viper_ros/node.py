@@ -79,6 +79,8 @@ class ViperNode(LifecycleNode):
 
     def __init__(self, name: str, parameters: Sequence[Parameter], **options: Any) -> None:
         super().__init__(name, **options)
+        for service in self.services:  # rclpy's own: one request of a type that it doesn't know would end the node.
+            service.callback = self._answering(service.callback)
         autostart = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
         declare(self, [*parameters, autostart])
         self.done: Future[int] = Future()
@@ -142,9 +144,7 @@ class ViperNode(LifecycleNode):
         try:
             callback(*arguments)
         except MessageError as error:
-            self._refused += 1
-            self._refusal = (str(error), monotonic())
-            self.get_logger().error(f"message refused: {error}", throttle_duration_sec=5.0)
+            self._refuse(f"message refused: {error}")
         except USER_ERRORS as error:
             self.get_logger().fatal(str(error))
             self.finish(1)
@@ -152,6 +152,23 @@ class ViperNode(LifecycleNode):
             # Not the user's mistake but ours. EventsExecutor hangs where an exception reaches it from a task.
             self.get_logger().fatal(traceback.format_exc())
             self.finish(1)
+
+    def _refuse(self, why: str) -> None:
+        self._refused += 1
+        self._refusal = (why, monotonic())
+        self.get_logger().error(why, throttle_duration_sec=5.0)
+
+    def _answering(self, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """A service's callback that answers with nothing where it would raise."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self._refuse(f"request refused: {error}")
+                return type(response)()
+
+        return answer
 
     def configure(self) -> None:
         """Load what takes time."""
