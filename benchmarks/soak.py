@@ -12,6 +12,7 @@ at most). Models are untrained: they cost the same.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -73,7 +74,7 @@ class Operator(ViperNode):
             if status.name == f"{NAMESPACE}/arm_node":
                 state = {value.key: value.value for value in status.values}.get("state")
                 if state == "stopped by a fault":
-                    reason = status.message.partition(";")[0]
+                    reason = re.sub(r"\d+(\.\d+)?", "…", status.message.partition(";")[0])
                     if reason != self._fault:
                         self._fault = reason
                         self.faults[reason] = self.faults.get(reason, 0) + 1
@@ -146,7 +147,8 @@ def judge(operator: Operator, processes: list[NodeProcess], statuses: list[int],
         print(f", {most:.1f} at most")
     for topic, count in operator.counts.items():
         print(f"{topic}s: {count}, {count / seconds:.1f} a second")
-    print(f"faults of the arm, each cleared: {operator.faults or 'none'}")
+    faults = "; ".join(f"{reason} ({count})" for reason, count in operator.faults.items())
+    print(f"faults of the arm, each cleared: {faults or 'none'}")
     print(f"exit statuses after Ctrl-C: {statuses}")
     flat = bool((end <= (1 + GROWTH) * begin).all())
     print("memory is flat within 5%" if flat else "MEMORY GROWS")
