@@ -1,14 +1,15 @@
 """From a fault to the first command that brakes, through real DDS, arm_node being a process of its own.
 
-    .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000]
+    .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000] [--minutes 60]
 
 This process is the rest of the world: an arm that follows its trajectories exactly, its camera, the policy, the
 operator and the stopwatch. A fault comes at a random moment of a control period while the arm moves at a steady
 0.2 rad/s; its time ends when the trajectory that brakes is heard. The target is one control period plus 20 ms.
 
 A fault that is a message begins when it is sent; one that is a silence when its deadline (1 s here, for all, so that a
-busy machine adds no faults of its own) has passed since the last message. Of a hundred faults one kills the policy
-(act_node, kill -9: a silence too) and one kills arm_node: then the trajectory that it sent last is what brakes.
+busy machine adds no faults of its own) has passed since the last message. Of two hundred faults one kills the policy
+(act_node, kill -9: a silence too) and one kills arm_node: then the trajectory that it sent last is what brakes. After
+`minutes` it reports what it has.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ class Bench(ViperNode):
 
 
 def plan(faults: int) -> list[str]:
-    kills = max(1, faults // 100)
+    kills = max(1, faults // 200)
     kinds = [*MESSAGES, *SILENCES]
     chosen = [kinds[i % len(kinds)] for i in range(max(0, faults - 2 * kills))]
     return [*np.random.default_rng(1).permutation(chosen).tolist(), *(KILLS * kills)]
@@ -292,7 +293,9 @@ def plan(faults: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=1000)
-    kinds = plan(parser.parse_args().faults)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    arguments = parser.parse_args()
+    kinds = plan(arguments.faults)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         untrained_policy(folder / "run", len(ACTION))
@@ -310,28 +313,27 @@ def main() -> int:
         bench._home = False
         executor = make_executor()
         executor.add_node(bench)
-        executor.spin_until_future_complete(bench.done, 60 + 10.0 * len(kinds))
+        executor.spin_until_future_complete(bench.done, 60 * arguments.minutes)
         executor.shutdown()
         rclpy.try_shutdown()
         for process in (arm_node, policy):
             if process.running:
                 process.end()
-    return report(bench, len(kinds))
+    return report(bench)
 
 
-def report(bench: Bench, faults: int) -> int:
+def report(bench: Bench) -> int:
     everything = np.concatenate([np.array(times) for times in bench.times.values()])
     for kind in (*MESSAGES, *SILENCES, *KILLS):
         if kind in bench.times:
             line(kind, np.array(bench.times[kind]))
     line("all", everything)
     within = int((everything <= PERIOD + SPARE_SECONDS).sum())
-    print(
-        f"control period {PERIOD * 1e3:.0f} ms; within one period + {SPARE_SECONDS * 1e3:.0f} ms: {within} of {faults}"
-    )
+    target = f"one period ({PERIOD * 1e3:.0f} ms) + {SPARE_SECONDS * 1e3:.0f} ms"
+    print(f"within {target}: {within} of {len(everything)}")
     print(f"from there to rest: median {np.median(bench.rests) * 1e3:.0f} ms, most {max(bench.rests) * 1e3:.0f} ms")
     print(f"faults that stopped nothing: {bench.missed}; stopped by a fault that was not injected: {bench.spurious}")
-    return 0 if within == faults else 1
+    return 0 if within == len(everything) and not bench.missed else 1
 
 
 def line(kind: str, seconds: np.ndarray) -> None:
