@@ -1,58 +1,112 @@
-"""From a fault to the first command that brakes, through the real node and DDS, with the simulated arm moving.
+"""From a fault to the first command that brakes, through real DDS, arm_node being a process of its own.
 
-    .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000]
+    .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000] [--minutes 60]
 
-A fault is published at a random moment of a control period; its time ends when the command that brakes is heard again
-from DDS. The target is one control period plus 20 ms. Braking to rest then takes what the arm's limits make of its
-speed; that time is given too, in control periods.
+This process is the rest of the world: an arm that follows its trajectories exactly, its camera, the policy, the
+operator and the stopwatch. A fault comes at a random moment of a control period while the arm moves at a steady
+0.2 rad/s; its time ends when the trajectory that brakes is heard. The target is one control period plus 20 ms.
+
+A fault that is a message begins when it is sent; one that is a silence when its deadline (1 s here, for all, so that a
+busy machine adds no faults of its own) has passed since the last message. Of two hundred faults one kills the policy
+(act_node, kill -9: a silence too) and one kills arm_node: then the trajectory that it sent last is what brakes. After
+`minutes` it reports what it has.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import itertools
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import rclpy
-from rclpy.parameter import Parameter
+from graph import NodeProcess, untrained_policy
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from viper_ros.msg import Action, Step
 
-from viper_ros import arm
-from viper_ros.arm_node import ArmNode
+from viper_ros import arm, images
+from viper_ros.arm_node import before_others
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import MOMENTS
-from viper_ros.safety import Deadlines, State
-from viper_ros.simulated_arm_node import SimulatedArmNode
 from viper_ros.stamps import nanoseconds, to_stamp
 
-KINDS = ("emergency stop", "not finite", "wrong length", "early", "replayed", "out of order")
-ACTION = (0.0, 0.1, 0.0, 0.1, 0.0, 0.1, 0.0)
+DEADLINE = 1.0
+SPARE_SECONDS = 0.02
+PANDA = arm.load("panda")
+PERIOD = 1 / PANDA.control_rate
+ACTION = np.array([0.4, 0.0, 0.0, 0.0, 0.4, 0.0, 0.4, 0.0])
+"""Of joint_velocity: 0.2 rad/s."""
+MESSAGES = (
+    "e_stop, topic",
+    "e_stop, service",
+    "dead-man let go",
+    "action not finite",
+    "action of wrong length",
+    "action early",
+    "action replayed",
+    "action out of order",
+    "joint states not finite",
+    "joint does not follow",
+)
+SILENCES = ("no actions", "no frames", "no joint states", "no dead-man")
+KILLS = ("policy killed", "arm_node killed")
+PATIENT_ARM = f"""
+import dataclasses
+from viper_ros import arm
+from viper_ros.safety import Deadlines
+load = arm.load
+patient = Deadlines(action={DEADLINE}, frame={DEADLINE}, joint_states={DEADLINE}, dead_man={DEADLINE})
+arm.load = lambda name: dataclasses.replace(load(name), deadlines=patient)
+"""
+MOVING_POLICY = f"""
+import numpy as np
+from viper_model.dreamer.policy import ActingPolicy
+act = ActingPolicy.act
+def moving(self, *arguments, **options):
+    values, state = act(self, *arguments, **options)
+    return 0 * values + np.array({ACTION.tolist()}, np.float32), state
+ActingPolicy.act = moving
+"""
 
 
 class Bench(ViperNode):
-    """The policy, the person at the button and the stopwatch."""
-
-    def __init__(self, arm_node: ArmNode, faults: int) -> None:
+    def __init__(self, plan: list[str], arm_node: NodeProcess, policy: NodeProcess) -> None:
         super().__init__("bench", [])
-        self._arm_node, self._left = arm_node, faults
+        self._plan, self._arm_node, self._policy = plan, arm_node, policy
+        self._random = np.random.default_rng(0)
+        self._times, self._positions = np.zeros(1), PANDA.home[None]
+        self._command_at = self._rest_at = 0.0
+        self._steps: list[int] = []
+        self._sign = 1.0
+        self._silent: set[str] = set()
+        self._last: dict[str, float] = dict.fromkeys(("actions", "frames", "joint states", "dead-man"), 0.0)
+        self._injected = self._deadline = 0.0
+        self._phase = "starting"
+        self._since = 0.0
+        self._waiting = False
+        self.times: dict[str, list[float]] = {}
+        self.rests: list[float] = []
+        self.spurious = self.missed = 0
         self._actions = self.create_publisher(Action, "action", MOMENTS)
         self._button = self.create_publisher(Bool, "e_stop", MOMENTS)
-        self._steps: list[int] = []
-        self._kinds = itertools.cycle(KINDS)
-        self._random = np.random.default_rng(0)
-        self._injected = 0.0
-        self._braking = 0
-        self._sign = 1.0
-        self.times: dict[str, list[float]] = {}
-        self.periods: list[int] = []
-        self.spurious = 0
+        self._enable = self.create_publisher(Bool, "enable", MOMENTS)
+        self._joints = self.create_publisher(JointState, "joint_states", MOMENTS)
+        self._frames = self.create_publisher(Image, "camera/image_raw", MOMENTS)
+        names = ("start_episode", "clear_fault", "reset_episode", "end_episode", "e_stop")
+        self._offered = {name: self.create_client(Trigger, name) for name in names}
         self.listen(Step, "step", self._on_step, MOMENTS)
+        self.listen(Action, "action", self._on_action, MOMENTS)
         self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_command, MOMENTS)
+        self.every(0.01, self._measure)
+        self.every(0.05, self._film)
+        self.every(0.1, self._hold_dead_man)
         self.every(0.01, self._drive)
 
     def claims(self) -> dict[str, type]:
@@ -61,115 +115,231 @@ class Bench(ViperNode):
     def health(self) -> Health:
         return Health("measuring")
 
+    # The arm, its camera, and the operator's hand.
+
+    def _target(self, now: float) -> np.ndarray:
+        return np.array([np.interp(now, self._times, joint) for joint in self._positions.T])
+
+    def _measure(self, shift: float = 0.0) -> None:
+        if self._goes_on("joint states"):
+            positions = self._target(time.perf_counter()) + shift
+            self._joints.publish(JointState(name=list(PANDA.joints), position=positions.tolist()))
+
+    def _film(self) -> None:
+        if self._goes_on("frames"):
+            stamp = self.get_clock().now().to_msg()
+            self._frames.publish(images.to_message(np.zeros((64, 64, 3), np.uint8), stamp, "camera"))
+
+    def _hold_dead_man(self) -> None:
+        if self._goes_on("dead-man"):
+            self._enable.publish(Bool(data=True))
+
+    def _goes_on(self, stream: str) -> bool:
+        if stream not in self._silent:
+            self._last[stream] = time.perf_counter()
+        return stream not in self._silent
+
+    # The policy.
+
     def _on_step(self, step: Step) -> None:
         if step.is_last:
+            self.spurious += self._phase == "moving"
+            if self._phase in ("moving", "starting"):
+                self._go("resting")
             return
         self._steps.append(nanoseconds(step.header.stamp))
-        if not self._injected:
-            self._act(self._sign * np.array(ACTION), self._steps[-1])
-            if len(self._steps) == 4:
-                self._once(self._random.uniform(0.005, 0.055), self._inject)
+        if self._plan[0] != "policy killed" and self._goes_on("actions"):
+            self._act(self._sign * ACTION, self._steps[-1])
 
-    def _once(self, seconds: float, act: object) -> None:
-        def fire() -> None:
-            self.destroy_timer(timer)
-            act()  # type: ignore[operator]
+    def _on_action(self, action: Action) -> None:
+        if self._plan[0] == "policy killed":
+            self._last["actions"] = time.perf_counter()
 
-        timer = self.every(seconds, fire)
-
-    def _act(self, values: object, stamp: int) -> None:
-        message = Action(values=[float(value) for value in values])  # type: ignore[attr-defined]
+    def _act(self, values: np.ndarray, stamp: int) -> None:
+        message = Action(values=values.tolist())
         message.header.stamp = to_stamp(stamp)
         self._actions.publish(message)
 
-    def _inject(self) -> None:
-        if self._arm_node.guard.state is not State.RUNNING:  # type: ignore[union-attr]
-            return
-        kind = next(self._kinds)
-        newest = self._steps[-1]
-        self._injected = time.perf_counter()
-        if kind == "emergency stop":
-            self._button.publish(Bool(data=True))
-        elif kind == "not finite":
-            self._act([float("nan")] * 7, newest)
-        elif kind == "wrong length":
-            self._act([0.0] * 5, newest)
-        elif kind == "early":
-            self._act(ACTION, newest + 10**9)
-        elif kind == "replayed":
-            self._act(ACTION, newest)
-        else:
-            self._act(ACTION, self._steps[0])
+    # The stopwatch.
 
     def _on_command(self, command: JointTrajectory) -> None:
-        guard = self._arm_node.guard
-        assert guard is not None
-        if not self._injected or guard.state is not State.FAULTED:
-            return
-        if not self._braking:
-            self.times.setdefault(guard.reason, []).append(time.perf_counter() - self._injected)
-        self._braking += 1
+        now = time.perf_counter()
+        times = np.array([point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in command.points])
+        here = self._target(now)
+        self._positions = np.array([here, *(point.positions for point in command.points)])
+        self._times = now + np.concatenate([[0.0], times])
+        self._command_at, self._rest_at = now, now + times[-1]
+        end = int(np.searchsorted(times, PERIOD - 1e-6))
+        speed = float(np.abs(command.points[end].velocities).max())
+        if self._phase == "starting" and speed > 0.15 and len(self._steps) >= 4:
+            self._go("moving")
+            self._deadline = now + self._random.uniform(0.005, 0.005 + 2 * PERIOD)
+        elif self._phase == "injected" and speed < 0.1:
+            self._braked(now - self._injected)
+
+    def _braked(self, seconds: float) -> None:
+        kind = self._plan.pop(0)
+        self.times.setdefault(kind, []).append(seconds)
+        self.rests.append(self._rest_at - time.perf_counter())
+        if len(self._plan) % 50 == 0:
+            print(f"{len(self._plan)} faults to go", flush=True)
+        self._go("resting")
+
+    def _go(self, phase: str) -> None:
+        self._phase, self._since = phase, time.perf_counter()
 
     def _drive(self) -> None:
-        guard = self._arm_node.guard
-        assert guard is not None
-        if guard.state is State.FAULTED and guard.motion.still:
-            if self._braking:
-                self.periods.append(self._braking)
-                self._left -= 1
-                if not self._left:
-                    self.finish(0)
-            elif not self._injected:
-                self.spurious += 1
+        now = time.perf_counter()
+        if not self._plan:
+            self.finish(0)
+        elif self._phase == "moving" and now >= self._deadline:
+            self._inject(self._plan[0])
+        elif self._phase == "injected" and now > self._injected + 5.0:
+            self.missed += 1
+            self._plan.pop(0)
+            self._go("resting")
+        elif self._phase == "resting" and now > max(self._rest_at, self._since) + 0.1:
+            self._silent.clear()
             self._button.publish(Bool(data=False))
-            guard.release_stop()
-            guard.clear()
-            self._injected, self._braking, self._sign = 0.0, 0, -self._sign
-        elif guard.state is State.HOLDING and guard.motion.still:
+            self._prepare(self._plan[0] if self._plan else "")
             self._steps.clear()
-            self._arm_node._start_episode()
+            self._sign = -self._sign
+            self._go("starting")
+        elif self._phase == "starting" and now > self._since + 0.3 and not self._steps and not self._waiting:
+            # Two publish actions: this node and the policy that is to be killed.
+            if self._plan[0] != "policy killed" or self.count_publishers("action") > 1:
+                self._begin()
+        elif self._phase == "starting" and self._steps and now > self._since + 10.0:
+            self._call("end_episode", lambda _: None)
+            self._go("resting")
+
+    def _prepare(self, kind: str) -> None:
+        if not self._arm_node.running:
+            self._arm_node.start()
+        if kind == "policy killed" and not self._policy.running:
+            self._policy.start()
+        self._home = kind in KILLS
+        """Whether to begin at home: the policy that is killed always goes the same way."""
+
+    def _begin(self) -> None:
+        """Clear the fault, go home where need be, and begin an episode, one after the other."""
+        self._waiting = True
+
+        def cleared(_: object) -> None:
+            if self._home and np.abs(self._target(time.perf_counter()) - PANDA.home).max() > 0.02:
+                self._call("reset_episode", done)
+            else:
+                self._call("start_episode", done)
+
+        def done(_: object) -> None:
+            self._waiting = False
+            self._since = time.perf_counter()
+
+        self._call("clear_fault", cleared)
+
+    def _call(self, name: str, then: Callable[[object], None]) -> None:
+        client = self._offered[name]
+        if not client.service_is_ready():
+            self._waiting = False
+            return
+        client.call_async(Trigger.Request()).add_done_callback(then)
+
+    def _inject(self, kind: str) -> None:
+        self._go("injected")
+        newest = self._steps[-1]
+        self._injected = time.perf_counter()
+        if kind in SILENCES:
+            stream = kind.removeprefix("no ")
+            self._silent.add(stream)
+            self._injected = self._last[stream] + DEADLINE
+        elif kind == "policy killed":
+            self._policy.kill()
+            self._injected = self._last["actions"] + DEADLINE
+        elif kind == "arm_node killed":
+            self._arm_node.kill()
+            # The trajectory that came last brakes at the end of its period.
+            self._braked(self._command_at + PERIOD - self._injected)
+        elif kind == "e_stop, topic":
+            self._button.publish(Bool(data=True))
+        elif kind == "e_stop, service":
+            self._call("e_stop", lambda _: None)
+        elif kind == "dead-man let go":
+            self._silent.add("dead-man")
+            self._enable.publish(Bool(data=False))
+        elif kind == "joint states not finite":
+            self._measure(float("nan"))
+        elif kind == "joint does not follow":
+            self._measure(0.3)
+            self._silent.add("joint states")
+        elif kind == "action not finite":
+            self._act(np.nan * ACTION, newest)
+        elif kind == "action of wrong length":
+            self._act(ACTION[:5], newest)
+        elif kind == "action early":
+            self._act(ACTION, newest + 10**9)
+        elif kind == "action replayed":
+            self._act(ACTION, newest)
+        elif kind == "action out of order":
+            self._act(ACTION, self._steps[0])
 
 
-def main() -> None:
+def plan(faults: int) -> list[str]:
+    kills = max(1, faults // 200)
+    kinds = [*MESSAGES, *SILENCES]
+    chosen = [kinds[i % len(kinds)] for i in range(max(0, faults - 2 * kills))]
+    return [*np.random.default_rng(1).permutation(chosen).tolist(), *(KILLS * kills)]
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=60.0)
     arguments = parser.parse_args()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    load = arm.load
-    # A stall of a busy machine is no fault to measure.
-    patient = Deadlines(action=1.0, frame=1.0, joint_states=1.0, dead_man=1.0)
-    arm.load = lambda name: dataclasses.replace(load(name), deadlines=patient)
-    simulated = SimulatedArmNode(parameter_overrides=[Parameter("camera_rate", value=5.0)])
-    arm_node = ArmNode(parameter_overrides=[Parameter("dry_run", value=False)])
-    assert simulated.start()
-    assert arm_node.start()
-    bench = Bench(arm_node, arguments.faults)
-    executor = make_executor()
-    for node in (bench, arm_node, simulated):
-        executor.add_node(node)
-    executor.spin_until_future_complete(bench.done, 3600.0)
-    period = arm_node._period
-    for reason, times in sorted(bench.times.items()):
-        report(reason, np.array(times), period)
-    every = np.concatenate([np.array(times) for times in bench.times.values()])
-    report("all", every, period)
-    print(f"within one period + 20 ms: {(every <= period + 0.02).sum()} of {len(every)}")
-    print(f"control periods from there to rest: median {np.median(bench.periods):.0f}, most {max(bench.periods)}")
-    print(f"stopped by a fault that was not injected: {bench.spurious}")
-    for node in (arm_node, simulated, bench):
-        node.stop()
-    executor.shutdown()
-    rclpy.try_shutdown()
-
-
-def report(reason: str, seconds: np.ndarray, period: float) -> None:
-    if len(seconds):
-        median, high, most = np.quantile(seconds, [0.5, 0.99, 1.0]) * 1e3
-        print(
-            f"{reason:70} {len(seconds):5} faults: median {median:5.1f} ms, p99 {high:5.1f}, most {most:5.1f} "
-            f"({most / 1e3 / period:.2f} periods)"
+    kinds = plan(arguments.faults)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        untrained_policy(folder / "run", len(ACTION))
+        arm_node = NodeProcess(
+            "arm_node",
+            folder,
+            {"dry_run": False, "action": "joint_velocity", "dead_man": True, "step_seconds": PERIOD},
+            before=PATIENT_ARM,
         )
+        policy = NodeProcess("act_node", folder, {"policy": str(folder / "run")}, before=MOVING_POLICY)
+        arm_node.start()
+        before_others()  # A stopwatch that is late measures itself.
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        bench = Bench(list(kinds), arm_node, policy)
+        bench._home = False
+        executor = make_executor()
+        executor.add_node(bench)
+        executor.spin_until_future_complete(bench.done, 60 * arguments.minutes)
+        executor.shutdown()
+        rclpy.try_shutdown()
+        for process in (arm_node, policy):
+            if process.running:
+                process.end()
+    return report(bench)
+
+
+def report(bench: Bench) -> int:
+    everything = np.concatenate([np.array(times) for times in bench.times.values()])
+    for kind in (*MESSAGES, *SILENCES, *KILLS):
+        if kind in bench.times:
+            line(kind, np.array(bench.times[kind]))
+    line("all", everything)
+    within = int((everything <= PERIOD + SPARE_SECONDS).sum())
+    target = f"one period ({PERIOD * 1e3:.0f} ms) + {SPARE_SECONDS * 1e3:.0f} ms"
+    print(f"within {target}: {within} of {len(everything)}")
+    print(f"from there to rest: median {np.median(bench.rests) * 1e3:.0f} ms, most {max(bench.rests) * 1e3:.0f} ms")
+    print(f"faults that stopped nothing: {bench.missed}; stopped by a fault that was not injected: {bench.spurious}")
+    return 0 if within == len(everything) and not bench.missed else 1
+
+
+def line(kind: str, seconds: np.ndarray) -> None:
+    median, high, most = np.quantile(seconds, [0.5, 0.99, 1.0]) * 1e3
+    print(f"{kind:24} {len(seconds):5} faults: median {median:6.1f} ms, p99 {high:6.1f}, most {most:6.1f}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

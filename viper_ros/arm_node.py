@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
@@ -26,6 +28,9 @@ from viper_ros.parameters import Parameter
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.safety import Guard, State
 from viper_ros.stamps import nanoseconds, to_stamp
+
+PRIORITY = 50
+"""Real-time priority, that of ros2_control's controller manager."""
 
 PARAMETERS = (
     Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=arm.arms()),
@@ -103,14 +108,14 @@ class ArmNode(ViperNode):
         self._said = ""
 
     def activate(self) -> None:
-        self._subscriptions = [
-            self.listen(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
-            self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
-            self.listen(Action, "action", self._on_action, MOMENTS),
-            self.listen(Bool, "e_stop", self._on_e_stop, MOMENTS),
-            self.listen(Bool, "enable", self._on_enable, MOMENTS),
+        self._listening = [
+            self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
+            self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
+            self._take(Action, "action", self._on_action, MOMENTS),
+            self._take(Bool, "e_stop", self._on_e_stop, MOMENTS),
+            self._take(Bool, "enable", self._on_enable, MOMENTS),
         ]
-        self._services = [
+        self._offered = [
             self._offer("start_episode", self._start_episode),
             self._offer("end_episode", self._end_episode),
             self._offer("reset_episode", self._reset_episode),
@@ -127,9 +132,9 @@ class ArmNode(ViperNode):
         self._command(self._guard_of_arm.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._finish_episode()
         self.destroy_timer(self._timer)
-        for subscription in self._subscriptions:
+        for subscription in self._listening:
             self.destroy_subscription(subscription)
-        for service in self._services:
+        for service in self._offered:
             self.destroy_service(service)
 
     def cleanup(self) -> None:
@@ -164,7 +169,7 @@ class ArmNode(ViperNode):
             response.success, response.message = not refusal, refusal
             return response
 
-        return self.create_service(Trigger, name, answer)
+        return self.create_service(Trigger, name, self._answering(answer))
 
     def _start_episode(self) -> str:
         if not self._steps.get_subscription_count():
@@ -191,6 +196,7 @@ class ArmNode(ViperNode):
     def _e_stop(self) -> str:
         """As pressing and letting go of a button: clear_fault ends it."""
         self._guard_of_arm.fault("stopped by the service e_stop")
+        self._meet_fault()
         return ""
 
     def _on_e_stop(self, pressed: Bool) -> None:
@@ -229,15 +235,37 @@ class ArmNode(ViperNode):
         if taken is not None:
             self._action = taken
 
+    def _take(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
+        """Subscribe; a message that is a fault brakes the arm at once, without waiting for the next tick."""
+
+        def take(message: Any) -> None:
+            callback(message)
+            self._meet_fault()
+
+        return self.listen(kind, topic, take, qos)
+
+    def _meet_fault(self) -> None:
+        if self._guard_of_arm.reason == self._said:
+            return
+        course = self._guard_of_arm.brake(monotonic())
+        if course:
+            self._command(course)
+            self._timer.reset()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say why the arm was stopped, once."""
+        reason = self._guard_of_arm.reason
+        if reason and reason != self._said:
+            self.get_logger().error(f"the arm is stopped: {reason}; call clear_fault when all is well")
+        self._said = reason
+
     def _tick(self) -> None:
         guard = self._guard_of_arm
         self._command(guard.tick(self._wanted(), monotonic()))
         if guard.state is State.HOMING and guard.motion.still and self._arm.is_home(guard.motion.position):
             guard.hold()
-        if guard.reason != self._said:
-            self._said = guard.reason
-            if guard.reason:
-                self.get_logger().error(f"the arm is stopped: {guard.reason}; call clear_fault when all is well")
+        self._tell()
         if guard.state is State.RUNNING:
             if self._periods % self._periods_a_step == 0:
                 self._show(is_last=monotonic() - self._began >= self.value("episode_seconds"))
@@ -348,5 +376,17 @@ def _duration(seconds: float) -> Duration:
     return Duration(sec=whole, nanosec=round((seconds - whole) * 1e9))
 
 
+def before_others() -> None:
+    """Ask for real-time scheduling, as ros2_control does: other programs then don't delay the arm's stop.
+
+    Threads that are started later have it too. Where the user may not, the node runs like any other.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except OSError:
+        print("arm_node: no real-time scheduling, so a busy machine delays stops: see docs/reliability.md", flush=True)
+
+
 def main() -> int:
+    before_others()
     return run_process(ArmNode)

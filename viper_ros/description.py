@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 from sim import ActionSpace, Description
+from viper_ros.node import MessageError
 
 
 def to_json(description: Description) -> str:
@@ -13,12 +14,12 @@ def to_json(description: Description) -> str:
 
 
 def from_json(text: str) -> Description:
-    """Raises ValueError where the text describes no world."""
+    """Raises MessageError where the text describes no world."""
     try:
         fields = json.loads(text)
         fields["action_space"] = ActionSpace(**fields["action_space"])
         fields["image_size"] = tuple(fields["image_size"])
         fields["return_range"] = tuple(fields["return_range"])
         return Description(**fields)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"no description of a world: {error}") from error
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
+        raise MessageError(f"no description of a world: {error}") from error

@@ -22,7 +22,7 @@ def to_rgb(message: Image) -> np.ndarray:
     try:
         _, _, dtype, channels = to_cvtype(message.encoding)
         row = message.width * channels * np.dtype(dtype).itemsize
-        if row == 0 or message.step < row or len(message.data) < message.height * message.step:
+        if row == 0 or message.height == 0 or message.step < row or len(message.data) < message.height * message.step:
             size = f"{message.width}×{message.height}, {message.step} bytes a row and {len(message.data)} in all"
             raise FrameError(f"an image of {size} is empty or cut short: frame dropped")
         if message.step > row:

@@ -74,7 +74,7 @@ class Motion:
         """Begin at rest at `position`, float64 [joints]."""
         self.position = np.array(position, np.float64)
         self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
-        self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
+        self._way = self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
 
     @property
     def still(self) -> bool:
@@ -109,9 +109,28 @@ class Motion:
             if self._in_workspace(faster.course) and not (self._blocked(faster.course) & ~blocked).any():
                 best = faster
                 break
-        self._be(best.way.at_time(self._period))
-        self._stop = best.stop
+        self._take(best)
         return best.course
+
+    def brake(self, elapsed: float) -> Course | None:
+        """Stop from where the arm is `elapsed` seconds into the period under way, instead of at its end.
+
+        None where the period is over or that stop would break a limit: `advance` is then to stop it.
+        """
+        if not 0 <= elapsed < self._period:
+            return None
+        here = self.position, self.velocity, self.acceleration
+        self.position, self.velocity, self.acceleration = (np.array(part) for part in self._way.at_time(elapsed))
+        step = self._step(np.zeros_like(self.position))
+        if self._blocked(step.course).any() or not self._in_workspace(step.course):
+            self.position, self.velocity, self.acceleration = here
+            return None
+        self._take(step)
+        return step.course
+
+    def _take(self, step: _Step) -> None:
+        self._way, self._stop = step.way, step.stop
+        self._be(step.way.at_time(self._period))
 
     def _be(self, state: tuple[list[float], list[float], list[float]]) -> None:
         self.position, self.velocity, self.acceleration = (np.array(part) for part in state)

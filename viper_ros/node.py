@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -35,10 +38,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
 LISTEN_SECONDS = 1.5
 """How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
+REFUSAL_SECONDS = 10.0
+"""So long a refused message is told of on /diagnostics."""
 
 
 class NodeError(Exception):
     """A user's mistake that a node met, told in one line that says what to do."""
+
+
+class MessageError(Exception):
+    """A message that can't be used, told in one line: it is refused, and the node goes on."""
 
 
 USER_ERRORS = (
@@ -70,10 +79,15 @@ class ViperNode(LifecycleNode):
 
     def __init__(self, name: str, parameters: Sequence[Parameter], **options: Any) -> None:
         super().__init__(name, **options)
+        for service in self.services:  # rclpy's own: one request of a type that it doesn't know would end the node.
+            service.callback = self._answering(service.callback)
         autostart = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
         declare(self, [*parameters, autostart])
         self.done: Future[int] = Future()
         """Completes with the exit status when the node has nothing left to do."""
+        self._refused = 0
+        self._refusal: tuple[str, float] | None = None
+        """Why a message was last refused, and when."""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.every(1.0, self._publish_health)
 
@@ -108,7 +122,10 @@ class ViperNode(LifecycleNode):
         return all(result == TransitionCallbackReturn.SUCCESS for result in ended)
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
-        """Subscribe; what `callback` raises of USER_ERRORS ends the node in one line."""
+        """Subscribe; a message for which `callback` raises MessageError is refused, which /diagnostics tells of.
+
+        What it raises of USER_ERRORS ends the node in one line.
+        """
         return self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
@@ -126,6 +143,8 @@ class ViperNode(LifecycleNode):
     def _guard(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:
             callback(*arguments)
+        except MessageError as error:
+            self._refuse(f"message refused: {error}")
         except USER_ERRORS as error:
             self.get_logger().fatal(str(error))
             self.finish(1)
@@ -133,6 +152,23 @@ class ViperNode(LifecycleNode):
             # Not the user's mistake but ours. EventsExecutor hangs where an exception reaches it from a task.
             self.get_logger().fatal(traceback.format_exc())
             self.finish(1)
+
+    def _refuse(self, why: str) -> None:
+        self._refused += 1
+        self._refusal = (why, monotonic())
+        self.get_logger().error(why, throttle_duration_sec=5.0)
+
+    def _answering(self, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """A service's callback that answers with nothing where it would raise."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self._refuse(f"request refused: {error}")
+                return type(response)()
+
+        return answer
 
     def configure(self) -> None:
         """Load what takes time."""
@@ -183,7 +219,10 @@ class ViperNode(LifecycleNode):
 
     def _publish_health(self) -> None:
         health = self.health()
-        values = [KeyValue(key=key, value=str(value)) for key, value in health.values.items()]
+        if self._refusal and monotonic() - self._refusal[1] < REFUSAL_SECONDS and health.level < DiagnosticStatus.ERROR:
+            health = dataclasses.replace(health, message=self._refusal[0], level=DiagnosticStatus.ERROR)
+        all_values = {**health.values, **({"messages_refused": self._refused} if self._refused else {})}
+        values = [KeyValue(key=key, value=str(value)) for key, value in all_values.items()]
         status = DiagnosticStatus(
             level=health.level,
             name=self.get_fully_qualified_name(),
@@ -304,7 +343,11 @@ def run_process(node_class: Callable[[], ViperNode]) -> int:
         node = node_class()
         if node.value("autostart") and not start_alone([node]):
             return 1
+        # What is loaded now stays: looking through it for garbage would hold the node up by tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         status = spin([node], node.done)
+        gc.unfreeze()
         return 0 if status > 128 else status  # To stop when told to is to end well.
     except USER_ERRORS as error:
         print(f"viper_ros: {error}", file=sys.stderr)

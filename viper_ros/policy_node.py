@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from viper_ros import description, images
 from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Action, Reward, Step
-from viper_ros.node import Health, NodeError, ViperNode, run_process
+from viper_ros.node import Health, MessageError, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.run import Run
@@ -92,14 +93,14 @@ class PolicyNode(ViperNode):
             (Image, "image_raw", self._on_image, MOMENTS),
             (Reward, "reward", self._on_reward, MOMENTS),
         )
-        self._subscriptions = [
+        self._listening = [
             self.listen(kind, f"{name}/{topic}", partial(callback, name), qos)
             for name in self._environments
             for kind, topic, callback, qos in listeners
         ]
 
     def deactivate(self) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self._listening:
             self.destroy_subscription(subscription)
         self.destroy_timer(self._save_timer)
         self.destroy_timer(self._retry_timer)
@@ -125,6 +126,7 @@ class PolicyNode(ViperNode):
             "steps": trainer.collected,
             "updates": trainer.agent.updates,
             "last_evaluation_return": trainer.last_evaluation,
+            "moments_without_reward": trainer.lost,
         }
         waiting = trainer.waiting_for_rewards()
         if waiting:
@@ -132,12 +134,10 @@ class PolicyNode(ViperNode):
         return Health("training", values=values)
 
     def _on_description(self, name: str, message: String) -> None:
-        try:
-            self._worlds[name] = description.from_json(message.data)
-        except ValueError as error:
-            self.get_logger().error(f"{name}/description: {error}")
-            return
-        if self.trainer is None and len(self._worlds) == len(self._environments):
+        if self.trainer:
+            return  # A world that came back: the run goes on with what it began with.
+        self._worlds[name] = description.from_json(message.data)
+        if len(self._worlds) == len(self._environments):
             self.trainer = self._make_trainer()
 
     def _make_trainer(self) -> Trainer:
@@ -170,6 +170,8 @@ class PolicyNode(ViperNode):
     def _on_step(self, name: str, step: Step) -> None:
         if step.answered or self.trainer is None:
             return
+        if self.value("reward") == "task" and not isfinite(step.task_reward):
+            raise MessageError(f"{name}/step: a task reward of {step.task_reward}, where that is what is learned from")
         stamp = nanoseconds(step.header.stamp)
         answer = self.trainer.last_answer(name, stamp)
         if answer is not None:
@@ -178,6 +180,8 @@ class PolicyNode(ViperNode):
             self._observe(name, self._joiners[name].right(stamp, step))
 
     def _on_reward(self, name: str, reward: Reward) -> None:
+        if not (isfinite(reward.reward) and isfinite(reward.log_likelihood)):
+            raise MessageError(f"{name}/reward: {reward.reward}, ln p {reward.log_likelihood}: not finite")
         if self.trainer:
             self.trainer.reward(name, nanoseconds(reward.header.stamp), reward.reward, reward.log_likelihood)
             self._send_answers()

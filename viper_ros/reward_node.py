@@ -14,7 +14,9 @@ import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
+from viper_model.errors import ModelError
 from viper_model.films.settings import FilmSettings
 from viper_model.inference import PRECISIONS, prepare_for_inference
 from viper_model.likelihood import Stream, conditional, joint, surprise_map
@@ -23,11 +25,14 @@ from viper_ros import images
 from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Reward, Step
-from viper_ros.node import Health, NodeError, ViperNode, run_process
+from viper_ros.node import Health, MessageError, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
-from viper_ros.qos import MOMENTS
+from viper_ros.qos import MOMENTS, UNDER_WAY
 from viper_ros.stamps import nanoseconds, to_stamp
 
+STRAGGLER_NANOSECONDS = 1_000_000_000
+"""A frame of a camera alone that is older than the newest by less has come late, or again; by more: the clock was set
+back."""
 SILENCE_SECONDS = 5.0
 """So long without a frame is worth telling."""
 
@@ -62,6 +67,8 @@ class Film:
     """One environment's frames on their way to their rewards."""
 
     joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
+    newest: int | None = None
+    """The stamp of a camera's last frame."""
     waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
     """Stamp, frame, step and arrival time of what isn't scored yet."""
     window: deque[torch.Tensor] = field(default_factory=deque)
@@ -105,7 +112,7 @@ class RewardNode(ViperNode):
     def activate(self) -> None:
         frames = (Image, "image_raw", self._on_image, MOMENTS if self._with_steps else qos_profile_sensor_data)
         listeners = [(Step, "step", self._on_step, MOMENTS), frames] if self._with_steps else [frames]
-        self._subscriptions = [
+        self._listening = [
             self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
             for film, name in enumerate(self._environments)
             for kind, topic, callback, qos in listeners
@@ -115,7 +122,7 @@ class RewardNode(ViperNode):
 
     def deactivate(self) -> None:
         self._active = False
-        for subscription in self._subscriptions:
+        for subscription in self._listening:
             self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
@@ -157,9 +164,8 @@ class RewardNode(ViperNode):
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
             return
         if not self._with_steps:
-            step = Step(task=self._task, is_first=self._films[film].joiner.newest < 0)
-            step.header = message.header
-            self._films[film].joiner.right(stamp, step)
+            self._queue_newest(film, stamp, frame, message.header)
+            return
         self._queue(film, self._films[film].joiner.left(stamp, frame))
 
     def _on_step(self, film: int, step: Step) -> None:
@@ -173,16 +179,28 @@ class RewardNode(ViperNode):
             self._rewards[film].publish(reward)
         return reward is not None
 
+    def _queue_newest(self, index: int, stamp: int, image: np.ndarray, header: Header) -> None:
+        """Queue a frame of a camera alone in the place of those that wait."""
+        film = self._films[index]
+        if film.newest is not None and 0 <= film.newest - stamp < STRAGGLER_NANOSECONDS:
+            return
+        # A clock that was set back, a bag that is played again: another film.
+        is_first = film.newest is None or stamp < film.newest or any(step.is_first for _, _, step, _ in film.waiting)
+        film.newest = stamp
+        self._dropped += len(film.waiting)
+        film.waiting.clear()
+        self._queue(index, (stamp, image, Step(header=header, task=self._task, is_first=is_first)))
+
     def _queue(self, film: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
         if pair is None:
             return
         stamp, image, step = pair
-        self._model.task_index(step.task)  # Raises before anything is queued.
+        try:
+            self._model.task_index(step.task)
+        except ModelError as error:
+            raise MessageError(str(error)) from error
         frame = self._film_settings.of(step.task).frames(image[None], self._model.image_size)[0]
         waiting = self._films[film].waiting
-        if not self._with_steps:
-            self._dropped += len(waiting)
-            waiting.clear()
         waiting.append((stamp, frame, step, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))
         # After the frames that have already arrived: so they make one batch.
@@ -225,7 +243,7 @@ class RewardNode(ViperNode):
         reward.header.stamp = to_stamp(stamp)
         reward.header.frame_id = step.header.frame_id
         film.sent[stamp] = reward
-        while len(film.sent) > 2:
+        while len(film.sent) > UNDER_WAY:
             film.sent.popitem(last=False)
         self._rewards[index].publish(reward)
         if self.value("publish_map") and self._maps[index].get_subscription_count():

@@ -11,6 +11,7 @@ import numpy as np
 
 from viper_ros.motion import Course, Limits, Motion
 
+LET_GO = "the dead-man switch is not held"
 REMEMBERED = 256
 """Moments shown whose answers are still recognised; answers to older ones are out of order anyhow."""
 
@@ -84,6 +85,8 @@ class Guard:
 
     def hold_dead_man(self, held: bool, now: float) -> None:
         self._dead_man_at = now if held else -np.inf
+        if not held and self._deadlines.dead_man is not None and self.state in (State.RUNNING, State.HOMING):
+            self.fault(LET_GO)
 
     def joint_states(self, positions: np.ndarray, now: float) -> None:
         """Measured joint positions, float64 [joints]."""
@@ -163,6 +166,18 @@ class Guard:
             return None
         return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
 
+    def brake(self, now: float) -> Course | None:
+        """Straight after a fault: the course that stops the arm, without waiting for the next `tick`.
+
+        The next one is then due a period from now. None where there is nothing to command before it.
+        """
+        if self.state is not State.FAULTED or self.motion.still:
+            return None
+        course = self.motion.brake(now - self._ticked_at)
+        if course:
+            self._ticked_at = now
+        return course
+
     def _why_not(self, stamp: int, values: np.ndarray, now: float) -> str:
         if values.shape != (self._actions,):
             return f"an action of {values.size} values, not {self._actions}: the parameter 'action' says what they are"
@@ -195,7 +210,7 @@ class Guard:
         if now - self._measured_at > deadlines.joint_states:
             return f"no joint states for {deadlines.joint_states} s"
         if deadlines.dead_man is not None and now - self._dead_man_at > deadlines.dead_man:
-            return "the dead-man switch is not held"
+            return LET_GO
         if state is State.RUNNING:
             if now - self._frame_at > deadlines.frame:
                 return f"no camera frame younger than {deadlines.frame} s"

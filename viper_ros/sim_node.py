@@ -17,7 +17,7 @@ from viper_ros import description, images
 from viper_ros.msg import Action, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
-from viper_ros.qos import FACTS, MOMENTS
+from viper_ros.qos import FACTS, MOMENTS, UNDER_WAY
 from viper_ros.stamps import nanoseconds, to_stamp
 
 PARAMETERS = (
@@ -62,8 +62,7 @@ class SimNode(ViperNode):
         self._images = self.create_publisher(Image, "image_raw", MOMENTS)
         self._steps = self.create_publisher(Step, "step", MOMENTS)
         self._descriptions = self.create_publisher(String, "description", FACTS)
-        # Two, because the policy answers one frame before it has the reward of the frame before.
-        self._recent: deque[tuple[Image, Step]] = deque(maxlen=2)
+        self._recent: deque[tuple[Image, Step]] = deque(maxlen=UNDER_WAY)
         self._stamp = 0
         self._episode = -1
         self._steps_made = 0

@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from sim.bare_arm import BareArm
 from viper_ros import arm, images
-from viper_ros.node import Health, ViperNode, run_process
+from viper_ros.node import Health, MessageError, ViperNode, run_process
 from viper_ros.parameters import Parameter
 from viper_ros.qos import MOMENTS
 
@@ -50,16 +50,16 @@ class SimulatedArmNode(ViperNode):
 
     def activate(self) -> None:
         self._began = monotonic() - self.world.time
-        self._subscriptions = [
+        self._listening = [
             self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_trajectory, MOMENTS),
             self.listen(JointTrajectory, "gripper_controller/joint_trajectory", self._on_gripper, MOMENTS),
         ]
-        self._timers = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._film)]
+        self._beats = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._film)]
 
     def deactivate(self) -> None:
-        for timer in self._timers:
+        for timer in self._beats:
             self.destroy_timer(timer)
-        for subscription in self._subscriptions:
+        for subscription in self._listening:
             self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
@@ -75,17 +75,14 @@ class SimulatedArmNode(ViperNode):
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         """As a joint_trajectory_controller does: from where the arm is sent now, through the points, in their time."""
-        if list(message.joint_names) != list(self._arm.joints) or not message.points:
-            self.get_logger().warning("a trajectory for other joints, or without points: refused")
-            return
+        times, positions = _points(message, self._arm.joints)
         now = self.world.time
-        times = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in message.points]
-        self._positions = np.array([self._target(now), *(point.positions for point in message.points)])
-        self._times = now + np.array([0.0, *times])
+        self._positions = np.concatenate([self._target(now)[None], positions])
+        self._times = now + np.concatenate([[0.0], times])
 
     def _on_gripper(self, message: JointTrajectory) -> None:
-        if message.points:
-            self.world.grip(message.points[-1].positions[0])
+        _, positions = _points(message, self._arm.gripper.joints)
+        self.world.grip(float(positions[-1, 0]))
 
     def _target(self, time: float) -> np.ndarray:
         return np.array([np.interp(time, self._times, joint) for joint in self._positions.T])
@@ -117,6 +114,19 @@ class SimulatedArmNode(ViperNode):
         wait = self.value("latency") + self._random.uniform(0, self.value("jitter"))
         # In the order in which they were taken, as a camera driver sends them.
         self._late.append((monotonic() + wait, image))
+
+
+def _points(message: JointTrajectory, joints: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Times [points] in seconds and positions [points, joints]. Raises MessageError where a controller would refuse."""
+    if tuple(message.joint_names) != joints or not message.points:
+        raise MessageError("a trajectory for other joints, or without points")
+    if any(len(point.positions) != len(joints) for point in message.points):
+        raise MessageError(f"a trajectory with points of other than {len(joints)} positions")
+    times = np.array([point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in message.points])
+    positions = np.array([point.positions for point in message.points])
+    if (np.diff(times, prepend=0.0) < 0).any() or (np.abs(positions) > 2 * np.pi).any() or np.isnan(positions).any():
+        raise MessageError("a trajectory whose times don't grow, or whose positions no arm can reach")
+    return times, positions
 
 
 def main() -> int:

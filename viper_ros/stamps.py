@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Time
 
+from viper_ros.node import MessageError
+
 
 def nanoseconds(stamp: Time) -> int:
-    """A stamp as one number, to compare and to look up by."""
+    """A stamp as one number, to compare and to look up by. Raises MessageError where it is none."""
+    if stamp.nanosec >= 1_000_000_000:
+        raise MessageError(f"a stamp of {stamp.sec} s and {stamp.nanosec} ns: there are 10⁹ ns in a second")
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 

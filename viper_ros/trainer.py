@@ -81,6 +81,13 @@ class Environment:
         """Moments that have been answered and wait for their rewards, in order."""
         self.answered: tuple[int, np.ndarray] | None = None
         """The last answer, for a world that missed it."""
+        self.stored: tuple[int, np.ndarray] | None = None
+        """The last moment that replay had when the run went on, and its answer: the world may have missed that too."""
+
+    def knows(self, stamp: int) -> bool:
+        """Has the moment with this stamp been seen, as far back as a world shows moments again?"""
+        known = [moment[0] for moment in (self.answered, self.stored) if moment]
+        return stamp in self.unrewarded or stamp in known or bool(self.current and self.current.stamp == stamp)
 
 
 class Trainer:
@@ -124,7 +131,11 @@ class Trainer:
         self.policy = self.agent.policy()
         self._policy_updates = self.agent.updates
         self._environments = {name: Environment(name, self.policy.initial(1)) for name in environments}
+        for environment in self._environments.values():
+            environment.stored = self.replay.newest(environment.name)
         self._random = np.random.default_rng([settings.seed, self.collected])
+        self.lost = 0
+        """Moments that were answered and never rewarded."""
         self.last_evaluation: float | None = None
         """The mean true return of the last round of evaluation."""
         self._round_returns: list[float] = []
@@ -141,9 +152,7 @@ class Trainer:
     def observe(self, name: str, moment: Moment) -> None:
         """A new moment of environment `name`. One that has been seen before changes nothing."""
         environment = self._environments[name]
-        newest = next(reversed(environment.unrewarded), -1)
-        seen = environment.current.stamp if environment.current else (environment.answered or (-1,))[0]
-        if moment.stamp <= max(newest, seen):
+        if environment.knows(moment.stamp):
             return
         if environment.episode is None and not moment.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
@@ -154,8 +163,11 @@ class Trainer:
 
     def last_answer(self, name: str, stamp: int) -> np.ndarray | None:
         """The action that answered `stamp`, if that was the last one to be answered."""
-        answered = self._environments[name].answered
-        return answered[1] if answered and answered[0] == stamp else None
+        environment = self._environments[name]
+        for answered in (environment.answered, environment.stored):
+            if answered and answered[0] == stamp:
+                return answered[1]
+        return None
 
     def reward(self, name: str, stamp: int, reward: float, log_likelihood: float) -> None:
         """The reward for the moment with this stamp."""
@@ -164,6 +176,8 @@ class Trainer:
         if moment and moment.stamp == stamp:
             moment.log_likelihood = log_likelihood
             if self.settings.reward == "viper":
+                if moment.reward is not None:
+                    self._give_up_before(environment, moment)
                 moment.reward = reward
             self._store(environment)
 
@@ -232,6 +246,19 @@ class Trainer:
         )
         return action[0]
 
+    def _give_up_before(self, environment: Environment, moment: Moment) -> None:
+        """The reward of `moment` came again, as the world shows its last moments again, in order.
+
+        So what was answered before and has no reward even now never gets one.
+        """
+        for stamp, (earlier, _) in list(environment.unrewarded.items()):
+            if earlier is moment:
+                return
+            if earlier.reward is None:
+                del environment.unrewarded[stamp]
+                self.lost += 1
+                moment.is_first = True  # To the agent: what led here is unknown.
+
     def _store(self, environment: Environment) -> None:
         """Move on what is complete, in order."""
         while environment.unrewarded:
@@ -253,6 +280,7 @@ class Trainer:
         self.replay.append(
             name,
             {
+                "stamp": moment.stamp,
                 "image": moment.image,
                 "action": moment.action,
                 "reward": np.float32(moment.reward),

@@ -27,6 +27,7 @@ def make_batch(seed=0, batch=4, time=6, image_size=16, action_kind="continuous")
 def make_step(value=0, image_size=16, **changed):
     """A step that can be told from others by `value`."""
     step = {
+        "stamp": 1000 + value,
         "image": np.full((image_size, image_size, 3), value % 256, np.uint8),
         "action": np.full(2, 0.5, np.float32),
         "reward": np.float32(value),

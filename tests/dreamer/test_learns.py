@@ -67,7 +67,7 @@ def test_a_point_is_pushed_to_the_centre(tmp_path):
     def explore(act):
         def collect(moment):
             action = act(moment)
-            replay.append("env_0", {**moment, "action": action})
+            replay.append("env_0", {**moment, "stamp": replay.total, "action": action})
             return action
 
         return_of_an_episode(env, collect)

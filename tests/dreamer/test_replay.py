@@ -40,6 +40,7 @@ def test_what_was_stored_comes_back_after_reopening(tmp_path):
     assert {name: array.dtype for name, array in batch.items()} == {
         "image": np.uint8,
         "action": np.float32,
+        "stamp": np.int64,
         "reward": np.float32,
         "log_likelihood": np.float32,
         "is_first": bool,
@@ -54,6 +55,17 @@ def test_a_stream_goes_on_after_reopening(tmp_path):
     replay = open_replay(tmp_path)
     assert everything(replay) == list(range(20))
     assert replay.total == 20
+
+
+def test_the_newest_step_of_a_stream_is_known_after_reopening(tmp_path):
+    replay = open_replay(tmp_path)
+    assert replay.newest("env_0") is None
+    fill(replay, range(10))
+    fill(replay, range(100, 105), stream="env_1")
+    for opened in (replay, open_replay(tmp_path)):
+        stamp, action = opened.newest("env_0")
+        assert stamp == 1009
+        assert action.tolist() == [0.5, 0.5]
 
 
 def test_every_window_is_as_likely_newest_steps_and_episode_ends_included(tmp_path):

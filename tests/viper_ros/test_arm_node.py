@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import Parameter as RclpyParameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
@@ -258,6 +260,19 @@ def test_moments_are_step_seconds_apart_and_actions_of_a_world_of_arms_move_it()
     assert np.median(apart) == pytest.approx(0.2, abs=0.05)
     assert (cell.simulated.world.hand - before)[1:].min() > 0.02
     close(cell)
+
+
+def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(cell: Cell) -> None:
+    ears = Listener({"/diagnostics": DiagnosticArray}, MOMENTS)
+    cell.nodes.append(ears)
+    for node in (cell.arm_node, cell.simulated):
+        client = cell.operator.create_client(GetParameters, f"{node.get_name()}/get_parameters")
+        cell.until(client.service_is_ready)
+        future = client.call_async(GetParameters.Request(names=["arm"]))
+        cell.until(future.done)
+        assert future.result().values[0].string_value == "panda"
+        told = ears.heard["/diagnostics"]
+        cell.until(lambda name=node.get_fully_qualified_name(): any(s.name == name for a in told for s in a.status))
 
 
 def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:

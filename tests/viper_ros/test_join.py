@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viper_ros.join import Joiner
+from viper_ros.join import SET_BACK, Joiner
 
 arrivals = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=60)
 
@@ -25,10 +25,24 @@ def test_the_newest_stamp_always_comes_out(events: list[tuple[bool, int]]) -> No
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=100, max_size=300))
-def test_halves_that_never_match_take_bounded_room(stamps: list[int]) -> None:
+def test_halves_that_never_match_take_bounded_room_and_the_last_to_come_has_one(stamps: list[int]) -> None:
     joiner: Joiner[str, str] = Joiner(capacity=8)
     for stamp in stamps:
         joiner.left(stamp, "left")
     assert len(joiner._left) <= 8
-    newest = max(stamps)
-    assert joiner.right(newest, "right") == (newest, "left", "right")
+    assert joiner.right(stamps[-1], "right") == (stamps[-1], "left", "right")
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=40), st.booleans())
+def test_after_stamps_from_a_clock_that_was_wrong_pairs_still_come(seconds: list[int], paired: bool) -> None:
+    joiner: Joiner[str, str] = Joiner()
+    for second in seconds:
+        joiner.left(second * 10**9 + 1, "left")
+        if paired:
+            joiner.right(second * 10**9 + 1, "right")
+    now = 1_800_000_000 * 10**9
+    events = [(left, now + i * SET_BACK // 10) for i in range(20) for left in (True, False)]
+    # The first may be a straggler of a clock that was wrong by less than SET_BACK.
+    assert len(pairs(joiner, events)) >= 20 - 10
+    again = pairs(joiner, events[-4:])
+    assert not again

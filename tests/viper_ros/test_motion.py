@@ -84,6 +84,44 @@ def test_a_joint_gets_near_its_limit_and_the_others_go_on() -> None:
     assert one.velocity[6] == pytest.approx(-0.2)
 
 
+@pytest.mark.parametrize("name", arm.arms())
+@given(plan=wanted_velocities, elapsed=st.floats(0, PERIOD, exclude_max=True))
+@settings(max_examples=15, deadline=None)
+def test_a_stop_in_the_middle_of_a_period_goes_on_from_there_and_keeps_the_limits(
+    name: str, plan: list[tuple[list[float], int]], elapsed: float
+) -> None:
+    one = motion(name)
+    for wanted, periods in plan:
+        for _ in range(periods):
+            one.advance(np.array(wanted))
+        here = [np.array(part) for part in one._way.at_time(elapsed)]
+        before = one.position, one.velocity
+        course = one.brake(elapsed)
+        if course is None:
+            np.testing.assert_array_equal(one.position, before[0])
+            np.testing.assert_array_equal(one.velocity, before[1])
+            continue
+        assert_course_within_limits(course, one)
+        assert (np.abs(course.positions[0] - here[0]) <= one.limits.velocity * course.times[0] * ROUNDING).all()
+        assert (np.abs(course.velocities[0] - here[1]) <= one.limits.acceleration * course.times[0] * ROUNDING).all()
+        assert not course.velocities[-1].any() or np.abs(course.velocities[-1]).max() < 1e-9
+
+
+def test_a_stop_is_sooner_than_that_of_the_next_period() -> None:
+    wanted = np.array([0.3, 0.2, -0.3, 0.1, 0.5, -0.5, 0.4])
+    late, soon = motion("panda"), motion("panda")
+    for one in (late, soon):
+        for _ in range(10):
+            one.advance(wanted)
+    late.advance(np.zeros(7))
+    course = soon.brake(0.01)
+    assert course is not None
+    assert (np.abs(course.velocities[-1]) < 1e-9).all()
+    # 40 ms less at these speeds.
+    np.testing.assert_allclose(late.position - soon.position, 0.04 * wanted, atol=1e-6)
+    assert soon.brake(PERIOD) is None
+
+
 def test_where_the_arm_must_not_be_is_said() -> None:
     one = motion("panda")
     assert one.outside(one.position) == ""

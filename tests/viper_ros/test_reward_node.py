@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
@@ -179,13 +180,21 @@ def test_a_frame_that_is_no_picture_is_counted_and_the_next_is_scored(model_fold
     assert node.health().values["frames_unreadable"] == 1
 
 
-def test_a_task_that_the_model_does_not_know_ends_the_node_in_one_line(
+def test_a_step_of_a_task_that_the_model_does_not_know_is_refused_in_one_line_and_the_next_is_scored(
     model_folder: Path, capfd: pytest.CaptureFixture
 ) -> None:
-    camera, node = Camera(["env_0"]), start(model_folder)
+    node, camera = start(model_folder), Camera(["env_0"])
+    diagnostics = Listener({"/diagnostics": DiagnosticArray}, MOMENTS)
     camera.show("env_0", 0, random_frames(1)[0], True, task="hopper_hop")
-    spin_until([camera, node], node.done.done)
-    assert node.done.result() == 1
+
+    def told() -> bool:
+        said = [status for array in diagnostics.heard["/diagnostics"] for status in array.status]
+        return any(s.level == DiagnosticStatus.ERROR and "no task 'hopper_hop'" in s.message for s in said)
+
+    spin_until([camera, node, diagnostics], told)
+    camera.show("env_0", 1, random_frames(1)[0], True)
+    spin_until([camera, node], lambda: 1 in camera.rewards("env_0"))
+    assert not node.done.done()
     said = capfd.readouterr().err
     assert "the model knows no task 'hopper_hop': choose one of cartpole_balance, cartpole_swingup" in said
     assert "Traceback" not in said
@@ -238,6 +247,24 @@ def test_a_camera_faster_than_the_model_has_its_older_frames_dropped_and_counted
     assert len(node._films[0].waiting) == 1
     assert node._films[0].waiting[0][0] == 5
     assert node.health().values["frames_dropped"] == 4
+
+
+def test_a_camera_whose_clock_is_set_back_begins_another_film(model_folder: Path) -> None:
+    film = random_frames(6)
+    camera = Camera(["env_0"])
+    node = start(model_folder, steps=False, task=TASK)
+    second = 10**9
+    # A bag that is played twice, with a frame that comes late in between.
+    for index, stamp in enumerate([10 * second, 11 * second, 12 * second, 5 * second, 6 * second, 7 * second]):
+        camera._images["env_0"].publish(images.to_message(film[index], to_stamp(stamp), "camera"))
+        spin_until([camera, node], lambda stamp=stamp: stamp - 1 in camera.rewards("env_0"))
+        camera._images["env_0"].publish(images.to_message(film[0], to_stamp(stamp - 1), "camera"))
+    model = VideoModel.load(model_folder)
+    whole = torch.cat([conditional(whole_film(model, part)) for part in (film[:3], film[3:])])
+    rewards = camera.rewards("env_0")
+    assert len(rewards) == 6
+    likelihoods = [rewards[s * second - 1].log_likelihood for s in (10, 11, 12, 5, 6, 7)]
+    np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
 
 
 def test_a_camera_alone_must_say_its_task_where_the_model_knows_several(

@@ -240,6 +240,21 @@ def test_whatever_comes_limits_are_kept_and_nothing_moves_after_a_fault(story: l
             guard.go_home(bench.now)
         else:
             {"press": guard.press_stop, "release": guard.release_stop, "hold": guard.hold, "clear": guard.clear}[kind]()
+        brake(bench, limits)
+
+
+def brake(bench: Bench, limits: object) -> None:
+    """As a node does after each message: nothing happens but after a fault."""
+    course = bench.guard.brake(bench.now)
+    if course is None:
+        return
+    assert bench.guard.state is State.FAULTED
+    bench.ticked = bench.now
+    assert (course.positions >= limits.position_low - 1e-9).all()
+    assert (course.positions <= limits.position_high + 1e-9).all()
+    assert (np.abs(course.velocities) <= limits.velocity * ROUNDING).all()
+    assert (np.abs(course.accelerations) <= limits.acceleration * ROUNDING).all()
+    assert np.abs(course.velocities[-1]).max() < 1e-9
 
 
 def tick(bench: Bench, wanted: np.ndarray, limits: object) -> None:

@@ -231,6 +231,61 @@ def lived_through(directory: Path, task_reward: float, settings: Settings) -> di
     return read_tensors(directory / "checkpoint.safetensors")[0]
 
 
+def test_a_moment_that_replay_has_is_answered_as_before_and_not_stored_again(tmp_path: Path) -> None:
+    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+    picture = np.zeros((16, 16, 3), np.uint8)
+
+    def live(trainer: Trainer, stamp: int, first: bool = False, last: bool = False) -> np.ndarray:
+        trainer.observe("env_0", Moment(stamp, picture, first, last, False, 0.0))
+        trainer.reward("env_0", stamp, 1.0, -5.0)
+        ((_, answered, action),) = trainer.answers()
+        assert answered == stamp
+        return action
+
+    trainer = Trainer(SETTINGS, Run(tmp_path, {}), world, ["env_0"])
+    trainer.schedule.evaluated = 0
+    live(trainer, 1, first=True)
+    before = live(trainer, 2)
+    trainer.close()  # As if killed after writing, before the action was sent.
+
+    trainer = Trainer(SETTINGS, Run(tmp_path, {}), world, ["env_0"])
+    np.testing.assert_array_equal(trainer.last_answer("env_0", 2), before)
+    trainer.observe("env_0", Moment(2, picture, False, False, False, 0.0))
+    assert not trainer.answers()
+    live(trainer, 3)
+    assert trainer.collected == 3
+    trainer.close()
+
+
+def test_a_moment_that_never_gets_its_reward_does_not_hold_the_world_up(tmp_path: Path) -> None:
+    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+    trainer = Trainer(SETTINGS, Run(tmp_path, {}), world, ["env_0"])
+    trainer.schedule.evaluated = 0
+    picture = np.zeros((16, 16, 3), np.uint8)
+
+    def show(stamp: int) -> bool:
+        trainer.observe("env_0", Moment(stamp, picture, stamp == 1, False, False, 0.0))
+        return bool(trainer.answers())
+
+    for stamp in (1, 2):
+        assert show(stamp)
+        trainer.reward("env_0", stamp, 1.0, -5.0)
+    assert show(10**18)  # From elsewhere: nobody scores it.
+    assert show(3)
+    assert not show(4)
+    trainer.reward("env_0", 3, 1.0, -5.0)
+    assert trainer.collected == 2
+    assert not trainer.answers()
+    trainer.reward("env_0", 3, 1.0, -5.0)  # Shown and scored again.
+    assert trainer.answers()
+    assert trainer.collected == 3
+    assert trainer.lost == 1
+    assert trainer.replay.newest("env_0")[0] == 3
+    trainer.close()
+    with np.load(next((tmp_path / "replay").glob("*.npz"))) as chunk:
+        assert chunk["is_first"].tolist() == [True, False, True]
+
+
 def test_training_never_sees_the_task_reward(tmp_path: Path) -> None:
     one = lived_through(tmp_path / "one", 0.0, SETTINGS)
     other = lived_through(tmp_path / "other", 1e6, SETTINGS)

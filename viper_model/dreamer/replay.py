@@ -17,6 +17,7 @@ from viper_model.checkpoint import replace_file
 from viper_model.errors import ModelError
 
 SCALARS = {
+    "stamp": np.int64,
     "reward": np.float32,
     "log_likelihood": np.float32,
     "is_first": np.bool_,
@@ -83,11 +84,20 @@ class Replay:
         with self._lock:
             return sum(chunks[-1].start + chunks[-1].length for chunks in self._streams.values() if chunks)
 
+    def newest(self, stream: str) -> tuple[int, np.ndarray] | None:
+        """The stamp and the action [action_size] of the last step of `stream`; None where it has none."""
+        with self._lock:
+            chunks = self._streams.get(stream)
+            if not chunks:
+                return None
+            arrays, last = chunks[-1].arrays, chunks[-1].length - 1
+            return int(arrays["stamp"][last]), arrays["action"][last].copy()
+
     def append(self, stream: str, step: Mapping[str, Any]) -> None:
         """Store the next step of `stream`.
 
-        step: image uint8 [image_size, image_size, 3], action float32 [action_size], and the scalars reward,
-        log_likelihood, is_first, is_last, is_terminal. The first step of a stream since the replay was opened counts as
+        step: image uint8 [image_size, image_size, 3], action float32 [action_size], and the scalars stamp (nanoseconds,
+        what the moment is known by), reward, log_likelihood, is_first, is_last, is_terminal. The first step of a stream since the replay was opened counts as
         the first of an episode: what came before it is unknown.
         Raises ModelError where the step is of another kind (it is then not stored) and where a file cannot be written
         (it is then stored all the same, and its file written with the next).
