@@ -84,29 +84,37 @@ class DMC(Env):
         )
 
     def rollout_rewards(
-        self, actions: NDArray[np.float32], shaping: Callable[[Any], float] | None = None
+        self,
+        actions: NDArray[np.float32],
+        shaping: Callable[[Any], float] | None = None,
+        coarseness: int = 1,
     ) -> NDArray[np.float64]:
         """What would follow from this moment: the task's reward after each step, for each sequence of actions.
 
         `actions`: [samples, horizon, size] in [-1, 1]. Returns float64 [samples, horizon], the reward of the last
-        control step in each step, plus `shaping(physics)` where given. The world itself doesn't move.
+        control step in each step, plus `shaping(physics)` where given. `coarseness`: how many times as long as the
+        world's own its physics steps are, fewer for it; it divides how many make a step. The world itself doesn't move.
         """
         model, data = self._imagined.model.ptr, self._imagined.data.ptr
         task = self._suite_env.task
-        control_steps = self._action_repeat * self._suite_env._n_sub_steps
+        physics_steps, rest = divmod(self._action_repeat * self._suite_env._n_sub_steps, coarseness)
+        assert rest == 0
         now = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_getState(model, self._physics.data.ptr, now, mujoco.mjtState.mjSTATE_INTEGRATION)
         controls = self._to_controls(actions)
         rewards = np.empty(actions.shape[:2])
+        timestep = model.opt.timestep
+        model.opt.timestep = coarseness * timestep
         for sample, sequence in enumerate(controls):
             mujoco.mj_setState(model, data, now, mujoco.mjtState.mjSTATE_INTEGRATION)
             for step, control in enumerate(sequence):
                 task.before_step(control, self._imagined)
-                mujoco.mj_step(model, data, control_steps)
+                mujoco.mj_step(model, data, physics_steps)
                 mujoco.mj_step1(model, data)
                 rewards[sample, step] = task.get_reward(self._imagined)
                 if shaping is not None:
                     rewards[sample, step] += shaping(self._imagined)
+        model.opt.timestep = timestep
         return rewards
 
     def _to_controls(self, actions: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -68,6 +68,17 @@ def record(
 
 
 @app.command()
+def half_trained(
+    run: Annotated[Path, typer.Argument(help="Directory of a run.")], directory: Directory = Path()
+) -> None:
+    """Keep a run's evaluation episodes from the middle of its training as films of half-trained behaviour."""
+    from viper_ros.half_trained import keep_half_trained
+
+    for path, task_return in keep_half_trained(run, directory).items():
+        console.print(f"wrote {path}: return {task_return:.2f}", soft_wrap=True)
+
+
+@app.command()
 def data(
     folder: Annotated[Path, typer.Argument(help="Films, as `viper fit data:=` takes them.")],
 ) -> None:

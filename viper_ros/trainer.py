@@ -316,6 +316,7 @@ class Trainer:
                 f"evaluation_{number:08d}",
                 {
                     "image": np.stack([m.image for m in moments]),
+                    "action": np.stack([m.action for m in moments if m.action is not None]),
                     "task_reward": np.array([m.task_reward for m in moments]),
                     "reward": np.array([m.reward for m in moments], np.float32),
                     "log_likelihood": np.array([m.log_likelihood for m in moments], np.float32),

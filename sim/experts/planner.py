@@ -29,6 +29,8 @@ class PlannerSettings:
     """Standard deviation of the noise, in actions from -1 to 1. Samples have from none to all of it."""
     shaping: Callable[[Any], float] | None = None
     """Added to the reward in planning only: physics -> a hint where the task's own reward is flat."""
+    coarseness: int = 1
+    """How many times as long as the world's own physics steps those of planning are: cheaper, not exact."""
 
 
 @runtime_checkable
@@ -36,7 +38,10 @@ class Imaginable(Protocol):
     """A world that can say what would follow from actions. See `sim.dmc.DMC.rollout_rewards`."""
 
     def rollout_rewards(
-        self, actions: NDArray[np.float32], shaping: Callable[[Any], float] | None = None
+        self,
+        actions: NDArray[np.float32],
+        shaping: Callable[[Any], float] | None = None,
+        coarseness: int = 1,
     ) -> NDArray[np.float64]: ...
 
 
@@ -62,8 +67,9 @@ class Planner:
     def act(self, env: Env) -> NDArray[np.float32]:
         """The next action, float32 [size]. The world doesn't move."""
         samples = self._variations()
-        returns = self._world.rollout_rewards(samples, self._settings.shaping).sum(axis=1)
-        elites = np.argsort(-returns, kind="stable")[: self._settings.elites]
+        settings = self._settings
+        returns = self._world.rollout_rewards(samples, settings.shaping, settings.coarseness).sum(axis=1)
+        elites = np.argsort(-returns, kind="stable")[: settings.elites]
         plan: NDArray[np.float32] = samples[elites].mean(axis=0)
         self._plan = np.concatenate([plan[1:], plan[-1:]])
         return np.array(plan[0])

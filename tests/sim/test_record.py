@@ -97,12 +97,13 @@ def test_an_episode_whose_worker_is_killed_is_filmed_again(tmp_path: Path, capsy
 
 
 def test_interrupted_recording_leaves_whole_episodes(tmp_path: Path) -> None:
-    script = tmp_path / "endless.py"
+    # More episodes than are waited for, but an end: what outlives a test that was killed shall not film for hours.
+    script = tmp_path / "long.py"
     script.write_text(
         "from pathlib import Path\n"
         "from sim.record import record\n"
         "if __name__ == '__main__':\n"
-        f"    record('dmc', 'cartpole_swingup', 'random', 10**4, Path({str(tmp_path)!r}), workers=1, **{SMALL})\n"
+        f"    record('dmc', 'cartpole_swingup', 'random', 300, Path({str(tmp_path)!r}), workers=1, **{SMALL})\n"
     )
     root = Path(sim.__file__).parents[1]
     process = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": str(root)})
