@@ -62,7 +62,8 @@ def make_plan(
 ) -> Plan:
     """A plan for one run under `directory`. `assignments`: `section.parameter=value`, the value in YAML.
 
-    Raises NodeError for an unknown simulator or section and an assignment that is none. The nodes check values.
+    Raises NodeError for an unknown simulator or section, an assignment that is none, and wrong values of the sections
+    that are no node's. The nodes check their own.
     """
     chosen = settings.load(sim)
     for assignment in assignments:
@@ -74,6 +75,8 @@ def make_plan(
     if steps:
         chosen["policy_node"]["steps"] = steps
     chosen["policy_node"]["reward"] = reward
+    for section in settings.OWN:
+        chosen[section] = settings.checked(section, chosen[section])
     task = str(chosen["sim_node"]["task"])
     label = task_label(task, str(chosen["sim_node"].get("arm", "")))
     if environments < 1:

@@ -38,7 +38,7 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
         plan.data,
         image_size=(size, size),
         action_repeat=world["action_repeat"],
-        hold_steps=options.get("hold_steps"),
+        hold_steps=None if options["hold_steps"] < 0 else options["hold_steps"],
         **world_options(world.get("camera", ""), world.get("arm", ""), world.get("options", "")),
     )
 
@@ -61,8 +61,8 @@ def prepare(plan: Plan, console: Console) -> None:
         plan.model,
         (plan.label,),
         options["size"],
-        options.get("likelihood", "videogpt"),
-        options.get("seed", 0),
-        options.get("device", "auto"),
+        options["likelihood"],
+        options["seed"],
+        options["device"],
     )
     check_model(plan.data, plan.model, console)

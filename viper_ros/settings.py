@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from viper_model.video_model import LIKELIHOODS, SIZES
 from viper_ros.node import NodeError
+from viper_ros.parameters import Parameter
 
 SECTIONS = ("record", "fit", "sim_node", "reward_node", "policy_node")
+OWN = {
+    "record": (
+        Parameter("episodes", 40, "Films of the expert.", 1, 1_000_000),
+        Parameter("other_episodes", 10, "Films of each other behaviour, to judge the reward by.", 1, 1_000_000),
+        Parameter(
+            "hold_steps", -1, "Steps filmed after a task is solved, where that earns its only reward; -1: all.", -1, 1e6
+        ),
+    ),
+    "fit": (
+        Parameter("size", "tiny", "Named size of the video model.", choices=tuple(SIZES)),
+        Parameter("likelihood", "videogpt", "Which model of the films' codes.", choices=tuple(LIKELIHOODS)),
+        Parameter("seed", 0, "Seed of the training.", 0, 2**31 - 1),
+        Parameter("device", "auto", "Where the model is trained.", choices=("auto", "cpu", "cuda")),
+    ),
+}
+"""The sections that are no node's: what films and the video model are made with where they are missing."""
 
 
 def config_directory() -> Path:
@@ -41,3 +60,23 @@ def parse(path: Path) -> dict[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise NodeError(f"{path} is not a ROS 2 parameter file: {error}") from error
     return {section: sections.get(section, {}) for section in SECTIONS}
+
+
+def checked(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section of OWN, with defaults for those that aren't given.
+
+    Raises NodeError for an unknown name, a value of another type, out of range or not among the choices.
+    """
+    parameters = {parameter.name: parameter for parameter in OWN[section]}
+    for name, value in values.items():
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, cutoff=0.4) or parameters
+            raise NodeError(f"{section} has no parameter '{name}': did you mean {' or '.join(near)}?")
+        parameter = parameters[name]
+        if type(value) is not type(parameter.default):
+            raise NodeError(f"{section}.{name} is {value!r}, but must be of type {type(parameter.default).__name__}")
+        if parameter.choices and value not in parameter.choices:
+            raise NodeError(f"{section}.{name} is '{value}', but must be one of: {', '.join(parameter.choices)}")
+        if parameter.low is not None and parameter.high is not None and not parameter.low <= value <= parameter.high:
+            raise NodeError(f"{section}.{name} is {value}, but must be from {parameter.low:g} to {parameter.high:g}")
+    return {name: values.get(name, parameter.default) for name, parameter in parameters.items()}

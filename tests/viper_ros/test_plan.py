@@ -29,6 +29,20 @@ def test_a_simulators_own_options_are_passed_on_as_written() -> None:
     assert world_options("1", "panda", "") == {"camera": 1, "arm": "panda"}
 
 
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("record.episods=3", "did you mean episodes"),
+        ("record.episodes=many", "of type int"),
+        ("record.episodes=0", "from 1 to"),
+        ("fit.size=tinny", "one of: tiny"),
+    ],
+)
+def test_settings_that_are_no_nodes_are_checked_too(assignment: str, words: str) -> None:
+    with pytest.raises(NodeError, match=words):
+        make_plan("dmc", assignments=[assignment])
+
+
 @pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])
 def test_options_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(NodeError, match="YAML"):
