@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import weakref
 
@@ -51,8 +52,10 @@ class FrameRenderer:
         self._options = mujoco.MjvOption()
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._bottom_up = np.empty((height, width, 3), np.uint8)
-        # Also where nobody closes it: at the interpreter's exit the drivers are gone, and what is left fails loudly.
+        # Also where nobody closes it: once the drivers are gone, what is left fails loudly. They go at the
+        # interpreter's exit, after what was registered since; finalizers by themselves may run later than that.
         self._free = weakref.finalize(self, _free, self._gl, self._context)
+        atexit.register(self._free)
 
     def upload_terrain(self) -> None:
         """Tell the graphics of height fields that have changed in the model."""
@@ -77,6 +80,7 @@ class FrameRenderer:
 
     def close(self) -> None:
         self._free()
+        atexit.unregister(self._free)
 
 
 def _free(gl: mujoco.GLContext, context: mujoco.MjrContext) -> None:
