@@ -34,6 +34,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from graph import NodeProcess, untrained_model, untrained_policy
+from lifecycle_msgs.srv import GetState
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.client import Client
 from rclpy.publisher import Publisher
@@ -297,6 +298,15 @@ class Attack:
             )
             if name not in self.fuzzer.healths:
                 raise TimeoutError(f"{name} did not start:\n{process.said()}")
+            state = self.fuzzer.create_client(GetState, f"{name}/get_state")
+            labels: list[str] = []
+
+            def ask(state: Client = state, labels: list[str] = labels) -> None:
+                future = state.call_async(GetState.Request())
+                future.add_done_callback(lambda f: labels.append(f.result().current_state.label))
+
+            if not self.until(lambda labels=labels: "active" in labels, 300, ask):
+                raise TimeoutError(f"{name} did not become active:\n{process.said()}")
         if not self.until(lambda: "steps" in self.fuzzer.healths["/learner/policy_node"], 60):
             raise TimeoutError("the policy node got no description")
 
@@ -355,7 +365,7 @@ class Attack:
                 victim.sent[name] += 1
             waited = time.monotonic()
             before = victim.handled
-            while victim.handled < expected and time.monotonic() - waited < 0.1:
+            while victim.handled < expected and time.monotonic() - waited < 0.5:
                 time.sleep(0.0005)
                 if victim.handled != before:
                     before, waited = victim.handled, time.monotonic()

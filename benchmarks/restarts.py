@@ -1,6 +1,6 @@
 """Does what reaches replay survive the death of any node? Each is killed, frozen and restarted, before a witness.
 
-    .venv/bin/in_ros python benchmarks/restarts.py [--faults 100] [--seed 0]
+    .venv/bin/in_ros python benchmarks/restarts.py [--faults 100] [--seed 0] [--minutes 120]
 
 A training graph in lockstep, a process per node over real DDS. In random order and at random moments, each node is
 killed (kill -9) and started again, frozen (SIGSTOP, SIGCONT) and restarted (SIGINT). Two witnesses: the world's own
@@ -310,7 +310,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=120.0, help="judge what there is after so long")
     arguments = parser.parse_args()
+    over = time.monotonic() + 60 * arguments.minutes
     rng = np.random.default_rng(arguments.seed)
     every = [
         (node, kind) for node in ("sim_node", "reward_node", "policy_node") for kind in ("kill", "freeze", "restart")
@@ -324,6 +326,8 @@ def main() -> int:
         try:
             trial.begin()
             for number, (node, kind) in enumerate(plan[: arguments.faults]):
+                if time.monotonic() > over:
+                    break
                 trial.inflict(node, kind, rng)
                 fault = trial.faults[-1]
                 print(f"{number + 1:3} {kind:7} {node:12} at frame {fault.first}: {fault.seconds:.1f} s", flush=True)

@@ -151,9 +151,11 @@ def main() -> int:
         camera = Camera(frames)
         executor = make_executor()
         executor.add_node(camera)
-        end = time.monotonic() + 300
+        end = time.monotonic() + 600
         while not camera.connected() and time.monotonic() < end:
             executor.spin_until_future_complete(camera.done, 0.2)
+        if not camera.connected():
+            raise SystemExit("the nodes did not start:\n" + "\n".join(process.said() for process in processes))
         print("ms: median / 99th percentile     bare      reward, ROS      action, ROS     reward, all     action, all")
         reached = 0.0
         for size, rate in itertools.product(SIZES, RATES):

@@ -271,8 +271,8 @@ def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(ce
         future = client.call_async(GetParameters.Request(names=["arm"]))
         cell.until(future.done)
         assert future.result().values[0].string_value == "panda"
-        told = ears.heard["/diagnostics"]
-        cell.until(lambda name=node.get_fully_qualified_name(): any(s.name == name for a in told for s in a.status))
+        name, told = node.get_fully_qualified_name(), ears.heard["/diagnostics"]
+        cell.until(lambda name=name: any(status.name == name for array in told for status in array.status))
 
 
 def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
