@@ -22,7 +22,7 @@ check: setup
 
 setup: .venv/.built
 
-.venv/.packages: requirements/python.txt requirements/python-no-deps.txt requirements/ros.txt requirements/dev.txt
+.venv/.packages: requirements/python.txt requirements/python-no-deps.txt requirements/ros.txt requirements/dev.txt requirements/rerun.txt
 	@tools/setup.sh packages && touch $@
 
 .venv/.graphics: .venv/.packages

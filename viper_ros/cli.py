@@ -132,11 +132,16 @@ def score(
         str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood moves by some 0.05 nats.")
     ] = "float32",
     episode: Annotated[int | None, typer.Option(min=0, help="Which film, where a recording holds several.")] = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Of a bag: write surprise maps too.")] = False,
 ) -> None:
-    """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4)."""
+    """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4).
+
+    A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <film>_scored, with everything that
+    it held and the rewards beside the frames, as the reward node gives them live.
+    """
     from viper_ros.score_film import score_film
 
-    for path in score_film(film, model, task, out or film.parent, rate, precision, episode):
+    for path in score_film(film, model, task, out or film.resolve().parent, rate, precision, episode, maps):
         console.print(f"wrote {path}")
 
 

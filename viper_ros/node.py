@@ -33,6 +33,7 @@ from viper_ros.parameters import Parameter, UnknownParameterError, declare
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
+AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
 LISTEN_SECONDS = 1.5
 """How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
 
@@ -70,8 +71,7 @@ class ViperNode(LifecycleNode):
 
     def __init__(self, name: str, parameters: Sequence[Parameter], **options: Any) -> None:
         super().__init__(name, **options)
-        autostart = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
-        declare(self, [*parameters, autostart])
+        declare(self, [*parameters, AUTOSTART])
         self.done: Future[int] = Future()
         """Completes with the exit status when the node has nothing left to do."""
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)

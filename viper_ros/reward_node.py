@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+from viper_model.films.preparation import Clock
 from viper_model.films.settings import FilmSettings
 from viper_model.inference import PRECISIONS, prepare_for_inference
 from viper_model.likelihood import Stream, conditional, joint, surprise_map
@@ -43,7 +44,8 @@ PARAMETERS = (
     Parameter(
         "steps",
         True,
-        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first.",
+        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first, "
+        "at the rate of the films that the model is of.",
     ),
     Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
     Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
@@ -68,6 +70,8 @@ class Film:
     """The log-probabilities of the codes of the model's context, for the joint likelihood."""
     sent: OrderedDict[int, Reward] = field(default_factory=OrderedDict)
     """The last rewards, for a node that missed them."""
+    clock: Clock | None = None
+    """Which frames of a camera alone are scored; all where None."""
 
 
 class RewardNode(ViperNode):
@@ -97,7 +101,8 @@ class RewardNode(ViperNode):
             if not self.value("task") and len(self._model.tasks) > 1:
                 raise NodeError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
             self._model.task_index(self._task)
-        self._films = [Film() for _ in self._environments]
+        rate = None if self._with_steps else self._film_settings.rate
+        self._films = [Film(clock=Clock(rate) if rate else None) for _ in self._environments]
         self._stream: Stream = self._model.stream(len(self._films))
         self._rewards = [self.create_publisher(Reward, f"{name}/reward", MOMENTS) for name in self._environments]
         self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", MOMENTS) for name in self._environments]
@@ -149,6 +154,9 @@ class RewardNode(ViperNode):
         self._last_frame = monotonic()
         stamp = nanoseconds(message.header.stamp)
         if self._send_again(film, stamp):
+            return
+        clock = self._films[film].clock
+        if clock and not clock.ticks(np.array([stamp / 1e9]))[0]:
             return
         try:
             frame = images.to_rgb(message)
