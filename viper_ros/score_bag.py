@@ -98,7 +98,7 @@ def _scored(
         frame = settings.of(label).frames(rosbag.rgb(message)[None], model.image_size)
         log_probs = stream.step(
             torch.tensor([camera.number]),
-            torch.from_numpy(frame),
+            torch.tensor(frame),
             torch.tensor([model.task_index(label)]),
             torch.tensor([first]),
         )[0].cpu()  # [rows, columns]

@@ -118,7 +118,7 @@ def test_the_types_in_a_bag_are_those_on_the_wire() -> None:
     actor = Actor("env_0")
     reward = actor.create_publisher(Reward, "env_0/reward", MOMENTS)
     for topic in (reward.topic_name, "/env_0/action"):
-        (offer,) = actor.get_publishers_info_by_topic(topic)
+        offer = actor.get_publishers_info_by_topic(topic)[0]
         assert str(offer.topic_type_hash) == message_types().hash_rihs01(offer.topic_type)
 
 
