@@ -103,14 +103,14 @@ class ArmNode(ViperNode):
         self._said = ""
 
     def activate(self) -> None:
-        self._subscriptions = [
+        self._listeners = [
             self.listen(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
             self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
             self.listen(Action, "action", self._on_action, MOMENTS),
             self.listen(Bool, "e_stop", self._on_e_stop, MOMENTS),
             self.listen(Bool, "enable", self._on_enable, MOMENTS),
         ]
-        self._services = [
+        self._offers = [
             self._offer("start_episode", self._start_episode),
             self._offer("end_episode", self._end_episode),
             self._offer("reset_episode", self._reset_episode),
@@ -127,9 +127,9 @@ class ArmNode(ViperNode):
         self._command(self._guard_of_arm.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._finish_episode()
         self.destroy_timer(self._timer)
-        for subscription in self._subscriptions:
+        for subscription in self._listeners:
             self.destroy_subscription(subscription)
-        for service in self._services:
+        for service in self._offers:
             self.destroy_service(service)
 
     def cleanup(self) -> None:

@@ -70,16 +70,12 @@ def kinds(folder: Path) -> dict[str, Kind]:
 
 
 def inspect() -> dict[str, Interfaces]:
-    """Start every kind of node, one after the other, and note its interfaces, by executable.
+    """Start every kind of node, one after the other, and note its interfaces, by executable. rclpy must not be at work.
 
     Raises NodeError where one doesn't start: it has said why.
     """
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return {name: _inspect(kind) for name, kind in kinds(Path(folder)).items()}
-    finally:
-        rclpy.try_shutdown()
+    with tempfile.TemporaryDirectory() as folder:
+        return {name: _inspect(kind) for name, kind in kinds(Path(folder)).items()}
 
 
 def common(found: Mapping[str, Interfaces]) -> Interfaces:
@@ -96,12 +92,16 @@ def common(found: Mapping[str, Interfaces]) -> Interfaces:
 def _inspect(kind: Kind) -> Interfaces:
     found: list[Interfaces] = []
     for settings in kind.settings:
-        node = kind.make(parameter_overrides=[RclpyParameter(name, value=value) for name, value in settings.items()])
-        if not node.start():
-            raise NodeError(f"{node.get_name()} did not start")
-        found.append(_interfaces(node))
-        node.stop()
-        node.destroy_node()
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            values = [RclpyParameter(name, value=value) for name, value in settings.items()]
+            node = kind.make(parameter_overrides=values)
+            if not node.start():
+                raise NodeError(f"{node.get_name()} did not start")
+            found.append(_interfaces(node))
+            node.stop()
+        finally:
+            rclpy.try_shutdown()
 
     def all_of(names: str) -> dict[str, str]:
         every: dict[str, str] = {}
@@ -122,8 +122,9 @@ def _interfaces(node: ViperNode) -> Interfaces:
             node.get_service_names_and_types_by_node(name, inside),
             node.get_client_names_and_types_by_node(name, inside),
         )
-        known = {topic for topic, _ in (*asked[0], *asked[1])}
+        known = {name for names in asked for name, _ in names}
         ours = {each.topic_name for each in (*node.publishers, *node.subscriptions)}
+        ours |= {service.service_name for service in node.services}
         if ours <= known or time.monotonic() > deadline:
             break
         time.sleep(0.05)

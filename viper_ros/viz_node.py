@@ -59,18 +59,18 @@ class VizNode(ViperNode):
             (Reward, "reward", self._on_reward),
             (Action, "action", self._on_action),
         )
-        self._subscriptions = [
+        self._listeners = [
             self.listen(kind, path, partial(callback, path), qos_profile_sensor_data)
             for environment in self.value("environments")
             for kind, topic, callback in kinds
             for path in ["/".join(filter(None, (environment, topic)))]
         ]
-        self._subscriptions.append(
+        self._listeners.append(
             self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
         )
 
     def deactivate(self) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self._listeners:
             self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
