@@ -24,6 +24,8 @@ from viper_ros.node import NodeError, ViperNode
 from viper_ros.parameters import Parameter
 
 DISCOVERY_SECONDS = 10.0
+ENVIRONMENT = "env_0"
+"""The environment that the nodes are asked about."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Kind:
 class Interfaces:
     """Topics and services of a node, by name, and their types. A leading ~ stands for the node's own name."""
 
+    name: str
+    """The node's."""
     publishes: Mapping[str, str]
     subscribes: Mapping[str, str]
     serves: Mapping[str, str]
-    calls: Mapping[str, str]
+    claims: frozenset[str]
+    """The topics of its own that it listens on when it starts, for another graph."""
 
 
 def kinds(folder: Path) -> dict[str, Kind]:
@@ -86,16 +91,17 @@ def common(found: Mapping[str, Interfaces]) -> Interfaces:
         first: Mapping[str, str] = getattr(each[0], names)
         return {name: kind for name, kind in first.items() if all(name in getattr(other, names) for other in each)}
 
-    return Interfaces(shared("publishes"), shared("subscribes"), shared("serves"), shared("calls"))
+    return Interfaces("", shared("publishes"), shared("subscribes"), shared("serves"), frozenset())
 
 
 def _inspect(kind: Kind) -> Interfaces:
     found: list[Interfaces] = []
-    for settings in kind.settings:
+    for number, settings in enumerate(kind.settings):
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         try:
             values = [RclpyParameter(name, value=value) for name, value in settings.items()]
-            node = kind.make(parameter_overrides=values)
+            # A namespace of its own: the graph remembers the one before for a while.
+            node = kind.make(namespace=f"/inspected_{number}", parameter_overrides=values)
             if not node.start():
                 raise NodeError(f"{node.get_name()} did not start")
             found.append(_interfaces(node))
@@ -109,7 +115,8 @@ def _inspect(kind: Kind) -> Interfaces:
             every |= getattr(one, names)
         return dict(sorted(every.items()))
 
-    return Interfaces(all_of("publishes"), all_of("subscribes"), all_of("serves"), all_of("calls"))
+    claims = frozenset().union(*(one.claims for one in found))
+    return Interfaces(found[0].name, all_of("publishes"), all_of("subscribes"), all_of("serves"), claims)
 
 
 def _interfaces(node: ViperNode) -> Interfaces:
@@ -120,19 +127,24 @@ def _interfaces(node: ViperNode) -> Interfaces:
             node.get_publisher_names_and_types_by_node(name, inside),
             node.get_subscriber_names_and_types_by_node(name, inside),
             node.get_service_names_and_types_by_node(name, inside),
-            node.get_client_names_and_types_by_node(name, inside),
         )
         known = {name for names in asked for name, _ in names}
         ours = {each.topic_name for each in (*node.publishers, *node.subscriptions)}
         ours |= {service.service_name for service in node.services}
-        if ours <= known or time.monotonic() > deadline:
+        if ours <= known:
             break
+        if time.monotonic() > deadline:
+            raise NodeError(f"{name} is not in the graph after {DISCOVERY_SECONDS:.0f} s")
         time.sleep(0.05)
 
-    def relative(names: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
-        return {re.sub(f"^/{name}/", "~/", topic): " or ".join(types) for topic, types in names}
+    def from_root(topic: str) -> str:
+        return re.sub(f"^/{name}/", "~/", topic.removeprefix(inside))
 
-    return Interfaces(*(relative(names) for names in asked))
+    def relative(names: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
+        return {from_root(topic): " or ".join(types) for topic, types in names}
+
+    claims = frozenset(from_root(node.resolve_topic_name(topic)) for topic in node.claims())
+    return Interfaces(name, *(relative(names) for names in asked), claims)
 
 
 def _make_model(folder: Path) -> None:

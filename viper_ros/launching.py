@@ -58,7 +58,8 @@ def node(
         ],
         remappings=list((remappings or {}).items()),
         output="screen",
-        ros_arguments=["--log-level", values["log_level"]],
+        # Means nothing unless ROS_SECURITY_ENABLE is true: see docs/security.md.
+        ros_arguments=["--log-level", values["log_level"], "--enclave", f"/viper_ros/{executable}"],
     )
 
 

@@ -1,6 +1,6 @@
 """docs/reference.md: every node's topics, services and parameters and every launch file's arguments, from the code.
 
-`python -m viper_ros.reference` prints it.
+`python -m viper_ros.reference docs/reference.md` writes it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from viper_ros.interfaces import Interfaces, common, inspect
+from viper_ros.interfaces import ENVIRONMENT, Interfaces, common, inspect
 from viper_ros.launch_arguments import LAUNCH_FILES, Argument
 from viper_ros.node import AUTOSTART
 from viper_ros.parameters import Parameter
@@ -35,7 +35,7 @@ TOPICS = {
     "image_raw": "what the policy and the model are to see of a moment",
     "joint_states": "the arm's joints, rad and rad/s",
     "likelihood_map": "which part of the frame surprised the model: mono8, a pixel a code, brighter for likelier",
-    "reward": "ln p(x_t \\| x_<t, task) in nats, and on the task's calibrated scale, at the frame's stamp",
+    "reward": "ln p(x_t | x_<t, task) in nats, and on the task's calibrated scale, at the frame's stamp",
     "servo/delta_twist_cmds": "commands for MoveIt Servo in the arm's base frame, m/s and rad/s",
     "servo/delta_twist_cmds/would_send": "what would be sent, in a dry run",
     "step": "what is true of a moment besides its picture: task, episode, first, last, the true reward",
@@ -47,12 +47,10 @@ SERVICES = {
     "reset_episode": "go to the home posture",
     "start_episode": "let the policy move the arm; refused, with the reason, unless all is well",
 }
-ENVIRONMENT = "env_0"
 
 
-def reference() -> str:
-    """The reference, in Markdown."""
-    found = inspect()
+def reference(found: Mapping[str, Interfaces]) -> str:
+    """The reference, in Markdown. found: what the nodes say of themselves, see `inspect`."""
     everywhere = common(found)
     lines = [
         "# Reference",
@@ -147,7 +145,7 @@ def _value(default: object) -> str:
 def _allowed(parameter: Parameter) -> str:
     if parameter.choices:
         return ", ".join(f"`{choice}`" for choice in parameter.choices)
-    return f"{parameter.low:g} to {parameter.high:g}" if parameter.low is not None and parameter.high is not None else ""
+    return f"{parameter.low:.10g} to {parameter.high:.10g}" if parameter.low is not None and parameter.high is not None else ""
 
 
 def _docstring(launch_file: str) -> str:
@@ -157,17 +155,10 @@ def _docstring(launch_file: str) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cells) + " |"
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     return [line(head), line("---" for _ in head), *map(line, rows)]
 
 
-def main() -> None:
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(reference())
-    else:
-        print(reference(), end="")
-
-
 if __name__ == "__main__":
-    main()
+    Path(sys.argv[1]).write_text(reference(inspect()))
