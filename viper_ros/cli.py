@@ -205,6 +205,8 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps to collect.")] = None,
     environments: Annotated[int, typer.Option(min=1, help="Worlds side by side.")] = 1,
     namespace: Annotated[str, typer.Option(help="ROS namespace of the graph, to run several side by side.")] = "",
+    viz: Annotated[str, typer.Option(help="rerun: show what the graph does in a Rerun viewer; none.")] = "none",
+    viz_file: Annotated[Path | None, typer.Option(help="With viz:=rerun, a recording (.rrd) to write instead.")] = None,
     directory: Directory = Path(),
     settings: Settings = None,
 ) -> None:
@@ -212,11 +214,14 @@ def train(
 
     Stop it at any time; the same command goes on where it was.
     """
+    from viper_ros.node import NodeError
     from viper_ros.plan import make_plan
     from viper_ros.prepare import prepare as prepare_plan
     from viper_ros.report import write_report
     from viper_ros.train import train as train_plan
 
+    if viz not in ("none", "rerun"):
+        raise NodeError(f"viz '{viz}': choose none or rerun")
     plan = make_plan(
         sim,
         task=task,
@@ -231,7 +236,7 @@ def train(
     )
     if plan.learns_from_films:
         prepare_plan(plan, console)
-    status = train_plan(plan, console)
+    status = train_plan(plan, console, viz=viz == "rerun", viz_file=viz_file)
     if status:
         raise typer.Exit(status)
     console.print(f"report: {write_report(plan.run)}")
