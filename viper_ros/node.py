@@ -272,7 +272,7 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
             nodes[0].get_logger().error("the process that started this node is gone: stopping")
             done.set_result(1)
 
-    parent = os.getppid()
+    parent = int(os.environ.get("VIPER_ROS_PARENT", os.getppid()))
     nodes[0].every(1.0, follow_parent)
     for number in SIGNALS:
         signal.signal(number, interrupted)

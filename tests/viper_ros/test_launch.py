@@ -71,7 +71,7 @@ def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT)
     """Stop the launcher alone, see that nothing is left, and return what it said."""
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)
-    wait_for(lambda: not running(process), process, 20)
+    wait_for(lambda: not running(process), process, 60)
     return said
 
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from viper_ros.reference import reference
 from viper_ros.sros2_policy import policy
 
 ROOT = Path(__file__).parents[2]
+EXECUTABLES = (ROOT / "CMakeLists.txt").read_text().partition("foreach(node ")[2].partition(")")[0].split()
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +29,14 @@ def test_the_security_policy_allows_what_the_nodes_do(found: Mapping[str, Interf
     assert (ROOT / "config" / "sros2" / "policy.xml").read_text() == policy(found), "make docs"
 
 
+@pytest.mark.parametrize("executable", EXECUTABLES)
+def test_nobody_on_the_network_can_set_a_path(executable: str) -> None:
+    for each in import_module(f"viper_ros.{executable}").PARAMETERS:
+        assert each.read_only or isinstance(each.default, bool | int | float), each.name
+
+
 def test_every_executable_is_in_the_reference(found: Mapping[str, Interfaces]) -> None:
-    built = (ROOT / "CMakeLists.txt").read_text().partition("foreach(node ")[2].partition(")")[0].split()
-    assert set(built) == set(found)
+    assert set(EXECUTABLES) == set(found)
 
 
 @pytest.mark.usefixtures("ros")
