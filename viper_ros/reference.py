@@ -55,8 +55,9 @@ def reference(found: Mapping[str, Interfaces]) -> str:
     lines = [
         "# Reference",
         "",
-        "Made from the code by `make docs`. The topics and services are those of the running nodes. Names are relative to",
-        "the node's namespace; `<environment>` is one of the parameter `environments`. Messages are in [`msg/`](../msg).",
+        "Made from the code by `make docs`. The topics and services are those of the running nodes. Names are relative",
+        "to the node's namespace; `<environment>` is one of the parameter `environments`. Messages are in",
+        "[`msg/`](../msg). Parameters that can't change while the node runs are read-only.",
         "",
         "## Every node",
         "",
@@ -145,7 +146,9 @@ def _value(default: object) -> str:
 def _allowed(parameter: Parameter) -> str:
     if parameter.choices:
         return ", ".join(f"`{choice}`" for choice in parameter.choices)
-    return f"{parameter.low:.10g} to {parameter.high:.10g}" if parameter.low is not None and parameter.high is not None else ""
+    if parameter.low is None or parameter.high is None:
+        return ""
+    return f"{parameter.low:.10g} to {parameter.high:.10g}"
 
 
 def _docstring(launch_file: str) -> str:

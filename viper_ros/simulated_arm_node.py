@@ -113,7 +113,7 @@ class SimulatedArmNode(ViperNode):
     def _film(self) -> None:
         if self._random.random() < self.value("dropped_frames"):
             return
-        image = images.to_message(self.world.picture(), self.get_clock().now().to_msg(), "camera")
+        image = images.to_message(self.world.picture(), self.get_clock().now().to_msg(), "camera_optical_frame")
         wait = self.value("latency") + self._random.uniform(0, self.value("jitter"))
         # In the order in which they were taken, as a camera driver sends them.
         self._late.append((monotonic() + wait, image))

@@ -65,9 +65,7 @@ class VizNode(ViperNode):
             for kind, topic, callback in kinds
             for path in ["/".join(filter(None, (environment, topic)))]
         ]
-        self._listeners.append(
-            self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
-        )
+        self._listeners.append(self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data))
 
     def deactivate(self) -> None:
         for subscription in self._listeners:
