@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from viper_ros.launching import COMMON, chosen, node, together
-
-ARGUMENTS = [
-    DeclareLaunchArgument("image", description="Topic of the camera, such as /camera/color/image_raw."),
-    DeclareLaunchArgument("model", description="Folder of the video model, as `viper fit` leaves it."),
-    DeclareLaunchArgument(
-        "task", default_value="", description="What the camera shows; empty: the only task that the model knows."
-    ),
-    DeclareLaunchArgument(
-        "device", default_value="auto", description="Where the model runs.", choices=["auto", "cpu", "cuda"]
-    ),
-    *COMMON,
-]
+from viper_ros.launch_arguments import SCORE
+from viper_ros.launching import chosen, declared, node, restarted, viz
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    values = chosen(context, ARGUMENTS)
+    values = chosen(context, SCORE)
     parameters: dict[str, object] = {
         "model": str(Path(values["model"]).expanduser().resolve()),
         "task": values["task"],
@@ -31,8 +21,9 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "steps": False,
         "environments": ["camera"],
     }
-    return together([node("reward_node", parameters, values, {"camera/image_raw": values["image"]})])
+    sides = {"camera/image_raw": values["image"]}
+    return [*restarted(partial(node, "reward_node", parameters, values, sides)), *viz(values, ["camera"], sides)]
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=graph)])
+    return LaunchDescription([*declared(SCORE), OpaqueFunction(function=graph)])

@@ -108,14 +108,14 @@ class ArmNode(ViperNode):
         self._said = ""
 
     def activate(self) -> None:
-        self._listening = [
+        self._listeners = [
             self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
             self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
             self._take(Action, "action", self._on_action, MOMENTS),
             self._take(Bool, "e_stop", self._on_e_stop, MOMENTS),
             self._take(Bool, "enable", self._on_enable, MOMENTS),
         ]
-        self._offered = [
+        self._offers = [
             self._offer("start_episode", self._start_episode),
             self._offer("end_episode", self._end_episode),
             self._offer("reset_episode", self._reset_episode),
@@ -132,9 +132,9 @@ class ArmNode(ViperNode):
         self._command(self._guard_of_arm.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._finish_episode()
         self.destroy_timer(self._timer)
-        for subscription in self._listening:
+        for subscription in self._listeners:
             self.destroy_subscription(subscription)
-        for service in self._offered:
+        for service in self._offers:
             self.destroy_service(service)
 
     def cleanup(self) -> None:

@@ -143,11 +143,16 @@ def score(
         str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood moves by some 0.05 nats.")
     ] = "float32",
     episode: Annotated[int | None, typer.Option(min=0, help="Which film, where a recording holds several.")] = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Of a bag: write surprise maps too.")] = False,
 ) -> None:
-    """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4)."""
+    """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4).
+
+    A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <film>_scored, with everything that
+    it held and the rewards beside the frames, as the reward node gives them live.
+    """
     from viper_ros.score_film import score_film
 
-    for path in score_film(film, model, task, out or film.parent, rate, precision, episode):
+    for path in score_film(film, model, task, out or film.resolve().parent, rate, precision, episode, maps):
         console.print(f"wrote {path}")
 
 
@@ -211,6 +216,8 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps to collect.")] = None,
     environments: Annotated[int, typer.Option(min=1, help="Worlds side by side.")] = 1,
     namespace: Annotated[str, typer.Option(help="ROS namespace of the graph, to run several side by side.")] = "",
+    viz: Annotated[str, typer.Option(help="rerun: show what the graph does in a Rerun viewer; none.")] = "none",
+    viz_file: Annotated[Path | None, typer.Option(help="With viz:=rerun, a recording (.rrd) to write instead.")] = None,
     directory: Directory = Path(),
     settings: Settings = None,
 ) -> None:
@@ -218,11 +225,14 @@ def train(
 
     Stop it at any time; the same command goes on where it was.
     """
+    from viper_ros.node import NodeError
     from viper_ros.plan import make_plan
     from viper_ros.prepare import prepare as prepare_plan
     from viper_ros.report import write_report
     from viper_ros.train import train as train_plan
 
+    if viz not in ("none", "rerun"):
+        raise NodeError(f"viz '{viz}': choose none or rerun")
     plan = make_plan(
         sim,
         task=task,
@@ -237,7 +247,7 @@ def train(
     )
     if plan.learns_from_films:
         prepare_plan(plan, console)
-    status = train_plan(plan, console)
+    status = train_plan(plan, console, viz=viz == "rerun", viz_file=viz_file)
     if status:
         raise typer.Exit(status)
     console.print(f"report: {write_report(plan.run)}")

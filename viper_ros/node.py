@@ -36,6 +36,7 @@ from viper_ros.parameters import Parameter, UnknownParameterError, declare
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
+AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
 LISTEN_SECONDS = 1.5
 """How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
 REFUSAL_SECONDS = 10.0
@@ -81,8 +82,7 @@ class ViperNode(LifecycleNode):
         super().__init__(name, **options)
         for service in self.services:  # rclpy's own: one request of a type that it doesn't know would end the node.
             service.callback = self._answering(service.callback)
-        autostart = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
-        declare(self, [*parameters, autostart])
+        declare(self, [*parameters, AUTOSTART])
         self.done: Future[int] = Future()
         """Completes with the exit status when the node has nothing left to do."""
         self._refused = 0
@@ -311,7 +311,7 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
             nodes[0].get_logger().error("the process that started this node is gone: stopping")
             done.set_result(1)
 
-    parent = os.getppid()
+    parent = int(os.environ.get("VIPER_ROS_PARENT", os.getppid()))
     nodes[0].every(1.0, follow_parent)
     for number in SIGNALS:
         signal.signal(number, interrupted)

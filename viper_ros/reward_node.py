@@ -17,6 +17,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from viper_model.errors import ModelError
+from viper_model.films.preparation import Clock
 from viper_model.films.settings import FilmSettings
 from viper_model.inference import PRECISIONS, prepare_for_inference
 from viper_model.likelihood import Stream, conditional, joint, surprise_map
@@ -48,7 +49,8 @@ PARAMETERS = (
     Parameter(
         "steps",
         True,
-        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first.",
+        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first, "
+        "at the rate of the films that the model is of.",
     ),
     Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
     Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
@@ -68,13 +70,17 @@ class Film:
 
     joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
     newest: int | None = None
-    """The stamp of a camera's last frame."""
+    """The stamp of the last frame of a camera alone."""
+    begins: bool = False
+    """The next frame of a camera alone is a film's first."""
     waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
     """Stamp, frame, step and arrival time of what isn't scored yet."""
     window: deque[torch.Tensor] = field(default_factory=deque)
     """The log-probabilities of the codes of the model's context, for the joint likelihood."""
     sent: OrderedDict[int, Reward] = field(default_factory=OrderedDict)
     """The last rewards, for a node that missed them."""
+    clock: Clock | None = None
+    """Which frames of a camera alone are scored; all where None."""
 
 
 class RewardNode(ViperNode):
@@ -112,7 +118,7 @@ class RewardNode(ViperNode):
     def activate(self) -> None:
         frames = (Image, "image_raw", self._on_image, MOMENTS if self._with_steps else qos_profile_sensor_data)
         listeners = [(Step, "step", self._on_step, MOMENTS), frames] if self._with_steps else [frames]
-        self._listening = [
+        self._listeners = [
             self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
             for film, name in enumerate(self._environments)
             for kind, topic, callback, qos in listeners
@@ -122,7 +128,7 @@ class RewardNode(ViperNode):
 
     def deactivate(self) -> None:
         self._active = False
-        for subscription in self._listening:
+        for subscription in self._listeners:
             self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
@@ -157,6 +163,8 @@ class RewardNode(ViperNode):
         stamp = nanoseconds(message.header.stamp)
         if self._send_again(film, stamp):
             return
+        if not self._with_steps and not self._is_due(self._films[film], stamp):
+            return
         try:
             frame = images.to_rgb(message)
         except FrameError as error:
@@ -179,14 +187,22 @@ class RewardNode(ViperNode):
             self._rewards[film].publish(reward)
         return reward is not None
 
+    def _is_due(self, film: Film, stamp: int) -> bool:
+        """Is a frame of a camera alone the next to score, at the films' rate?"""
+        if film.newest is not None and 0 <= film.newest - stamp < STRAGGLER_NANOSECONDS:
+            return False
+        if film.newest is None or stamp < film.newest:
+            # A clock that was set back, a bag that is played again: another film.
+            film.begins = True
+            film.clock = Clock(self._film_settings.rate) if self._film_settings.rate else None
+        film.newest = stamp
+        return film.clock is None or bool(film.clock.ticks(np.array([stamp / 1e9]))[0])
+
     def _queue_newest(self, index: int, stamp: int, image: np.ndarray, header: Header) -> None:
         """Queue a frame of a camera alone in the place of those that wait."""
         film = self._films[index]
-        if film.newest is not None and 0 <= film.newest - stamp < STRAGGLER_NANOSECONDS:
-            return
-        # A clock that was set back, a bag that is played again: another film.
-        is_first = film.newest is None or stamp < film.newest or any(step.is_first for _, _, step, _ in film.waiting)
-        film.newest = stamp
+        is_first = film.begins or any(step.is_first for _, _, step, _ in film.waiting)
+        film.begins = False
         self._dropped += len(film.waiting)
         film.waiting.clear()
         self._queue(index, (stamp, image, Step(header=header, task=self._task, is_first=is_first)))

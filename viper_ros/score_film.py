@@ -1,4 +1,4 @@
-"""A film file, scored: numbers, plot and surprise film."""
+"""A film, scored: numbers, plot and surprise film; or a whole bag, with the rewards beside its frames."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 import matplotlib
 
 from viper_model.dataset import read_film
+from viper_model.films import rosbag
 from viper_model.films.settings import FilmSettings
 from viper_model.inference import prepare_for_inference
 from viper_model.score import score, surprise_film
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel
 from viper_ros.node import NodeError
+from viper_ros.score_bag import score_bag
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -27,21 +29,27 @@ def score_film(
     rate: float,
     precision: str = "float32",
     episode: int | None = None,
+    maps: bool = False,
 ) -> list[Path]:
     """Score every frame of `film` (of its `episode`, where it holds several), prepared as the model's own films were.
 
-    Writes <film>_likelihood.csv, .png and _surprise.mp4 to `out` and returns their paths. precision: see
-    `prepare_for_inference`.
+    Writes <film>_likelihood.csv, .png and _surprise.mp4 to `out` and returns their paths; for a bag without `episode`
+    a bag, <film>_scored, with all it held and its rewards (and, where `maps`, its surprise maps): see `score_bag`.
+    precision: see `prepare_for_inference`.
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, and where `out` can't be written.
     """
     model = VideoModel.load(model_folder)
     prepare_for_inference(model, precision)
+    settings = FilmSettings.load(model_folder)
+    if rosbag.holds(film) and episode is None:
+        scored = out / f"{film.resolve().name}_scored"
+        score_bag(film, scored, model, settings, task, maps)
+        return [scored]
     if task is None:
         if len(model.tasks) > 1:
             raise NodeError(f"say what the film shows: --task, one of {', '.join(model.tasks)}")
         task = model.tasks[0]
     model.task_index(task)
-    settings = FilmSettings.load(model_folder)
     frames = read_film(film, task, episode=episode, settings=settings, image_size=model.image_size).frames
     scores = score(model, frames, task)
     stem = film.stem if episode is None else f"{film.stem}_{episode}"

@@ -142,7 +142,7 @@ class SimNode(ViperNode):
             task_reward=float(moment.task_reward),
         )
         step.header.stamp = stamp
-        image = images.to_message(moment.image, stamp, "camera")
+        image = images.to_message(moment.image, stamp, "camera_optical_frame")
         step.header.frame_id = image.header.frame_id
         self._recent.append((image, step))
         self._steps.publish(step)

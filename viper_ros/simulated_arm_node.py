@@ -50,16 +50,16 @@ class SimulatedArmNode(ViperNode):
 
     def activate(self) -> None:
         self._began = monotonic() - self.world.time
-        self._listening = [
+        self._listeners = [
             self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_trajectory, MOMENTS),
             self.listen(JointTrajectory, "gripper_controller/joint_trajectory", self._on_gripper, MOMENTS),
         ]
-        self._beats = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._film)]
+        self._clocks = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._film)]
 
     def deactivate(self) -> None:
-        for timer in self._beats:
+        for timer in self._clocks:
             self.destroy_timer(timer)
-        for subscription in self._listening:
+        for subscription in self._listeners:
             self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
@@ -110,7 +110,7 @@ class SimulatedArmNode(ViperNode):
     def _film(self) -> None:
         if self._random.random() < self.value("dropped_frames"):
             return
-        image = images.to_message(self.world.picture(), self.get_clock().now().to_msg(), "camera")
+        image = images.to_message(self.world.picture(), self.get_clock().now().to_msg(), "camera_optical_frame")
         wait = self.value("latency") + self._random.uniform(0, self.value("jitter"))
         # In the order in which they were taken, as a camera driver sends them.
         self._late.append((monotonic() + wait, image))

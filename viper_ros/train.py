@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from viper_ros import policy_node, reward_node, sim_node
+from viper_ros import policy_node, reward_node, sim_node, viz_node
 from viper_ros.node import ViperNode, share_cores, spin, start_alone
 from viper_ros.parameters import overrides
 from viper_ros.plan import Plan
 from viper_ros.policy_node import PolicyNode
 from viper_ros.reward_node import RewardNode
 from viper_ros.sim_node import SimNode
+from viper_ros.viz_node import VizNode
 
 
 def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
@@ -32,12 +35,19 @@ def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
     return nodes, policy
 
 
-def train(plan: Plan, console: Console) -> int:
-    """Train until the plan is carried out, or interrupted. Returns the exit status. Raises one of USER_ERRORS."""
+def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | None = None) -> int:
+    """Train until the plan is carried out, or interrupted. Returns the exit status. Raises one of USER_ERRORS.
+
+    viz: show what happens in a Rerun viewer, or write it to `viz_file`.
+    """
     share_cores()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         nodes, policy = make_nodes(plan)
+        if viz:
+            file = "" if viz_file is None else str(viz_file)
+            values = overrides(viz_node.PARAMETERS, {"environments": list(plan.environments), "file": file})
+            nodes.append(VizNode(namespace=plan.namespace, parameter_overrides=values))
         for node in nodes:
             # One node that can't go on ends all.
             node.done.add_done_callback(lambda done: policy.finish(done.result() or 0))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -262,6 +263,10 @@ def test_moments_are_step_seconds_apart_and_actions_of_a_world_of_arms_move_it()
     close(cell)
 
 
+def _names(told: list[DiagnosticArray], name: str) -> bool:
+    return any(status.name == name for array in told for status in array.status)
+
+
 def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(cell: Cell) -> None:
     ears = Listener({"/diagnostics": DiagnosticArray}, MOMENTS)
     cell.nodes.append(ears)
@@ -272,7 +277,7 @@ def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(ce
         cell.until(future.done)
         assert future.result().values[0].string_value == "panda"
         name, told = node.get_fully_qualified_name(), ears.heard["/diagnostics"]
-        cell.until(lambda name=name: any(status.name == name for array in told for status in array.status))
+        cell.until(partial(_names, told, name))
 
 
 def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:

@@ -75,7 +75,7 @@ def test_films_of_each_format_are_fitted_checked_and_scored(write: Callable[[Pat
     fit(data, model, "tiny", vqgan_steps=1, code_model_steps=1)
     check_model(data, model, console)
     assert (model / "check.json").exists()
-    episode = 0 if write in (lerobot_2, lerobot_3) else None
+    episode = 0 if write in (bags, lerobot_2, lerobot_3) else None
     table, _, surprise = score_film(path, model, None, tmp_path / "scores", 10, episode=episode)
     assert len(table.read_text().splitlines()) == 1 + FRAMES // 2
     assert surprise.exists()

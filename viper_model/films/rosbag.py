@@ -1,7 +1,7 @@
 """rosbag2 recordings (SQLite or MCAP, compressed or not) of a camera: raw or compressed images.
 
 A bag is one film; where it also holds `viper_ros/Step` messages beside the images, it is a film an episode, cut at
-`is_first`.
+`is_first`. Of several cameras those with steps beside them come first. A picture that is published again counts once.
 """
 
 from __future__ import annotations
@@ -56,18 +56,12 @@ def holds(path: Path) -> bool:
 
 
 def find(path: Path, camera: str | None) -> Sequence[BagFilm]:
-    if not (path / "metadata.yaml").is_file():
-        raise ModelError("its recording was not finished, metadata.yaml is missing: run `ros2 bag reindex` on it")
     files = tuple(sorted(file for file in path.iterdir() if file.is_file()))
-    with _opened(path) as bag:
-        topics = {c.topic: c for c in bag.connections if c.msgtype in (RAW, COMPRESSED) and _is_colour(c.topic)}
-        # A camera's compressed pictures beside its raw ones are the same film.
-        cameras = [topic for topic in topics if topic.removesuffix("/compressed") not in topics.keys() - {topic}]
-        topic = choose_camera(list(topics) if camera else cameras, camera)
-        if not topics[topic].msgcount:
+    with opened(path) as bag:
+        topic = choose_camera(cameras(bag, camera), camera)
+        if not sum(c.msgcount for c in bag.connections if c.topic == topic):
             raise ModelError(f"it has no image on {topic}")
-        namespace = topic.removesuffix("/compressed").rpartition("/")[0]
-        steps = [c for c in bag.connections if c.msgtype == STEP and c.topic.rpartition("/")[0] == namespace]
+        steps = steps_of(bag, topic)
         episodes = _episodes(bag, steps) if steps else []
     film = BagFilm(format=NAME, path=path, files=files, topic=topic)
     if not episodes:
@@ -79,7 +73,7 @@ def find(path: Path, camera: str | None) -> Sequence[BagFilm]:
 
 def look(source: Source) -> Facts:
     assert isinstance(source, BagFilm)
-    with _opened(source.path) as bag:
+    with opened(source.path) as bag:
         first = next(_pictures(bag, source), None)
         if first is None:
             raise ModelError("it has no image")
@@ -93,16 +87,41 @@ def look(source: Source) -> Facts:
 
 def read(source: Source) -> Iterator[Chunk]:
     assert isinstance(source, BagFilm)
-    with _opened(source.path) as bag:
+    with opened(source.path) as bag:
         yield from chunks_of(_pictures(bag, source))
 
 
+def cameras(bag: AnyReader, wanted: str | None = None) -> list[str]:
+    """The topics that are films: all that have images where one is `wanted`, else those worth choosing from."""
+    images = (c.topic for c in bag.connections if c.msgtype in (RAW, COMPRESSED) and _is_colour(c.topic))
+    topics = list(dict.fromkeys(images))
+    if wanted:
+        return topics
+    # A camera's compressed pictures beside its raw ones are the same film.
+    each = [topic for topic in topics if topic.removesuffix("/compressed") not in set(topics) - {topic}]
+    return [topic for topic in each if steps_of(bag, topic)] or each
+
+
+def namespace_of(camera: str) -> str:
+    """Where a camera's steps, rewards and maps lie."""
+    return camera.removesuffix("/compressed").rpartition("/")[0]
+
+
+def steps_of(bag: AnyReader, camera: str) -> list[Connection]:
+    """The steps beside a camera."""
+    inside = namespace_of(camera)
+    return [c for c in bag.connections if c.msgtype == STEP and c.topic.rpartition("/")[0] == inside]
+
+
 def _is_colour(topic: str) -> bool:
-    return topic.rpartition("/")[2] not in ("compressedDepth", "theora")
+    return topic.rpartition("/")[2] not in ("compressedDepth", "theora", "likelihood_map")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[AnyReader]:
+def opened(path: Path) -> Iterator[AnyReader]:
+    """A bag to read from. Raises ModelError where it is damaged, now or while it is read."""
+    if not (path / "metadata.yaml").is_file():
+        raise ModelError("its recording was not finished, metadata.yaml is missing: run `ros2 bag reindex` on it")
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED)) as bag:
             yield bag
@@ -113,13 +132,18 @@ def _opened(path: Path) -> Iterator[AnyReader]:
         raise ModelError(f"it cannot be read as a bag: {why}") from error
 
 
-def _episodes(bag: AnyReader, steps: Sequence[Connection]) -> list[Episode]:
+def read_steps(bag: AnyReader, steps: Sequence[Connection]) -> Iterator[tuple[int, Any, int]]:
+    """Steps as they were recorded, repeated ones included: their stamps, messages, and times of recording."""
     if STEP not in bag.typestore.fielddefs:
         raise ModelError(f"it has {STEP} messages without their definition: record with MCAP, or ROS 2 Iron or later")
-    episodes: list[Episode] = []
     for connection, received, data in bag.messages(steps):
         step: Any = bag.deserialize(data, connection.msgtype)
-        stamp = _nanoseconds(step.header.stamp)
+        yield nanoseconds(step.header.stamp), step, received
+
+
+def _episodes(bag: AnyReader, steps: Sequence[Connection]) -> list[Episode]:
+    episodes: list[Episode] = []
+    for stamp, step, received in read_steps(bag, steps):
         if step.is_first and not (episodes and episodes[-1].first_stamp == stamp):
             episodes.append(Episode(stamp, stamp, received, received, 1))
         elif episodes and stamp > episodes[-1].last_stamp:  # A step that is published again counts once.
@@ -134,19 +158,24 @@ def _pictures(bag: AnyReader, film: BagFilm) -> Iterator[tuple[np.ndarray, float
     window: dict[str, int] = {}
     if film.episode:
         window = {"start": film.episode.begin - LATE, "stop": film.episode.end + LATE}
+    seen: set[int] = set()
     for connection, received, data in bag.messages(connections, **window):
         message: Any = bag.deserialize(data, connection.msgtype)
-        stamp = _nanoseconds(message.header.stamp)
+        stamp = nanoseconds(message.header.stamp)
         if film.episode and not film.episode.first_stamp <= stamp <= film.episode.last_stamp:
             continue
-        yield _rgb(message), (stamp or received) / 1e9
+        if stamp in seen:
+            continue
+        seen |= {stamp} if stamp else set()  # Some cameras stamp nothing.
+        yield rgb(message), (stamp or received) / 1e9
 
 
-def _nanoseconds(stamp: Any) -> int:
+def nanoseconds(stamp: Any) -> int:
+    """A stamp as one number."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def _rgb(message: Any) -> np.ndarray:
+def rgb(message: Any) -> np.ndarray:
     """The picture in a sensor_msgs Image or CompressedImage."""
     if hasattr(message, "format"):
         image = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
