@@ -123,13 +123,12 @@ def _interfaces(node: ViperNode) -> Interfaces:
     name, inside = node.get_name(), node.get_namespace()
     deadline = time.monotonic() + DISCOVERY_SECONDS
     while True:
-        asked = (
-            node.get_publisher_names_and_types_by_node(name, inside),
-            node.get_subscriber_names_and_types_by_node(name, inside),
-            node.get_service_names_and_types_by_node(name, inside),
-        )
-        known = {name for names in asked for name, _ in names}
-        ours = {each.topic_name for each in (*node.publishers, *node.subscriptions)}
+        publishes = node.get_publisher_names_and_types_by_node(name, inside)
+        subscribes = node.get_subscriber_names_and_types_by_node(name, inside)
+        serves = node.get_service_names_and_types_by_node(name, inside)
+        known = {each for each, _ in (*publishes, *subscribes, *serves)}
+        ours = {publisher.topic_name for publisher in node.publishers}
+        ours |= {subscription.topic_name for subscription in node.subscriptions}
         ours |= {service.service_name for service in node.services}
         if ours <= known:
             break
@@ -144,7 +143,7 @@ def _interfaces(node: ViperNode) -> Interfaces:
         return {from_root(topic): " or ".join(types) for topic, types in names}
 
     claims = frozenset(from_root(node.resolve_topic_name(topic)) for topic in node.claims())
-    return Interfaces(name, *(relative(names) for names in asked), claims)
+    return Interfaces(name, relative(publishes), relative(subscribes), relative(serves), claims)
 
 
 def _make_model(folder: Path) -> None:
