@@ -17,6 +17,7 @@ from typing import Any
 import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
@@ -88,6 +89,7 @@ class ViperNode(LifecycleNode):
         self._refused = 0
         self._refusal: tuple[str, float] | None = None
         """Why a message was last refused, and when."""
+        self._real_time = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.every(1.0, self._publish_health)
 
@@ -129,8 +131,8 @@ class ViperNode(LifecycleNode):
         return self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """A timer; errors as for `listen`."""
-        return self.create_timer(seconds, lambda: self._guard(callback))
+        """A timer, in real time whatever `use_sim_time` says: /clock may stand still. Errors as for `listen`."""
+        return self.create_timer(seconds, lambda: self._guard(callback), clock=self._real_time)
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Have the executor call `callback` after what has already arrived; errors as for `listen`.
