@@ -125,7 +125,7 @@ _SETTINGS = {
     "pointmass_easy": PlannerSettings(shaping=_mass_near_target),
     "pointmass_hard": PlannerSettings(shaping=_mass_near_target),
     "quadruped_run": PlannerSettings(horizon_seconds=0.7, samples=64, noise=1.0, shaping=_forward, coarseness=2),
-    "quadruped_walk": PlannerSettings(horizon_seconds=0.7, samples=32, noise=1.0, coarseness=2),
+    "quadruped_walk": PlannerSettings(horizon_seconds=0.7, samples=64, noise=1.0, coarseness=2),
     "reacher_easy": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "reacher_hard": PlannerSettings(horizon_seconds=0.5, shaping=_near_target),
     "walker_stand": _WALKER,

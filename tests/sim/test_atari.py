@@ -118,10 +118,12 @@ def test_time_limits_end_an_episode_that_is_not_over() -> None:
         assert not moments[-1].is_terminal
 
 
-def test_the_expert_boxes_better_than_a_human_and_leaves_the_console_as_it_was() -> None:
-    with make("boxing", seed=2, max_frames=400) as world:
+# A human scores 12.1 in 7,200 frames of boxing; random play about 0. Who plays at random never gets across the road.
+@pytest.mark.parametrize(("game", "max_frames", "least"), [("boxing", 400, 13), ("freeway", 800, 2)])
+def test_experts_score_and_leave_the_console_as_it_was(game: str, max_frames: int, least: float) -> None:
+    with make(game, seed=2, max_frames=max_frames) as world:
         moment, score = world.reset(), 0.0
-        expert = make_behaviour("expert", "atari", "boxing", seed=0)
+        expert = make_behaviour("expert", "atari", game, seed=0)
         expert.reset(world)
         while not moment.is_last:
             before = world.console.getRAM().copy()
@@ -129,8 +131,7 @@ def test_the_expert_boxes_better_than_a_human_and_leaves_the_console_as_it_was()
             assert np.array_equal(world.console.getRAM(), before)
             moment = world.step(action)
             score += moment.task_reward
-    # A human scores 12.1 in 7,200 frames; random play about 0.
-    assert score > 12.1
+    assert score >= least
 
 
 @pytest.mark.parametrize(
