@@ -174,6 +174,9 @@ class Bench(ViperNode):
         if self._phase == "starting" and speed > 0.15 and len(self._steps) >= 4:
             self._go("moving")
             self._deadline = now + self._random.uniform(0.005, 0.005 + 2 * PERIOD)
+        elif self._phase == "moving" and speed < 0.1:
+            self.spurious += 1
+            self._go("resting")
         elif self._phase == "injected" and speed < 0.1:
             self._braked(now - self._injected)
 
@@ -196,7 +199,7 @@ class Bench(ViperNode):
             self._inject(self._plan[0])
         elif self._phase == "injected" and now > self._injected + 5.0:
             self.missed += 1
-            self._plan.pop(0)
+            print(f"stopped nothing: {self._plan.pop(0)}; {self._arm_node.said().splitlines()[-3:]}", flush=True)
             self._go("resting")
         elif self._phase == "resting" and now > max(self._rest_at, self._since) + 0.1:
             self._silent.clear()
