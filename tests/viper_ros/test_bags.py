@@ -40,6 +40,8 @@ class Actor(Listener):
 
     def answer(self) -> None:
         steps = self.heard[f"{self.environment}/step"]
+        if len(self.rewards()) == 10 and len({nanoseconds(step.header.stamp) for step in steps}) == len(steps):
+            return  # Until the world has shown its moments again.
         if steps and nanoseconds(steps[-1].header.stamp) > self._answered and self.rewarded(steps[-1]):
             self._answered = nanoseconds(steps[-1].header.stamp)
             action = Action(values=[float(np.sin(len(steps)))])

@@ -180,7 +180,7 @@ def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(
         updates = updates_saved(checkpoint)
         replay = Replay(run / "replay", 1_000_000, 16, 1)
         assert replay.skipped == []
-        assert replay.total > total
+        assert replay.total >= total
         total = replay.total
         records = read_metrics(run)
         assert [r["round"] for r in records if "round" in r] == [0]
