@@ -49,14 +49,8 @@ class ActNode(ViperNode):
         # The first act is the slowest; the arm's deadline must not meet it.
         frame = np.zeros((1, self._image_size, self._image_size, 3), np.uint8)
         self._policy.act(self._state, frame, np.array([True]), sample=False)
-        self._listeners = [
-            self.listen(Step, "step", self._on_step, MOMENTS),
-            self.listen(Image, "image_raw", self._on_image, MOMENTS),
-        ]
-
-    def deactivate(self) -> None:
-        for subscription in self._listeners:
-            self.destroy_subscription(subscription)
+        self.listen(Step, "step", self._on_step, MOMENTS)
+        self.listen(Image, "image_raw", self._on_image, MOMENTS)
 
     def cleanup(self) -> None:
         self.destroy_publisher(self._actions)

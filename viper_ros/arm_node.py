@@ -13,7 +13,6 @@ from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
@@ -108,13 +107,11 @@ class ArmNode(ViperNode):
         self._said = ""
 
     def activate(self) -> None:
-        self._listeners = [
-            self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data),
-            self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data),
-            self._take(Action, "action", self._on_action, MOMENTS),
-            self._take(Bool, "e_stop", self._on_e_stop, MOMENTS),
-            self._take(Bool, "enable", self._on_enable, MOMENTS),
-        ]
+        self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data)
+        self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
+        self._take(Action, "action", self._on_action, MOMENTS)
+        self._take(Bool, "e_stop", self._on_e_stop, MOMENTS)
+        self._take(Bool, "enable", self._on_enable, MOMENTS)
         self._offers = [
             self._offer("start_episode", self._start_episode),
             self._offer("end_episode", self._end_episode),
@@ -132,8 +129,6 @@ class ArmNode(ViperNode):
         self._command(self._guard_of_arm.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._finish_episode()
         self.destroy_timer(self._timer)
-        for subscription in self._listeners:
-            self.destroy_subscription(subscription)
         for service in self._offers:
             self.destroy_service(service)
 
@@ -235,14 +230,14 @@ class ArmNode(ViperNode):
         if taken is not None:
             self._action = taken
 
-    def _take(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
+    def _take(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         """Subscribe; a message that is a fault brakes the arm at once, without waiting for the next tick."""
 
         def take(message: Any) -> None:
             callback(message)
             self._meet_fault()
 
-        return self.listen(kind, topic, take, qos)
+        self.listen(kind, topic, take, qos)
 
     def _meet_fault(self) -> None:
         if self._guard_of_arm.reason == self._said:

@@ -90,6 +90,7 @@ class ViperNode(LifecycleNode):
         self._refused = 0
         self._refusal: tuple[str, float] | None = None
         """Why a message was last refused, and when."""
+        self._listeners: list[Subscription] = []
         self._real_time = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.every(1.0, self._publish_health)
@@ -124,12 +125,14 @@ class ViperNode(LifecycleNode):
             ended.append(self.trigger_cleanup())
         return all(result == TransitionCallbackReturn.SUCCESS for result in ended)
 
-    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> Subscription:
-        """Subscribe; a message for which `callback` raises MessageError is refused, which /diagnostics tells of.
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        """Subscribe until the node is deactivated; a message for which `callback` raises MessageError is refused, which
+        /diagnostics tells of.
 
         What it raises of USER_ERRORS ends the node in one line.
         """
-        return self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
+        heard = self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
+        self._listeners.append(heard)
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """A timer, in real time whatever `use_sim_time` says: /clock may stand still. Errors as for `listen`."""
@@ -199,17 +202,25 @@ class ViperNode(LifecycleNode):
         return self._transition(self.activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.deactivate)
+        return self._transition(self._stop_moving)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._transition(self.cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         if state.label == "active":
-            self.deactivate()
+            self._stop_moving()
         if state.label in ("active", "inactive"):
             self.cleanup()
         return TransitionCallbackReturn.SUCCESS
+
+    def _stop_moving(self) -> None:
+        try:
+            self.deactivate()
+        finally:
+            for subscription in self._listeners:
+                self.destroy_subscription(subscription)
+            self._listeners.clear()
 
     def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
         try:

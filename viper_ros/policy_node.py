@@ -93,15 +93,11 @@ class PolicyNode(ViperNode):
             (Image, "image_raw", self._on_image, MOMENTS),
             (Reward, "reward", self._on_reward, MOMENTS),
         )
-        self._listeners = [
-            self.listen(kind, f"{name}/{topic}", partial(callback, name), qos)
-            for name in self._environments
-            for kind, topic, callback, qos in listeners
-        ]
+        for name in self._environments:
+            for kind, topic, callback, qos in listeners:
+                self.listen(kind, f"{name}/{topic}", partial(callback, name), qos)
 
     def deactivate(self) -> None:
-        for subscription in self._listeners:
-            self.destroy_subscription(subscription)
         self.destroy_timer(self._save_timer)
         self.destroy_timer(self._retry_timer)
         if self.trainer:

@@ -118,18 +118,14 @@ class RewardNode(ViperNode):
     def activate(self) -> None:
         frames = (Image, "image_raw", self._on_image, MOMENTS if self._with_steps else qos_profile_sensor_data)
         listeners = [(Step, "step", self._on_step, MOMENTS), frames] if self._with_steps else [frames]
-        self._listeners = [
-            self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
-            for film, name in enumerate(self._environments)
-            for kind, topic, callback, qos in listeners
-        ]
+        for film, name in enumerate(self._environments):
+            for kind, topic, callback, qos in listeners:
+                self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
         self._active = True
         self._last_frame = monotonic()
 
     def deactivate(self) -> None:
         self._active = False
-        for subscription in self._listeners:
-            self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
         for publisher in (*self._rewards, *self._maps):

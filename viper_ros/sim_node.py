@@ -70,12 +70,11 @@ class SimNode(ViperNode):
 
     def activate(self) -> None:
         self._descriptions.publish(String(data=description.to_json(self._env.description)))
-        self._actions = self.listen(Action, "action", self._on_action, MOMENTS)
+        self.listen(Action, "action", self._on_action, MOMENTS)
         self._repeat_timer = self.every(self.value("repeat_after"), self._repeat)
         self._begin_episode()
 
     def deactivate(self) -> None:
-        self.destroy_subscription(self._actions)
         self.destroy_timer(self._repeat_timer)
 
     def cleanup(self) -> None:

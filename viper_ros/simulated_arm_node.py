@@ -50,17 +50,13 @@ class SimulatedArmNode(ViperNode):
 
     def activate(self) -> None:
         self._began = monotonic() - self.world.time
-        self._listeners = [
-            self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_trajectory, MOMENTS),
-            self.listen(JointTrajectory, "gripper_controller/joint_trajectory", self._on_gripper, MOMENTS),
-        ]
+        self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_trajectory, MOMENTS)
+        self.listen(JointTrajectory, "gripper_controller/joint_trajectory", self._on_gripper, MOMENTS)
         self._clocks = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._film)]
 
     def deactivate(self) -> None:
         for timer in self._clocks:
             self.destroy_timer(timer)
-        for subscription in self._listeners:
-            self.destroy_subscription(subscription)
 
     def cleanup(self) -> None:
         self.world.close()

@@ -59,17 +59,11 @@ class VizNode(ViperNode):
             (Reward, "reward", self._on_reward),
             (Action, "action", self._on_action),
         )
-        self._listeners = [
-            self.listen(kind, path, partial(callback, path), qos_profile_sensor_data)
-            for environment in self.value("environments")
-            for kind, topic, callback in kinds
-            for path in ["/".join(filter(None, (environment, topic)))]
-        ]
-        self._listeners.append(self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data))
-
-    def deactivate(self) -> None:
-        for subscription in self._listeners:
-            self.destroy_subscription(subscription)
+        for environment in self.value("environments"):
+            for kind, topic, callback in kinds:
+                path = "/".join(filter(None, (environment, topic)))
+                self.listen(kind, path, partial(callback, path), qos_profile_sensor_data)
+        self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
 
     def cleanup(self) -> None:
         self._rerun.disconnect(recording=self._recording)
