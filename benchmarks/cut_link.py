@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from fault_to_stop import ACTION, DEADLINE, MOVING_POLICY, PATIENT_ARM
-from graph import NodeProcess, untrained_policy
+from graph import NodeProcess, verdict
 from rclpy.signals import SignalHandlerOptions
 from restarts import Fault, Trial, judge
 from sensor_msgs.msg import JointState
@@ -34,6 +34,7 @@ from std_srvs.srv import Trigger
 
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import MOMENTS
+from viper_ros.untrained import untrained_policy
 
 NAMESPACES = (f"viper{os.getpid()}a", f"viper{os.getpid()}b")
 RESTING = 0.01
@@ -269,11 +270,9 @@ def main() -> int:
         rclpy.try_shutdown()
     finally:
         machines.close()
-    for line in wrong:
-        print(f"WRONG: {line}")
-    if not wrong:
-        print("nothing lost, doubled or out of order in the run; the arm stopped at every cut and stayed still")
-    return 1 if wrong else 0
+    return verdict(
+        wrong, "nothing lost, doubled or out of order in the run; the arm stopped at every cut and stayed still"
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from graph import NodeProcess, untrained_policy
+from graph import NodeProcess
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
@@ -36,6 +36,7 @@ from viper_ros.arm_node import before_others
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
+from viper_ros.untrained import untrained_policy
 
 DEADLINE = 1.0
 SPARE_SECONDS = 0.02

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import NodeProcess, untrained_model, untrained_policy
+from graph import NodeProcess, verdict
 from lifecycle_msgs.srv import GetState
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.client import Client
@@ -52,6 +52,7 @@ from viper_ros import arm, description, images
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
+from viper_ros.untrained import untrained_model, untrained_policy
 
 TASK = "cartpole_swingup"
 SIZE = 32
@@ -566,11 +567,7 @@ def main() -> int:
     rclpy.try_shutdown()
     total = sum(sum(victim.sent.values()) for victim in attack.victims)
     print(f"{total} messages and requests sent; commanded motion of the arm: {attack.fuzzer.moved} rad/s at most")
-    for line in wrong:
-        print(f"WRONG: {line}")
-    if not wrong:
-        print("no node ended, none left a traceback, memory bounded, all still work, the arm stood still")
-    return 1 if wrong else 0
+    return verdict(wrong, "no node ended, none left a traceback, memory bounded, all still work, the arm stood still")
 
 
 def report(victim: Victim, healths: dict[str, dict[str, str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Nodes as processes of their own, with models that cost what trained ones do: what the trials in this folder share."""
+"""Nodes as processes of their own, and verdicts: what the trials in this folder share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-
-from viper_model.checkpoint import write_tensors
-from viper_model.dreamer.agent import Agent
-from viper_model.likelihood import Calibration
-from viper_model.video_model import VideoModel, size_config
 
 
 class NodeProcess:
@@ -100,17 +94,10 @@ class NodeProcess:
         raise ProcessLookupError(f"{self.name} is gone")
 
 
-def untrained_model(folder: Path, task: str, size: str = "tiny") -> None:
-    """A video model of one task with random weights."""
-    torch.manual_seed(0)
-    model = VideoModel(size_config(size, "videogpt"), (task,))
-    quantiles = dict.fromkeys(("expert", "shuffled"), (0.0, 1.0, 2.0, 3.0, 4.0))
-    model.calibration = {task: Calibration(quantiles)}
-    model.save(folder)
-
-
-def untrained_policy(run: Path, action_size: int, image_size: int = 32) -> None:
-    """A run's checkpoint with an agent of random weights, for continuous actions."""
-    agent = Agent("tiny", "continuous", action_size, image_size, exploration_weight=0.0, seed=0)
-    tensors, document = agent.state()
-    write_tensors(run / "checkpoint.safetensors", tensors, {"agent": document})
+def verdict(wrong: Sequence[str], well: str) -> int:
+    """Say what a trial found wrong, or, where that is nothing, what went `well`; returns the exit status."""
+    for line in wrong:
+        print(f"WRONG: {line}")
+    if not wrong:
+        print(well)
+    return 1 if wrong else 0

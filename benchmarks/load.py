@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import NodeProcess, untrained_model
+from graph import NodeProcess
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
@@ -31,6 +31,7 @@ from viper_ros import images
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
+from viper_ros.untrained import untrained_model
 
 TASK = "cartpole_swingup"
 RATE = 60.0

@@ -24,22 +24,15 @@ from rclpy.task import Future
 
 import sim
 from viper_model.dataset import resize
-from viper_model.likelihood import Calibration, conditional
-from viper_model.video_model import SIZES, VideoModel
+from viper_model.likelihood import conditional
+from viper_model.video_model import VideoModel
 from viper_ros import policy_node
 from viper_ros.node import make_executor
 from viper_ros.plan import Plan, make_plan
 from viper_ros.run import Run
 from viper_ros.train import make_nodes
 from viper_ros.trainer import Moment, Settings, Trainer
-
-
-def untrained_model(folder: Path, task: str) -> None:
-    torch.manual_seed(0)
-    model = VideoModel(SIZES["tiny"], (task,))
-    quantiles = dict.fromkeys(("expert", "shuffled"), (0.0, 1.0, 2.0, 3.0, 4.0))
-    model.calibration = {task: Calibration(quantiles)}
-    model.save(folder)
+from viper_ros.untrained import untrained_model
 
 
 def through_ros(plan: Plan, steps: int) -> float:

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import NodeProcess, untrained_model
+from graph import NodeProcess, verdict
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
@@ -38,6 +38,7 @@ from viper_ros.msg import Reward
 from viper_ros import images
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.stamps import nanoseconds
+from viper_ros.untrained import untrained_model
 
 TASK = "cartpole_swingup"
 ENVIRONMENT = "env_0"
@@ -343,11 +344,7 @@ def main() -> int:
                 if node.running:
                     node.kill()
     rclpy.try_shutdown()
-    for line in wrong:
-        print(f"WRONG: {line}")
-    if not wrong:
-        print("nothing lost beyond what is allowed, nothing doubled, no wrong reward")
-    return 1 if wrong else 0
+    return verdict(wrong, "nothing lost beyond what is allowed, nothing doubled, no wrong reward")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from graph import NodeProcess, untrained_model, untrained_policy
+from graph import NodeProcess
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from viper_ros.msg import Action, Reward, Step
@@ -29,6 +29,7 @@ from viper_ros import images
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
+from viper_ros.untrained import untrained_model, untrained_policy
 
 TASK = "cartpole_swingup"
 SIZES = ((64, 64), (480, 640))

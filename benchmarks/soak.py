@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import NodeProcess, untrained_model, untrained_policy
+from graph import NodeProcess
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 from viper_ros.msg import Action, Reward
 
 from viper_ros.node import Health, ViperNode, make_executor
 from viper_ros.qos import MOMENTS
+from viper_ros.untrained import untrained_model, untrained_policy
 
 RATE = 30.0
 SAMPLE_SECONDS = 10.0

@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-import torch
 from rclpy.parameter import Parameter as RclpyParameter
 from rclpy.signals import SignalHandlerOptions
 
-from viper_model.checkpoint import write_tensors
-from viper_model.dreamer.agent import Agent
-from viper_model.likelihood import Calibration
-from viper_model.video_model import VideoModel, size_config
 from viper_ros import act_node, arm_node, policy_node, record_node, reward_node, sim_node, simulated_arm_node, viz_node
 from viper_ros.node import NodeError, ViperNode
 from viper_ros.parameters import Parameter
+from viper_ros.untrained import untrained_model, untrained_policy
 
 DISCOVERY_SECONDS = 10.0
 ENVIRONMENT = "env_0"
@@ -52,8 +48,8 @@ class Interfaces:
 
 def kinds(folder: Path) -> dict[str, Kind]:
     """The kinds of node, by executable. `folder`: where the models and runs that they need are made."""
-    _make_model(folder / "model")
-    _make_policy(folder / "run")
+    untrained_model(folder / "model", "task")
+    untrained_policy(folder / "run", action_size=1)
     model, run = str(folder / "model"), str(folder / "run")
     arms = [
         {"dry_run": dry, "output": output, "dead_man": True}
@@ -144,15 +140,3 @@ def _interfaces(node: ViperNode) -> Interfaces:
 
     claims = frozenset(from_root(node.resolve_topic_name(topic)) for topic in node.claims())
     return Interfaces(name, relative(publishes), relative(subscribes), relative(serves), claims)
-
-
-def _make_model(folder: Path) -> None:
-    torch.manual_seed(0)
-    model = VideoModel(size_config("tiny"), ("task",))
-    model.calibration = {"task": Calibration({"expert": (0.0,) * 5, "shuffled": (-1.0,) * 5})}
-    model.save(folder)
-
-
-def _make_policy(folder: Path) -> None:
-    tensors, agent = Agent("tiny", "continuous", 1, 16, exploration_weight=0.0, seed=0).state()
-    write_tensors(folder / "checkpoint.safetensors", tensors, {"agent": agent})
