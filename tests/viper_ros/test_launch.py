@@ -189,10 +189,12 @@ def test_deploy_starts_the_arms_graph_in_a_dry_run_and_ends_whole_when_a_node_is
     wait_for(lambda: not running(process), process, 20)
 
 
+@pytest.mark.usefixtures("ros")
 def test_record_ends_with_a_whole_bag(start: Callable, tmp_path: Path) -> None:
     process = start("record", "out:=bag", "topics:=/diagnostics")
-    wait_for(lambda: (tmp_path / "bag").exists(), process)
-    time.sleep(3)  # The recorder reports on itself once a second.
+    ear = Ear()
+    # It says so once it has written a message: its own report, if no other.
+    spin_until([ear], lambda: ear.reports().get("/record_node") == "recording", 120)
     stop(process)
     with AnyReader([tmp_path / "bag"]) as bag:
         assert bag.topics["/diagnostics"].msgcount >= 1
