@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rclpy
 import torch
+from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -19,10 +20,21 @@ from viper_ros.node import Health, ViperNode, make_executor
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
 
+_executors: list[Executor] = []
+"""The running test's. One for all of it: what has arrived for a node is forgotten with the executor that was told."""
+
+
 @pytest.fixture
 def ros() -> Iterator[None]:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    executor = make_executor()
+    _executors.append(executor)
     yield
+    _executors.remove(executor)
+    for node in executor.get_nodes():
+        node.stop()
+        node.destroy_node()  # Or the next test hears its latched messages.
+    executor.shutdown()
     rclpy.try_shutdown()
 
 
@@ -63,15 +75,18 @@ class Listener(ViperNode):
 
 
 def spin_until(nodes: Sequence[ViperNode], condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Run real nodes until something has come about; fails where it doesn't."""
+    """Run these real nodes, and no others, until something has come about; fails where it doesn't."""
+    (executor,) = _executors
+    present = executor.get_nodes()
+    for node in present:
+        if node not in nodes:
+            executor.remove_node(node)
+    for node in nodes:
+        if node not in present:
+            executor.add_node(node)
     done = Future()
     watch = nodes[0].create_timer(0.005, lambda: done.set_result(True) if condition() and not done.done() else None)
-    executor = make_executor()
-    for node in nodes:
-        executor.add_node(node)
     executor.spin_until_future_complete(done, seconds)
-    for node in nodes:
-        executor.remove_node(node)
     nodes[0].destroy_timer(watch)
     assert done.done(), "nothing came about in time"
 
