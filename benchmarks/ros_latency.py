@@ -55,6 +55,7 @@ ActingPolicy.act = lambda self, state, image, first, sample: (np.zeros((len(imag
 """
 BARE = """
 import rclpy
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward
 from viper_ros.node import make_executor
@@ -65,7 +66,9 @@ publisher = node.create_publisher(Reward, '/bare/env_0/reward', MOMENTS)
 node.create_subscription(Image, '/bare/env_0/image_raw', lambda m: publisher.publish(Reward(header=m.header)), MOMENTS)
 executor = make_executor()
 executor.add_node(node)
-executor.spin()
+done = Future()
+while rclpy.ok():  # EventsExecutor.spin brings nothing.
+    executor.spin_until_future_complete(done, 1.0)
 """
 
 
@@ -172,7 +175,7 @@ def main() -> int:
                 reached = max(float(np.quantile(found["quick"][part], 0.99)) for part in ("reward", "action"))
         executor.shutdown()
         rclpy.try_shutdown()
-        bare.terminate()
+        bare.kill()
         bare.wait()
         for process in processes:
             process.end()
