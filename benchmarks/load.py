@@ -23,12 +23,11 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from graph import NodeProcess
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
 from viper_ros import images
-from viper_ros.node import Health, ViperNode, make_executor
+from viper_ros.node import Health, ViperNode, join_graph, make_executor
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
 from viper_ros.untrained import untrained_model
@@ -208,7 +207,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     seconds = parser.parse_args().seconds
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    join_graph([])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         untrained_model(folder / "model", TASK)

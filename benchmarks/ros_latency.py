@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from graph import NodeProcess
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from viper_ros.msg import Action, Reward, Step
 
 from viper_ros import images
-from viper_ros.node import Health, ViperNode, make_executor
+from viper_ros.node import Health, ViperNode, join_graph, make_executor
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
 from viper_ros.untrained import untrained_model, untrained_policy
@@ -58,9 +57,9 @@ import rclpy
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward
-from viper_ros.node import make_executor
+from viper_ros.node import join_graph, make_executor
 from viper_ros.qos import MOMENTS
-rclpy.init()
+join_graph([])
 node = rclpy.create_node('bare')
 publisher = node.create_publisher(Reward, '/bare/env_0/reward', MOMENTS)
 node.create_subscription(Image, '/bare/env_0/image_raw', lambda m: publisher.publish(Reward(header=m.header)), MOMENTS)
@@ -151,7 +150,7 @@ def main() -> int:
         for process in processes:
             process.start()
         bare = subprocess.Popen([sys.executable, "-c", BARE])
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        join_graph([])
         camera = Camera(frames)
         executor = make_executor()
         executor.add_node(camera)

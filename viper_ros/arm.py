@@ -12,11 +12,11 @@ import numpy as np
 import yaml
 from scipy.spatial.transform import Rotation
 
+from viper_ros.config import config_directory
 from viper_ros.kinematics import Kinematics
 from viper_ros.motion import Limits
 from viper_ros.node import NodeError
 from viper_ros.safety import Deadlines
-from viper_ros.settings import config_directory
 
 ActionKind = Literal["end_effector", "end_effector_position", "end_effector_position_yaw", "joint_velocity"]
 """What an action's values are, before the last one, which is the gripper's (-1 open, 1 closed): the hand's velocity

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from viper_ros import arm
-from viper_ros.settings import config_directory
+from viper_ros.config import config_directory
 
 
 @dataclass(frozen=True)

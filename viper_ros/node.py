@@ -34,10 +34,13 @@ from rclpy.timer import Timer
 
 from sim import SimError
 from viper_model.errors import ModelError
+from viper_ros.config import config_directory
 from viper_ros.parameters import Parameter, UnknownParameterError, declare
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
+FAST_DDS_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS looks for its settings: now, and before Fast DDS 3."""
 AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
 LISTEN_SECONDS = 1.5
 """How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
@@ -349,10 +352,20 @@ def share_cores() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
 
 
+def join_graph(arguments: Sequence[str]) -> None:
+    """`rclpy.init` for processes that send camera frames; what SIGNALS do stays with `spin`.
+
+    Fast DDS is given config/fastdds.xml, unless the user has set a profile of their own.
+    """
+    if not any(name in os.environ for name in FAST_DDS_PROFILES):
+        os.environ[FAST_DDS_PROFILES[0]] = str(config_directory() / "fastdds.xml")
+    rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+
+
 def run_process(node_class: Callable[[], ViperNode]) -> int:
     """The main function of a process that runs one node. Returns its exit status."""
     share_cores()
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    join_graph(sys.argv)
     try:
         node = node_class()
         if node.value("autostart") and not start_alone([node]):

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from viper_ros.config import config_directory
 from viper_ros.interfaces import ENVIRONMENT, Interfaces, common, inspect
 from viper_ros.launch_arguments import LAUNCH_FILES, Argument
 from viper_ros.node import AUTOSTART
 from viper_ros.parameters import Parameter
-from viper_ros.settings import config_directory
 
 TOPICS = {
     "/clock": "time, where `use_sim_time` is true",

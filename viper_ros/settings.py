@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from viper_model.video_model import LIKELIHOODS, SIZES
+from viper_ros.config import config_directory
 from viper_ros.node import NodeError
 from viper_ros.parameters import Parameter
 
@@ -30,16 +31,6 @@ OWN = {
     ),
 }
 """The sections that are no node's: what films and the video model are made with where they are missing."""
-
-
-def config_directory() -> Path:
-    """Where config/ is: in the source tree, or in the installed package's share."""
-    beside = Path(__file__).resolve().parent.parent / "config"
-    if beside.is_dir():
-        return beside
-    from ament_index_python.packages import get_package_share_directory
-
-    return Path(get_package_share_directory("viper_ros")) / "config"
 
 
 def load(sim: str) -> dict[str, dict[str, Any]]:

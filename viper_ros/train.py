@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from viper_ros import policy_node, reward_node, sim_node, viz_node
-from viper_ros.node import ViperNode, share_cores, spin, start_alone
+from viper_ros.node import ViperNode, join_graph, share_cores, spin, start_alone
 from viper_ros.parameters import overrides
 from viper_ros.plan import Plan
 from viper_ros.policy_node import PolicyNode
@@ -41,7 +40,7 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
     viz: show what happens in a Rerun viewer, or write it to `viz_file`.
     """
     share_cores()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    join_graph([])
     try:
         nodes, policy = make_nodes(plan)
         if viz:

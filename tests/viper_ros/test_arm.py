@@ -6,8 +6,8 @@ import yaml
 
 from sim.bare_arm import BareArm
 from viper_ros import arm
+from viper_ros.config import config_directory
 from viper_ros.node import NodeError
-from viper_ros.settings import config_directory
 
 PANDA = yaml.safe_load((config_directory() / "arms" / "panda.yaml").read_text())
 
