@@ -24,7 +24,7 @@ from viper_ros.motion import Course
 from viper_ros.msg import Action, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
-from viper_ros.qos import COMMANDS, FACTS, MOMENTS
+from viper_ros.qos import FACTS, MOMENTS
 from viper_ros.safety import Guard, State
 from viper_ros.stamps import nanoseconds, to_stamp
 
@@ -91,9 +91,9 @@ class ArmNode(ViperNode):
         self._steps = self.create_publisher(Step, "step", MOMENTS)
         self._descriptions = self.create_publisher(String, "description", FACTS)
         if self.value("output") == "trajectory":
-            self._commands = self.create_publisher(JointTrajectory, f"arm_controller/joint_trajectory{dry}", COMMANDS)
+            self._commands = self.create_publisher(JointTrajectory, f"arm_controller/joint_trajectory{dry}", MOMENTS)
         else:
-            self._commands = self.create_publisher(TwistStamped, f"servo/delta_twist_cmds{dry}", COMMANDS)
+            self._commands = self.create_publisher(TwistStamped, f"servo/delta_twist_cmds{dry}", MOMENTS)
         self._gripper = self.create_publisher(JointTrajectory, f"gripper_controller/joint_trajectory{dry}", MOMENTS)
         self._image: Image | None = None
         self._described: tuple[int, int] | None = None
@@ -341,6 +341,8 @@ class ArmNode(ViperNode):
 
     def _trajectory(self, course: Course) -> JointTrajectory:
         message = JointTrajectory(joint_names=list(self._arm.joints))
+        # A controller refuses what is over: a network may keep commands while a link is cut, and bring them afterwards.
+        message.header.stamp = self.get_clock().now().to_msg()
         message.points = [
             JointTrajectoryPoint(
                 positions=position.tolist(),

@@ -1,6 +1,5 @@
 """Quality of service, by what a topic carries."""
 
-from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 UNDER_WAY = 3
@@ -15,7 +14,3 @@ keeps must begin with the oldest of a round, as joining goes by stamps that grow
 
 FACTS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """What stays true: a late joiner gets it too."""
-
-COMMANDS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, lifespan=Duration(seconds=0.1))
-"""What an arm is to do now. Reliable, as ros2_control's controllers ask for; but those of before a cut link must not
-reach the arm when it is mended."""

@@ -15,6 +15,7 @@ from viper_ros import arm, images
 from viper_ros.node import Health, MessageError, ViperNode, run_process
 from viper_ros.parameters import Parameter
 from viper_ros.qos import MOMENTS
+from viper_ros.stamps import nanoseconds
 
 STEP_SECONDS = 0.01
 """Of the world and of joint_states."""
@@ -70,11 +71,18 @@ class SimulatedArmNode(ViperNode):
         return Health("simulated")
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        """As a joint_trajectory_controller does: from where the arm is sent now, through the points, in their time."""
+        """As a joint_trajectory_controller does: from where the arm is sent now, through the points, in their time.
+
+        They count from the header's stamp, or from now where it is zero; a trajectory that is over is refused.
+        """
         times, positions = _points(message, self._arm.joints)
-        now = self.world.time
-        self._positions = np.concatenate([self._target(now)[None], positions])
-        self._times = now + np.concatenate([[0.0], times])
+        stamp = nanoseconds(message.header.stamp)
+        age = (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else 0.0
+        if times[-1] < age:
+            raise MessageError(f"a trajectory that was over {age - times[-1]:.2f} s ago")
+        now, ahead = self.world.time, times >= age
+        self._positions = np.concatenate([self._target(now)[None], positions[ahead]])
+        self._times = now + np.concatenate([[0.0], times[ahead] - age])
 
     def _on_gripper(self, message: JointTrajectory) -> None:
         _, positions = _points(message, self._arm.gripper.joints)

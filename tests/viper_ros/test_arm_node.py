@@ -7,13 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import Parameter as RclpyParameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from viper_ros.msg import Action, Step
 
 from tests.viper_ros.conftest import Listener, overrides, spin_until
@@ -147,6 +148,25 @@ def test_every_command_ends_in_a_stop(cell: Cell) -> None:
         assert np.abs(command.points[-1].velocities).max() < 1e-9
         times = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in command.points]
         assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize(("age", "moves"), [(0.0, True), (0.6, True), (1.5, False)])
+def test_a_trajectory_that_is_over_does_not_move_the_arm(age: float, moves: bool) -> None:
+    arm_node, operator = SimulatedArmNode(), Operator()
+    assert arm_node.start()
+    away = arm.load("panda").home + 0.1
+    late = JointTrajectory(joint_names=list(arm.load("panda").joints))
+    late.points = [JointTrajectoryPoint(positions=away.tolist(), time_from_start=Duration(sec=1))]
+    late.header.stamp = to_stamp(operator.get_clock().now().nanoseconds - int(age * 1e9))
+    commands = operator.create_publisher(JointTrajectory, COMMANDS, MOMENTS)
+    before = arm_node.world.positions
+    spin_until([operator, arm_node], lambda: commands.get_subscription_count() == 2)  # The operator hears, too.
+    begin = arm_node.world.time
+    commands.publish(late)
+    spin_until([operator, arm_node], lambda: arm_node.world.time > begin + 1.5)
+    goal = away if moves else before
+    np.testing.assert_allclose(arm_node.world.positions, goal, atol=0.02)  # The servos' error at rest is 0.01 rad.
+    assert bool(arm_node._refused) is not moves
 
 
 def pull(cell: Cell, plug: str) -> None:
