@@ -111,13 +111,13 @@ _SETTINGS = {
     "cup_catch": PlannerSettings(horizon_seconds=0.8, shaping=_ball_above_cup),
     # The best of many, not a mean: a stroke between two that hit may miss.
     "finger_spin": PlannerSettings(
-        horizon_seconds=0.6, knot_seconds=0.04, samples=200, elites=1, noise=1.5, shaping=_spin
+        horizon_seconds=0.4, knot_seconds=0.04, samples=400, elites=1, noise=1.0, calmest=1.0, shaping=_spin
     ),
     "finger_turn_easy": _FINGER_TURN,
     "finger_turn_hard": _FINGER_TURN,
     "hopper_stand": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=40, noise=1.0, shaping=_hopper),
     "manipulator_bring_ball": PlannerSettings(
-        horizon_seconds=0.6, samples=24, noise=1.0, shaping=_bring_ball, coarseness=2
+        horizon_seconds=0.6, samples=64, noise=1.0, shaping=_bring_ball, coarseness=2
     ),
     "pendulum_swingup": PlannerSettings(
         horizon_seconds=1.4, knot_seconds=0.24, samples=24, noise=1.0, shaping=_pendulum

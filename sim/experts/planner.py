@@ -26,7 +26,9 @@ class PlannerSettings:
     samples: int = 16
     elites: int = 4
     noise: float = 0.7
-    """Standard deviation of the noise, in actions from -1 to 1. Samples have from none to all of it."""
+    """Standard deviation of the noise, in actions from -1 to 1. Samples have from `calmest` of it to all of it,
+    the first none."""
+    calmest: float = 0.0
     shaping: Callable[[Any], float] | None = None
     """Added to the reward in planning only: physics -> a hint where the task's own reward is flat."""
     coarseness: int = 1
@@ -77,7 +79,9 @@ class Planner:
     def _variations(self) -> NDArray[np.float32]:
         """The plan itself and `samples - 1` smooth variations of it, [samples, horizon, size] in [-1, 1]."""
         samples, size = self._settings.samples, self._plan.shape[1]
-        scale = self._settings.noise * np.linspace(0, 1, samples)[:, None, None]
+        shares = np.linspace(self._settings.calmest, 1, samples)
+        shares[0] = 0
+        scale = self._settings.noise * shares[:, None, None]
         knots = scale * self._rng.standard_normal((samples, self._spread.shape[1], size))
         variations: NDArray[np.float32] = (self._plan + self._spread @ knots).clip(-1, 1).astype(np.float32)
         return variations
