@@ -115,7 +115,10 @@ _SETTINGS = {
     ),
     "finger_turn_easy": _FINGER_TURN,
     "finger_turn_hard": _FINGER_TURN,
-    "hopper_stand": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=40, noise=1.0, shaping=_hopper),
+    # Standing on one foot asks for finer actions than one round of noise finds.
+    "hopper_stand": PlannerSettings(
+        horizon_seconds=0.8, knot_seconds=0.08, samples=60, noise=0.6, iterations=3, shaping=_hopper
+    ),
     "manipulator_bring_ball": PlannerSettings(
         horizon_seconds=0.6, samples=64, noise=1.0, shaping=_bring_ball, coarseness=2
     ),

@@ -29,6 +29,8 @@ class PlannerSettings:
     """Standard deviation of the noise, in actions from -1 to 1. Samples have from `calmest` of it to all of it,
     the first none."""
     calmest: float = 0.0
+    iterations: int = 1
+    """Times that the plan is varied and averaged before its first action is taken."""
     shaping: Callable[[Any], float] | None = None
     """Added to the reward in planning only: physics -> a hint where the task's own reward is flat."""
     coarseness: int = 1
@@ -68,13 +70,15 @@ class Planner:
 
     def act(self, env: Env) -> NDArray[np.float32]:
         """The next action, float32 [size]. The world doesn't move."""
-        samples = self._variations()
         settings = self._settings
-        returns = self._world.rollout_rewards(samples, settings.shaping, settings.coarseness).sum(axis=1)
-        elites = np.argsort(-returns, kind="stable")[: settings.elites]
-        plan: NDArray[np.float32] = samples[elites].mean(axis=0)
-        self._plan = np.concatenate([plan[1:], plan[-1:]])
-        return np.array(plan[0])
+        for _ in range(settings.iterations):
+            samples = self._variations()
+            returns = self._world.rollout_rewards(samples, settings.shaping, settings.coarseness).sum(axis=1)
+            elites = np.argsort(-returns, kind="stable")[: settings.elites]
+            self._plan = samples[elites].mean(axis=0)
+        action = np.array(self._plan[0])
+        self._plan = np.concatenate([self._plan[1:], self._plan[-1:]])
+        return action
 
     def _variations(self) -> NDArray[np.float32]:
         """The plan itself and `samples - 1` smooth variations of it, [samples, horizon, size] in [-1, 1]."""

@@ -62,6 +62,32 @@ def test_a_plan_never_gets_worse_by_thinking_again() -> None:
             planner._plan = plans[value.argmax()]
 
 
+def test_more_rounds_find_a_better_plan() -> None:
+    # The first round is the same, and with one elite no later one loses what it found.
+    values = []
+    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as world:
+        world.reset()
+        for iterations in (1, 4):
+            planner = Planner(PlannerSettings(elites=1, iterations=iterations), seed=0)
+            planner.reset(world)
+            action = planner.act(world)
+            plan = np.concatenate([action[None], planner._plan[:-1]])
+            values.append(world.rollout_rewards(plan[None]).sum())  # type: ignore[attr-defined]
+    assert values[1] > values[0]
+
+
+@pytest.mark.parametrize(("calmest", "ratio"), [(0.0, 1 / 3), (1.0, 1.0)])
+def test_noise_is_shared_out_as_asked_and_the_plan_itself_is_kept(calmest: float, ratio: float) -> None:
+    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as world:
+        world.reset()
+        planner = Planner(PlannerSettings(samples=1001, noise=0.1, calmest=calmest), seed=0)
+        planner.reset(world)
+        variations = planner._variations()
+    assert (variations[0] == planner._plan).all()
+    calm, wild = np.abs(variations[1:501]).mean(), np.abs(variations[501:]).mean()
+    assert calm / wild == pytest.approx(ratio, rel=0.1)  # 1000 samples of some six knots: 2% each.
+
+
 def test_a_behaviour_repeats_with_its_seed() -> None:
     for name in BEHAVIOURS:
         actions = []
