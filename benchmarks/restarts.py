@@ -269,7 +269,7 @@ def judge(trial: Trial) -> list[str]:
             wrong.append(f"frame {number}: reward {pair} in replay, but {heard} was published")
     # A recorder finds a node that is back a little later than the policy node does, and can't witness what came before.
     if trial.recorder.rewards and unheard > 0.05 * len(numbers):
-        wrong.append(f"the recorder heard too little to judge by: not {unheard} of the {len(numbers)} rewards in replay")
+        wrong.append(f"the recorder heard too little to judge by: not {unheard} of {len(numbers)} rewards in replay")
 
     begin = min(numbers)
     missing = sorted(set(range(begin, happened[-1]["number"] + 1)) - set(numbers))
