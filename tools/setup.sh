@@ -19,6 +19,7 @@ packages() {
     say "Installing Python packages and ROS 2 into .venv (a few minutes the first time)"
     "$python" -m venv "$venv"
     local install=("$venv/bin/pip" install --quiet --disable-pip-version-check)
+    "${install[@]}" -r requirements/pip.txt
     "${install[@]}" -r requirements/python.txt -r requirements/ros.txt -r requirements/dev.txt
     "${install[@]}" --no-deps -r requirements/python-no-deps.txt
 
