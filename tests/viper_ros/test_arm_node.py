@@ -152,21 +152,21 @@ def test_every_command_ends_in_a_stop(cell: Cell) -> None:
 
 @pytest.mark.parametrize(("age", "moves"), [(0.0, True), (0.6, True), (1.5, False)])
 def test_a_trajectory_that_is_over_does_not_move_the_arm(age: float, moves: bool) -> None:
-    arm_node, operator = SimulatedArmNode(), Operator()
-    assert arm_node.start()
+    simulated, operator = SimulatedArmNode(), Operator()
+    assert simulated.start()
     away = arm.load("panda").home + 0.1
-    late = JointTrajectory(joint_names=list(arm.load("panda").joints))
-    late.points = [JointTrajectoryPoint(positions=away.tolist(), time_from_start=Duration(sec=1))]
-    late.header.stamp = to_stamp(operator.get_clock().now().nanoseconds - int(age * 1e9))
+    trajectory = JointTrajectory(joint_names=list(arm.load("panda").joints))
+    trajectory.points = [JointTrajectoryPoint(positions=away.tolist(), time_from_start=Duration(sec=1))]
     commands = operator.create_publisher(JointTrajectory, COMMANDS, MOMENTS)
-    before = arm_node.world.positions
-    spin_until([operator, arm_node], lambda: commands.get_subscription_count() == 2)  # The operator hears, too.
-    begin = arm_node.world.time
-    commands.publish(late)
-    spin_until([operator, arm_node], lambda: arm_node.world.time > begin + 1.5)
+    before = simulated.world.positions
+    spin_until([operator, simulated], lambda: commands.get_subscription_count() == 2)  # The operator hears, too.
+    begin = simulated.world.time
+    trajectory.header.stamp = to_stamp(operator.get_clock().now().nanoseconds - int(age * 1e9))
+    commands.publish(trajectory)
+    spin_until([operator, simulated], lambda: simulated.world.time > begin + 1.5)
     goal = away if moves else before
-    np.testing.assert_allclose(arm_node.world.positions, goal, atol=0.02)  # The servos' error at rest is 0.01 rad.
-    assert bool(arm_node._refused) is not moves
+    np.testing.assert_allclose(simulated.world.positions, goal, atol=0.02)  # The servos' error at rest is 0.01 rad.
+    assert bool(simulated._refused) is not moves
 
 
 def pull(cell: Cell, plug: str) -> None:
