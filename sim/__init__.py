@@ -21,6 +21,7 @@ from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeS
 __all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimDiedError", "SimError", "TimeStep", "make", "tasks"]
 
 opengl.choose_backend()
+opengl.load_triton_first()
 
 SIMS = {
     "dmc": "mujoco==3.3.7 dm_control==1.0.34",

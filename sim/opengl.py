@@ -1,11 +1,13 @@
-"""Which OpenGL library MuJoCo draws with.
+"""Which OpenGL library MuJoCo draws with, and how it stays out of PyTorch's way.
 
-MuJoCo and dm_control read `MUJOCO_GL` once, when they are imported. `import sim` therefore settles it here, before any
-simulator is imported.
+MuJoCo and dm_control read `MUJOCO_GL` once, when they are imported, and then load OpenGL. `import sim` therefore
+settles both here, before any simulator is imported.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 from ctypes.util import find_library
 
@@ -20,6 +22,17 @@ def choose_backend() -> None:
     """
     if "MUJOCO_GL" not in os.environ:
         os.environ["MUJOCO_GL"] = "osmesa" if find_library("OSMesa") and not find_library("EGL") else "egl"
+
+
+def load_triton_first() -> None:
+    """Load Triton's compiler, where PyTorch came with it, before Mesa.
+
+    Both bring an LLVM. Mesa's drivers put theirs where every library loaded after them finds it, so that Triton, which
+    PyTorch imports when an optimiser is made, would run into the wrong one and end the process. In this order each
+    finds its own.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
 
 
 def advice() -> str:

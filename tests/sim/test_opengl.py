@@ -1,9 +1,12 @@
 """`MUJOCO_GL` is read when a simulator is first imported, so each of these is a process of its own."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import sim
 
@@ -68,3 +71,10 @@ def test_a_world_that_nobody_closes_ends_quietly() -> None:
     code = "import weakref; weakref.finalize(weakref.WeakSet(), int); import sim\n"
     code += "world = sim.make('dmc', 'cartpole_balance', image_size=(16, 16)); world.reset()"
     assert run(code) == ""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="this PyTorch came without Triton")
+def test_pytorchs_compiler_can_be_loaded_after_a_world_has_drawn() -> None:
+    code = "import sim; sim.make('dmc', 'cartpole_balance', image_size=(16, 16)).reset()\n"
+    code += "import torch; torch.optim.Adam([torch.zeros(1)]); import triton; print('both')"
+    assert run(code) == "both\n"
