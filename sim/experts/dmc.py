@@ -80,7 +80,7 @@ def _hopper(physics: Any) -> float:
 
 def _run(physics: Any) -> float:
     """Ever faster, with the back up."""
-    return 0.1 * min(float(physics.speed()), 13.0) + 0.2 * math.cos(float(physics.named.data.qpos["rooty"]))
+    return 0.1 * min(float(physics.speed()), 13.0) + 0.2 * math.cos(physics.named.data.qpos["rooty"].item())
 
 
 def _forward(physics: Any) -> float:
