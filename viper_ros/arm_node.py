@@ -16,6 +16,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
+from threadpoolctl import threadpool_limits
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from sim import ActionSpace, Description
@@ -376,8 +377,11 @@ def _duration(seconds: float) -> Duration:
 def before_others() -> None:
     """Ask for real-time scheduling, as ros2_control does: other programs then don't delay the arm's stop.
 
-    Threads that are started later have it too. Where the user may not, the node runs like any other.
+    Threads that are started later have it too. Where the user may not, the node runs like any other. Those that NumPy's
+    linear algebra has already started don't have it: on a busy machine it would wait for them, up to seconds, so it is
+    told to do without.
     """
+    threadpool_limits(1)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except OSError:
