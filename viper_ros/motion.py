@@ -12,6 +12,8 @@ SAMPLE_SECONDS = 0.01
 """Between the points of a course, and between those at which the hand is held to the workspace."""
 SLOWER = (1.0, 0.5, 0.25)
 """Shares of the wanted velocity that are tried, before braking."""
+ROUNDING = 1e-6
+"""rad or m by which a place that was reached by a checked course may seem to be outside the limits."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ class Motion:
     def outside(self, position: np.ndarray) -> str:
         """Why the arm must not be at `position`, float64 [joints]; empty where it may."""
         limits = self.limits
-        for joint in np.flatnonzero((position < limits.position_low) | (position > limits.position_high)):
-            low, high = limits.position_low[joint], limits.position_high[joint]
-            return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside its limits {low:.3f} to {high:.3f}"
+        low, high = limits.position_low - ROUNDING, limits.position_high + ROUNDING
+        for joint in np.flatnonzero((position < low) | (position > high)):
+            allowed = f"{limits.position_low[joint]:.3f} to {limits.position_high[joint]:.3f}"
+            return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside its limits {allowed}: bring it back by hand"
         hand = self._hand(position[None])[0]
-        if (hand < limits.workspace_low).any() or (hand > limits.workspace_high).any():
-            return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace"
+        if (hand < limits.workspace_low - ROUNDING).any() or (hand > limits.workspace_high + ROUNDING).any():
+            return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace: bring it back by hand"
         return ""
 
     def advance(self, wanted: np.ndarray, late: float = 0.0) -> Course:

@@ -27,6 +27,7 @@ class Bench:
         self.ticked = self.now
         self.stamp = 0
         self.measured = PANDA.home
+        self.wanted = WANTED
         self.guard.joint_states(self.measured, self.now)
         self.guard.frame(self.now, self.now)
 
@@ -48,7 +49,7 @@ class Bench:
         self.guard.shown(self.stamp, self.now)
         if action:
             self.guard.action(self.stamp, np.zeros(7), self.now)
-        self.course = self.guard.tick(WANTED, self.now)
+        self.course = self.guard.tick(self.wanted, self.now)
 
     def moving(self) -> "Bench":
         self.started()
@@ -149,6 +150,33 @@ def test_the_dead_man_switch() -> None:
     bench.guard.hold_dead_man(False, bench.now)
     bench.period()
     assert "dead-man" in bench.guard.reason
+
+
+@pytest.mark.parametrize("begin", ["start", "go_home"])
+def test_an_arm_that_hangs_a_little_out_of_its_workspace_goes_on_from_where_it_was_sent(begin: str) -> None:
+    bench = Bench().started()
+    for _ in range(100):
+        bench.period()
+        place = bench.guard.motion.position
+        bench.wanted = PANDA.kinematics.joint_velocities(place, np.array([-0.2, 0, 0, 0, 0, 0]))
+    bench.guard.hold()
+    sent = bench.guard.motion.position
+    sagging = sent + PANDA.kinematics.joint_velocities(sent, np.array([-0.002, 0, 0, 0, 0, 0]))
+    assert HAND(sagging[None])[0, 0] < PANDA.limits.workspace_low[0] < HAND(sent[None])[0, 0]
+    bench.guard.joint_states(sagging, bench.now)
+    assert getattr(bench.guard, begin)(bench.now) == ""
+    np.testing.assert_array_equal(bench.guard.motion.position, sent)
+
+
+def test_an_arm_that_was_moved_out_of_its_workspace_stays_there() -> None:
+    bench = Bench().moving()
+    bench.guard.hold()
+    for _ in range(20):
+        bench.period()
+    moved = bench.guard.motion.position + PANDA.kinematics.joint_velocities(PANDA.home, np.array([-0.5, 0, 0, 0, 0, 0]))
+    bench.guard.joint_states(moved, bench.now)
+    assert "bring it back by hand" in bench.guard.start(bench.now)
+    assert "bring it back by hand" in bench.guard.go_home(bench.now)
 
 
 def test_it_does_not_start_without_joint_states_or_frames_or_outside_the_limits() -> None:
