@@ -87,8 +87,8 @@ class Motion:
         limits = self.limits
         low, high = limits.position_low - ROUNDING, limits.position_high + ROUNDING
         for joint in np.flatnonzero((position < low) | (position > high)):
-            allowed = f"{limits.position_low[joint]:.3f} to {limits.position_high[joint]:.3f}"
-            return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside its limits {allowed}: bring it back by hand"
+            limit = f"its limits {limits.position_low[joint]:.3f} to {limits.position_high[joint]:.3f}"
+            return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside {limit}: bring it back by hand"
         hand = self._hand(position[None])[0]
         if (hand < limits.workspace_low - ROUNDING).any() or (hand > limits.workspace_high + ROUNDING).any():
             return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace: bring it back by hand"
