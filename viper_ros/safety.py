@@ -13,8 +13,8 @@ from viper_ros.motion import Course, Limits, Motion
 
 LET_GO = "the dead-man switch is not held"
 SAG = 0.01
-"""rad by which an arm that stands where it was sent may hang lower. Motion then begins where it was sent: its controller
-still holds it there, and that is within the limits although the arm may hang a little out of them."""
+"""rad by which an arm that stands where it was sent may hang lower. Motion then begins where it was sent: its
+controller still holds it there, and that is within the limits although the arm may hang a little out of them."""
 REMEMBERED = 256
 """Moments shown whose answers are still recognised; answers to older ones are out of order anyhow."""
 
