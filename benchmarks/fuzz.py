@@ -38,7 +38,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.client import Client
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
@@ -322,8 +322,10 @@ class Attack:
         everything = {victim: self.endpoints(victim) for victim in self.victims}
         topics = sum(len(topics) for topics, _ in everything.values())
         services = sum(len(services) for _, services in everything.values())
+        # Transient local reaches every subscription, those to descriptions too.
+        qos = QoSProfile(depth=2 * AT_ONCE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         publishers = {
-            (victim, name): self.fuzzer.create_publisher(interface(kind, "msg"), name, QoSProfile(depth=2 * AT_ONCE))
+            (victim, name): self.fuzzer.create_publisher(interface(kind, "msg"), name, qos)
             for victim, (subscribed, _) in everything.items()
             for name, kind in subscribed
         }

@@ -71,11 +71,17 @@ def _reach_spinner(physics: Any) -> float:
 
 
 def _hopper(physics: Any) -> float:
-    """Stretched, the torso upright, the weight over the foot, and at rest."""
+    """Stretched and upright, with the capture point over the foot: where the weight would come to rest over it.
+
+    The last two terms lead out of sitting on a folded leg.
+    """
+    right, _, up = map(float, physics.named.data.subtree_com["torso"])
+    speed = float(physics.named.data.sensordata["torso_subtreelinvel"][0])
+    captured = right + speed * math.sqrt(max(up, 0.05) / _GRAVITY) - float(physics.named.data.xpos["foot", "x"])
     upright = float(physics.named.data.xmat["torso", "zz"])
-    lean = abs(float(physics.named.data.subtree_com["torso", "x"] - physics.named.data.xpos["foot", "x"]))
-    drift = float(abs(physics.data.qvel[:3]).sum())
-    return min(float(physics.height()), 0.7) + 0.3 * upright - 0.5 * lean - 0.03 * drift
+    folded = abs(physics.named.data.qpos["hip"].item() + 0.3)
+    stretched = min(float(physics.height()), 0.7)
+    return stretched + 0.2 * upright - 0.7 * min(abs(captured), 1.0) - 0.15 * folded + 0.3 * min(up, 0.7)
 
 
 def _run(physics: Any) -> float:
@@ -115,9 +121,8 @@ _SETTINGS = {
     ),
     "finger_turn_easy": _FINGER_TURN,
     "finger_turn_hard": _FINGER_TURN,
-    # Standing on one foot asks for finer actions than one round of noise finds.
     "hopper_stand": PlannerSettings(
-        horizon_seconds=0.8, knot_seconds=0.08, samples=60, noise=0.6, iterations=3, shaping=_hopper
+        horizon_seconds=1.2, knot_seconds=0.12, samples=160, elites=2, noise=1.5, calmest=0.1, shaping=_hopper
     ),
     "manipulator_bring_ball": PlannerSettings(
         horizon_seconds=0.6, samples=64, noise=1.0, shaping=_bring_ball, coarseness=2
