@@ -194,7 +194,11 @@ def read_film(
 def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, available: Sequence[str]) -> None:
     """Raises ModelError where a task has no film to train on, or none to hold out."""
     told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:TOLD])
-    for task in tasks or dataset.tasks or ("<task>",):
+    if not (tasks or dataset.tasks):
+        raise ModelError(
+            f"{root} holds no films that can be used: put two or more of each task into {root}/<task>{told}"
+        )
+    for task in tasks or dataset.tasks:
         if not all(dataset.select(EXPERT, task=task, held_out=held_out) for held_out in (False, True)):
             others = f": it has films of {', '.join(available)}" if available else ""
             raise ModelError(f"put two {EXPERT} films or more of '{task}' into {root}/{task}/{EXPERT}{others}{told}")

@@ -34,12 +34,14 @@ from viper_model.dataset import EXPERT, Dataset, Film, FrameSet, load_dataset
 from viper_model.errors import ModelError
 from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
 from viper_model.video import write_video
-from viper_model.video_model import VideoModel, size_config
+from viper_model.video_model import VideoModel, VideoModelConfig, size_config
 from viper_model.vqgan_loss import VQGANLoss
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+FINISHED = "training.json"
+"""What a finished model was trained on and how, beside it."""
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
 LOG_EVERY = 20
@@ -130,27 +132,25 @@ def fit(
     config, schedule = size_config(size, likelihood), SCHEDULES[size]
     steps = {"vqgan_steps": vqgan_steps, "code_model_steps": code_model_steps}
     schedule = dataclasses.replace(schedule, **{name: value for name, value in steps.items() if value is not None})
-    if (folder / "config.yaml").exists():
-        model = VideoModel.load(folder, device)
-        if model.config != config:
-            raise ModelError(
-                f"{folder} holds a finished model of another size or likelihood than '{size}' and '{likelihood}': "
-                "choose another folder"
-            )
-        return model
-    fabric = make_fabric(device)
     shortest = config.code_model.context * config.frame_skip
     dataset = load_dataset(data, config.vqgan.image_size, tasks, shortest=shortest)
+    identity = training_identity(config, likelihood, schedule, seed, dataset)
+    if (folder / "config.yaml").exists():
+        model = VideoModel.load(folder, device)
+        _refuse_another(folder, "a finished model", _finished_identity(folder, model), identity)
+        return model
+    fabric = make_fabric(device)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         torch.manual_seed(seed)
         model = VideoModel(config, dataset.tasks).to(fabric.device)
-        training = Training(fabric, model, dataset, schedule, seed, folder)
+        training = Training(fabric, model, dataset, schedule, seed, folder, identity)
         training.resume()
         training.run()
     if fabric.is_global_zero:
         model.calibration = calibrate(model, dataset)
         write_films(model, dataset, folder / "films")
         dataset.settings.save(folder, model.tasks)
+        replace_file(folder / FINISHED, json.dumps(identity, indent=2).encode())
         model.save(folder)
         training.file.unlink(missing_ok=True)
     fabric.barrier()
@@ -164,8 +164,16 @@ class Training:
     """
 
     def __init__(
-        self, fabric: Fabric, model: VideoModel, dataset: Dataset, schedule: Schedule, seed: int, folder: Path
+        self,
+        fabric: Fabric,
+        model: VideoModel,
+        dataset: Dataset,
+        schedule: Schedule,
+        seed: int,
+        folder: Path,
+        identity: dict[str, Any],
     ) -> None:
+        """identity: see `training_identity`."""
         device = model.device
         self.fabric = fabric
         self.model = model
@@ -175,6 +183,7 @@ class Training:
         self.dataset = dataset
         self.schedule = schedule
         self.seed = seed
+        self.identity = identity
         self.file = folder / "training.safetensors"
         self.metrics = folder / "metrics.jsonl"
         self.step = 0
@@ -318,18 +327,6 @@ class Training:
         ]
         return torch.stack(losses).mean().item()
 
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with, so that going on from it makes sense."""
-        films = "\n".join(f"{film.name} {len(film.frames)}" for film in self.dataset.films if film.behaviour == EXPERT)
-        return {
-            "likelihood": self.model.likelihood,
-            "config": dataclasses.asdict(self.model.config),
-            "schedule": dataclasses.asdict(self.schedule),
-            "seed": self.seed,
-            "films": hashlib.sha256(films.encode()).hexdigest(),
-            "preparation": [self.dataset.settings.of(task).key() for task in self.model.tasks],
-        }
-
     def _modules(self) -> dict[str, nn.Module]:
         return {
             "model": self.model,
@@ -346,7 +343,7 @@ class Training:
         }
         for name, optimizer in self.optimizers.items():
             tensors |= optimizer_tensors(optimizer, f"optimizer_{name}")
-        write_tensors(self.file, tensors, {"identity": self.identity(), "step": self.step, "best_loss": self.best_loss})
+        write_tensors(self.file, tensors, {"identity": self.identity, "step": self.step, "best_loss": self.best_loss})
 
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one. Raises ModelError where it is of another training."""
@@ -354,12 +351,7 @@ class Training:
             self.metrics.unlink(missing_ok=True)
             return
         tensors, document = read_tensors(self.file, self.model.device)
-        # Through JSON and back: a tuple has become a list.
-        if document.get("identity") != json.loads(json.dumps(self.identity())):
-            raise ModelError(
-                f"{self.file.parent} holds an unfinished training with other films, size, likelihood, steps or seed: "
-                "choose another folder, or delete this one to begin anew"
-            )
+        _refuse_another(self.file.parent, "an unfinished training", document.get("identity") or {}, self.identity)
         for name, module in self._modules().items():
             prefix = f"{name}."
             weights = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
@@ -370,6 +362,44 @@ class Training:
         if self.metrics.exists():  # what was logged after the checkpoint will be logged again
             lines = [line for line in self.metrics.read_text().splitlines() if _step_of(line) <= self.step]
             replace_file(self.metrics, "".join(line + "\n" for line in lines).encode())
+
+
+def training_identity(
+    config: VideoModelConfig, likelihood: str, schedule: Schedule, seed: int, dataset: Dataset
+) -> dict[str, Any]:
+    """All that decides what a training ends with, as JSON has it, by what a user would call it."""
+    films = "\n".join(f"{film.name} {len(film.frames)}" for film in dataset.films if film.behaviour == EXPERT)
+    return {
+        "size": _as_json(config),
+        "likelihood": likelihood,
+        "steps": _as_json(schedule),
+        "seed": seed,
+        "films": hashlib.sha256(films.encode()).hexdigest(),
+        "films.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
+    }
+
+
+def _as_json(settings: VideoModelConfig | Schedule) -> dict[str, Any]:
+    """With lists for tuples, so that it equals what was written and read."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def _finished_identity(folder: Path, model: VideoModel) -> dict[str, Any]:
+    """As far as is known."""
+    try:
+        return json.loads((folder / FINISHED).read_text())
+    except (OSError, ValueError):
+        return {"size": _as_json(model.config), "likelihood": model.likelihood}
+
+
+def _refuse_another(folder: Path, what: str, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises ModelError where the training in a folder is not the one that is wanted."""
+    others = [name for name, value in wanted.items() if name in there and there[name] != value]
+    if others:
+        raise ModelError(
+            f"{folder} holds {what} with other {', '.join(others)}: "
+            "choose another folder, or delete this one to begin anew"
+        )
 
 
 class ClipSampler:
@@ -433,7 +463,11 @@ def _progress(schedule: Schedule, step: int, shown: bool) -> Iterator[Any]:
 
         def advance(in_vqgan: bool, metrics: dict[str, float]) -> None:
             name = "pixel_loss" if in_vqgan else "nats_a_code"
-            progress.update(vqgan if in_vqgan else code_model, advance=1, now=f"{name} {metrics[name]:.3f}")
+            stage, now = vqgan if in_vqgan else code_model, f"{name} {metrics[name]:.3f}"
+            progress.update(stage, advance=1, now=now)
+            task = progress.tasks[stage]
+            if not progress.console.is_terminal and task.completed % VALIDATE_EVERY == 0:  # a log has no bars
+                progress.console.print(f"{task.description} {task.completed:.0f}/{task.total:.0f} {now}")
 
         yield advance
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+def is_first_process() -> bool:
+    """Whether this is the process that speaks and writes for all that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def make_fabric(device: torch.device | str) -> Fabric:
     """This process on `device`, or under torchrun all processes, each on a device of that kind.
 

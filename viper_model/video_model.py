@@ -257,7 +257,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_bytes())
     except FileNotFoundError as error:
         raise ModelError(
-            f"no video model in {path.parent}: {path.name} is missing; has its training finished?"
+            f"no video model in {path.parent}: {path.name} is missing; has its training finished? "
+            "`viper fit` makes models"
         ) from error
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error

@@ -61,6 +61,8 @@ def check_model(
     for task, check in result.tasks.items():
         console.print(_table(task, check))
         console.print(f"[bold]{escape(task)}:[/] {escape(check.verdict.text)}", soft_wrap=True)
+        for reason in check.verdict.reasons[1:]:
+            console.print(f"Besides: {escape(reason)}", soft_wrap=True)
     missing = [task for task in model.tasks if task not in known]
     if missing and not tasks:
         console.print(f"not judged, as {data} has no films of them: {', '.join(missing)}", markup=False, soft_wrap=True)

@@ -100,15 +100,20 @@ def fit(
     likelihood: Annotated[
         str, typer.Option(help="Which model of the films' codes: videogpt or masked (docs/likelihoods.md).")
     ] = "videogpt",
+    vqgan_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
+    code_model_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Device = "auto",
 ) -> None:
     """Train a video model on expert films, and check it as a reward. Interrupted, it goes on where it was."""
+    from viper_model.processes import is_first_process
     from viper_ros.check_reward import check_model
     from viper_ros.prepare import fit_model
 
-    fit_model(data, model, tuple(task) if task else None, size, likelihood, seed, device)
-    check_model(data, model, console)
+    steps = {"vqgan_steps": vqgan_steps, "code_model_steps": code_model_steps}
+    fit_model(data, model, tuple(task) if task else None, size, likelihood, seed, device, **steps)
+    if is_first_process():
+        check_model(data, model, console)
 
 
 @app.command()
@@ -137,7 +142,7 @@ def score(
     film: Annotated[Path, typer.Argument(help="A video file, an .npz, a rosbag2 folder or a LeRobot dataset.")],
     model: Annotated[Path, typer.Option(help="Folder of the video model.")],
     task: Annotated[str | None, typer.Option(help="What the film shows; needed where the model knows several.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where results go; beside the film unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(),
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the surprise film.")] = 15.0,
     precision: Annotated[
         str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood moves by some 0.05 nats.")
@@ -152,7 +157,7 @@ def score(
     """
     from viper_ros.score_film import score_film
 
-    for path in score_film(film, model, task, out or film.resolve().parent, rate, precision, episode, maps):
+    for path in score_film(film, model, task, out, rate, precision, episode, maps):
         console.print(f"wrote {path}")
 
 
@@ -271,7 +276,10 @@ def dashed(arguments: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Returns the exit status: 0, 1 after a mistake told in one line, 2 for wrong options, 130 after Ctrl-C."""
+    """Returns the exit status: 0, 1 after a mistake told in one line, 2 for wrong options.
+
+    Above 128 where a signal ended it, as in shells: 130 after Ctrl-C.
+    """
     from viper_ros.node import USER_ERRORS
 
     try:
@@ -279,9 +287,9 @@ def main() -> int:
     except USER_ERRORS as error:
         print(f"viper: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("viper: interrupted; the same command goes on where it was", file=sys.stderr)
-        return 130
-    except SystemExit as end:
-        return int(end.code or 0)
+    except (KeyboardInterrupt, SystemExit) as end:  # Typer makes the one into the other
+        status = 130 if isinstance(end, KeyboardInterrupt) else int(end.code or 0)
+        if status > 128:
+            print("viper: interrupted; the same command goes on where it was", file=sys.stderr)
+        return status
     return 0

@@ -12,6 +12,9 @@ from rich.table import Table
 from viper_model.films.find import FORMATS
 from viper_model.films.survey import survey
 
+NAMED = 20
+"""So many films with the same problem are named."""
+
 
 def print_survey(folder: Path, console: Console) -> bool:
     """Returns whether any film can be used. Raises ModelError where there is no folder, or its films.yaml is bad."""
@@ -39,8 +42,12 @@ def print_survey(folder: Path, console: Console) -> bool:
         console.print(f"no films in {folder} that can be used, of these formats: {', '.join(FORMATS)}")
     if result.problems:
         console.print(f"{len(result.problems)} problems:")
+    names: dict[str, list[str]] = {}
     for name, why in result.problems.items():
-        console.print(f"  {name}: {why}", highlight=False, markup=False, soft_wrap=True)
+        names.setdefault(why, []).append(name)
+    for why, alike in names.items():
+        more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+        console.print(f"  {', '.join(alike[:NAMED])}{more}: {why}", highlight=False, markup=False, soft_wrap=True)
     return bool(result.groups)
 
 

@@ -44,9 +44,17 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
 
 
 def fit_model(
-    data: Path, folder: Path, tasks: tuple[str, ...] | None, size: str, likelihood: str, seed: int, device: str
+    data: Path,
+    folder: Path,
+    tasks: tuple[str, ...] | None,
+    size: str,
+    likelihood: str,
+    seed: int,
+    device: str,
+    **steps: int | None,
 ) -> VideoModel:
-    return fit(data, folder, size, likelihood=likelihood, tasks=tasks, seed=seed, device=torch_device(device))
+    """`fit`, on a device that may be called auto. steps: vqgan_steps and code_model_steps."""
+    return fit(data, folder, size, likelihood=likelihood, tasks=tasks, seed=seed, device=torch_device(device), **steps)
 
 
 def prepare(plan: Plan, console: Console) -> None:

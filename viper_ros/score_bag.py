@@ -72,7 +72,8 @@ def _scored(
     """The messages of the scored bag: where, when, and what."""
     names = rosbag.cameras(bag, settings.camera)
     places = {rosbag.namespace_of(name) for name in names}
-    if settings.camera or len(places) < len(names) or not all(rosbag.steps_of(bag, name) for name in names):
+    alone = not names or len(places) < len(names) or not all(rosbag.steps_of(bag, name) for name in names)
+    if settings.camera or alone:
         names = [choose_camera(names, settings.camera)]
     cameras = {name: _camera(bag, name, number, settings, task, model) for number, name in enumerate(names)}
     store = message_types()

@@ -69,9 +69,6 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
             policy.every(0.5, show)
             if not start_alone(nodes):
                 return 1
-            status = spin(nodes, policy.done)
-        if status > 128:
-            console.print("stopped; the same command goes on where it was")
-        return status
+            return spin(nodes, policy.done)
     finally:
         rclpy.try_shutdown()

@@ -113,7 +113,16 @@ _SETTINGS = {
     "acrobot_swingup": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=32, shaping=_acrobot),
     "cartpole_balance": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
     "cartpole_swingup": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
-    "cheetah_run": PlannerSettings(horizon_seconds=0.6, knot_seconds=0.08, samples=96, noise=1.0, shaping=_run),
+    "cheetah_run": PlannerSettings(
+        horizon_seconds=0.6,
+        knot_seconds=0.08,
+        samples=160,
+        elites=2,
+        noise=1.5,
+        calmest=0.1,
+        iterations=2,
+        shaping=_run,
+    ),
     "cup_catch": PlannerSettings(horizon_seconds=0.8, shaping=_ball_above_cup),
     # The best of many, not a mean: a stroke between two that hit may miss.
     "finger_spin": PlannerSettings(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,12 +54,30 @@ def test_every_size_has_a_schedule() -> None:
 def test_a_finished_folder_is_only_loaded(films: Path, tmp_path: Path) -> None:
     fit(films, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
-    fit(tmp_path / "no films needed", tmp_path / "model", "micro", seed=1)
+    fit(films, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
-    with pytest.raises(ModelError, match="another size"):
-        fit(films, tmp_path / "model", "tiny")
-    with pytest.raises(ModelError, match="another size or likelihood"):
-        fit(films, tmp_path / "model", "micro", likelihood="masked")
+
+
+def test_a_finished_folder_is_not_taken_for_another_training(films: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    options: dict[str, Any] = {"size": "micro", "vqgan_steps": 2, "code_model_steps": 2}
+    fit(films, folder, **options)
+    for others, told in (
+        ({"size": "tiny"}, "other size"),
+        ({"likelihood": "masked"}, "other size, likelihood"),
+        ({"seed": 1}, "other seed:"),
+        ({"code_model_steps": 3}, "other steps:"),
+    ):
+        with pytest.raises(ModelError, match=told):
+            fit(films, folder, **{**options, **others})
+    (films / "films.yaml").write_text("crop: {top: 0, left: 0, height: 4, width: 4}")
+    with pytest.raises(ModelError, match=r"other films\.yaml: choose another folder"):
+        fit(films, folder, **options)
+    (films / "films.yaml").unlink()
+    first, second = sorted(films.rglob("slide/expert/*"))[:2]
+    shutil.copy(first, second.with_stem("one_more"))
+    with pytest.raises(ModelError, match="other films:"):
+        fit(films, folder, **options)
 
 
 class KilledError(Exception):

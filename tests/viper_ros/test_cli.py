@@ -101,6 +101,28 @@ def test_an_unknown_precision_is_told_the_known_ones(tmp_path: Path, model_folde
     assert "float32, bfloat16" in result.stderr
 
 
+def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
+    program = tmp_path / "viper.py"
+    program.write_text("import sys; from viper_ros.cli import main; sys.exit(main())")
+    (tmp_path / "films" / "push").mkdir(parents=True)
+    for number in range(4):
+        frames = np.random.default_rng(number).integers(0, 256, (40, 32, 32, 3), np.uint8)
+        np.savez(tmp_path / "films" / "push" / f"{number}.npz", image=frames)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
+    result = subprocess.run(
+        [*torchrun, "fit", "data:=films", "model:=model", "vqgan_steps:=1", "code_model_steps:=1"],
+        cwd=tmp_path,
+        env={**environment(), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("report: ") == 1
+    assert (tmp_path / "model" / "check.html").exists()
+
+
 def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_folder: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
     np.savez(tmp_path / "film.npz", image=frames)
@@ -203,6 +225,8 @@ def test_two_runs_in_one_directory_and_ctrl_c(tmp_path: Path, start_training: St
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
+    assert process.stderr
+    assert process.stderr.read().splitlines()[-1] == "viper: interrupted; the same command goes on where it was"
     read_tensors(run / "checkpoint.safetensors")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -130,7 +131,7 @@ class Clock:
         """Raises ModelError where there were too few frames for the rate."""
         assert self._start is not None
         lasted = self._last - self._start
-        if lasted and (self._kept - 1) / lasted < SLOWEST * self._rate:
+        if self._kept - 1 < SLOWEST * math.floor(lasted * self._rate):
             slow = f"{(self._kept - 1) / lasted:.3g} frames a second"
             raise ModelError(f"it has {slow}, less than the `rate` of {self._rate:g} in {SETTINGS}")
 

@@ -114,7 +114,8 @@ def _masks(path: Path, value: Any) -> dict[str, np.ndarray]:
         raise ModelError(f"{path}: `masks` names an image file for each task, not {value!r}")
     masks = {}
     for task, file in value.items():
-        image = cv2.imread(str(path.parent / file), cv2.IMREAD_GRAYSCALE)
+        # OpenCV warns of missing files in lines of its own.
+        image = cv2.imread(str(path.parent / file), cv2.IMREAD_GRAYSCALE) if (path.parent / file).exists() else None
         if image is None:
             raise ModelError(f"{path}: there is no image at {path.parent / file}, the mask of {task}")
         masks[str(task)] = image >= 128
