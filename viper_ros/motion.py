@@ -12,8 +12,8 @@ SAMPLE_SECONDS = 0.01
 """Between the points of a course, and between those at which the hand is held to the workspace."""
 SLOWER = (1.0, 0.5, 0.25)
 """Shares of the wanted velocity that are tried, before braking."""
-ROUNDING = 1e-6
-"""rad or m by which a place that was reached by a checked course may seem to be outside the limits."""
+OVERSHOOT = 0.02
+"""rad and m by which an arm may have run, or hang, out of its limits and still begin to move, from there inwards."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Motion:
 
     Velocities wanted are reached as fast as acceleration and jerk allow (Berscheid and Kröger 2021, the Ruckig
     algorithm). A step is taken only where the stop from its end stays within all limits; otherwise a slower one is
-    tried, and at last the stop planned before goes on. So limits hold whatever is wanted.
+    tried, and at last the stop planned before goes on. So limits hold whatever is wanted, and an arm that begins a
+    little out of them goes no further out.
     """
 
     def __init__(self, limits: Limits, period: float, hand: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -63,6 +64,8 @@ class Motion:
         self._period = period
         self._samples = int(np.ceil(period / SAMPLE_SECONDS))
         self._hand = hand
+        # Between two samples a joint strays from the straight line by no more than this.
+        self._bulge = limits.acceleration * SAMPLE_SECONDS**2 / 8
         joints = len(limits.velocity)
         self._planner = Ruckig(joints)
         self._request = InputParameter(joints)
@@ -77,6 +80,7 @@ class Motion:
         self.position = np.array(position, np.float64)
         self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
         self._way = self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
+        self._set_bounds()
 
     @property
     def still(self) -> bool:
@@ -85,12 +89,12 @@ class Motion:
     def outside(self, position: np.ndarray) -> str:
         """Why the arm must not be at `position`, float64 [joints]; empty where it may."""
         limits = self.limits
-        low, high = limits.position_low - ROUNDING, limits.position_high + ROUNDING
+        low, high = limits.position_low - OVERSHOOT, limits.position_high + OVERSHOOT
         for joint in np.flatnonzero((position < low) | (position > high)):
             limit = f"its limits {limits.position_low[joint]:.3f} to {limits.position_high[joint]:.3f}"
             return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside {limit}: bring it back by hand"
         hand = self._hand(position[None])[0]
-        if (hand < limits.workspace_low - ROUNDING).any() or (hand > limits.workspace_high + ROUNDING).any():
+        if (hand < limits.workspace_low - OVERSHOOT).any() or (hand > limits.workspace_high + OVERSHOOT).any():
             return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace: bring it back by hand"
         return ""
 
@@ -139,6 +143,16 @@ class Motion:
         self.position, self.velocity, self.acceleration = (np.array(part) for part in state)
         if np.abs(self.velocity).max() < 1e-9 and np.abs(self.acceleration).max() < 1e-6:
             self.place(self.position)
+        else:
+            self._set_bounds()
+
+    def _set_bounds(self) -> None:
+        """The limits; where the arm is out of them already, no further out than it is."""
+        limits, hand = self.limits, self._hand(self.position[None])[0]
+        self._low = np.minimum(limits.position_low, self.position - self._bulge)
+        self._high = np.maximum(limits.position_high, self.position + self._bulge)
+        self._workspace_low = np.minimum(limits.workspace_low, hand)
+        self._workspace_high = np.maximum(limits.workspace_high, hand)
 
     def _slowed_near_limits(self, wanted: np.ndarray) -> np.ndarray:
         """Velocities from which a joint stops before its limit at half its acceleration, without hard braking."""
@@ -175,11 +189,9 @@ class Motion:
         velocity, acceleration = course.velocities[self._samples - 1], course.accelerations[self._samples - 1]
         # Where velocity gets to while acceleration goes back to zero.
         peak = velocity + acceleration * np.abs(acceleration) / (2 * limits.jerk)
-        # Between two samples a joint strays from the straight line by no more than this.
-        bulge = limits.acceleration * SAMPLE_SECONDS**2 / 8
-        low, high = course.positions.min(0) - bulge, course.positions.max(0) + bulge
-        return (np.abs(peak) > limits.velocity) | (low < limits.position_low) | (high > limits.position_high)
+        low, high = course.positions.min(0) - self._bulge, course.positions.max(0) + self._bulge
+        return (np.abs(peak) > limits.velocity) | (low < self._low) | (high > self._high)
 
     def _in_workspace(self, course: Course) -> bool:
         hand = self._hand(course.positions)
-        return bool((hand >= self.limits.workspace_low).all() and (hand <= self.limits.workspace_high).all())
+        return bool((hand >= self._workspace_low).all() and (hand <= self._workspace_high).all())

@@ -12,9 +12,6 @@ import numpy as np
 from viper_ros.motion import Course, Limits, Motion
 
 LET_GO = "the dead-man switch is not held"
-SAG = 0.01
-"""rad by which an arm that stands where it was sent may hang lower. Motion then begins where it was sent: its
-controller still holds it there, and that is within the limits although the arm may hang a little out of them."""
 REMEMBERED = 256
 """Moments shown whose answers are still recognised; answers to older ones are out of order anyhow."""
 
@@ -69,8 +66,6 @@ class Guard:
         self._following = following
         self._shown: OrderedDict[int, float] = OrderedDict()
         self._answered = -1
-        self._sent = False
-        """Whether the arm was ever sent anywhere, so that it ought to be where `motion` is."""
         self._measured: np.ndarray | None = None
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         self._stop_pressed = False
@@ -205,13 +200,9 @@ class Guard:
             return f"the arm is {self.state.value} and not at rest"
         if self._measured is None:
             return "no joint states have come yet"
-        begin = self._measured
-        if self._sent and np.abs(begin - self.motion.position).max() < SAG:
-            begin = self.motion.position
-        reason = self._overdue(state, now, waiting_for_actions=False) or self.motion.outside(begin)
+        reason = self._overdue(state, now, waiting_for_actions=False) or self.motion.outside(self._measured)
         if not reason:
-            self.motion.place(begin)
-            self._sent = self._following is not None
+            self.motion.place(self._measured)
         return reason
 
     def _overdue(self, state: State, now: float, waiting_for_actions: bool = True) -> str:
