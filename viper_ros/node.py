@@ -342,8 +342,9 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     finally:
         stopped = [node.stop() for node in nodes]
         executor.shutdown()
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+        if not (done.done() and (done.result() or 0) > 128):  # An interrupted process ends; the launcher's may yet come.
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
     return (done.result() or 0) if all(stopped) else 1
 
 
