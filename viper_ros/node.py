@@ -342,7 +342,7 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     finally:
         stopped = [node.stop() for node in nodes]
         executor.shutdown()
-        if not (done.done() and (done.result() or 0) > 128):  # An interrupted process ends; the launcher's may yet come.
+        if not (done.done() and (done.result() or 0) > 128):  # else the launcher may yet send its own
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
     return (done.result() or 0) if all(stopped) else 1
