@@ -91,7 +91,7 @@ class Bench(ViperNode):
         self._injected = self._deadline = 0.0
         self._phase = "starting"
         self._since = 0.0
-        self._waiting = False
+        self._waiting_until = 0.0
         self.times: dict[str, list[float]] = {}
         self.rests: list[float] = []
         self.spurious = self.missed = 0
@@ -209,7 +209,7 @@ class Bench(ViperNode):
             self._steps.clear()
             self._sign = -self._sign
             self._go("starting")
-        elif self._phase == "starting" and now > self._since + 0.3 and not self._steps and not self._waiting:
+        elif self._phase == "starting" and now > self._since + 0.3 and not self._steps and now > self._waiting_until:
             # Two publish actions: this node and the policy that is to be killed.
             if self._plan[0] != "policy killed" or self.count_publishers("action") > 1:
                 self._begin()
@@ -227,7 +227,8 @@ class Bench(ViperNode):
 
     def _begin(self) -> None:
         """Clear the fault, go home where need be, and begin an episode, one after the other."""
-        self._waiting = True
+        # An arm_node that is killed answers nothing any more.
+        self._waiting_until = time.perf_counter() + 5.0
 
         def cleared(_: object) -> None:
             if self._home and np.abs(self._target(time.perf_counter()) - PANDA.home).max() > 0.02:
@@ -236,7 +237,7 @@ class Bench(ViperNode):
                 self._call("start_episode", done)
 
         def done(_: object) -> None:
-            self._waiting = False
+            self._waiting_until = 0.0
             self._since = time.perf_counter()
 
         self._call("clear_fault", cleared)
@@ -244,7 +245,7 @@ class Bench(ViperNode):
     def _call(self, name: str, then: Callable[[object], None]) -> None:
         client = self._offered[name]
         if not client.service_is_ready():
-            self._waiting = False
+            self._waiting_until = 0.0
             return
         client.call_async(Trigger.Request()).add_done_callback(then)
 
