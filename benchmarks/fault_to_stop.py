@@ -92,6 +92,7 @@ class Bench(ViperNode):
         self._phase = "starting"
         self._since = 0.0
         self._waiting_until = 0.0
+        self._stuck = False
         self.times: dict[str, list[float]] = {}
         self.rests: list[float] = []
         self.spurious = self.missed = 0
@@ -215,6 +216,7 @@ class Bench(ViperNode):
                 self._begin()
         elif self._phase == "starting" and self._steps and now > self._since + 10.0:
             self._call("end_episode", lambda _: None)
+            self._stuck = True
             self._go("resting")
 
     def _prepare(self, kind: str) -> None:
@@ -222,8 +224,10 @@ class Bench(ViperNode):
             self._arm_node.start()
         if kind == "policy killed" and not self._policy.running:
             self._policy.start()
-        self._home = kind in KILLS
-        """Whether to begin at home: the policy that is killed always goes the same way."""
+        self._home = kind in KILLS or self._stuck
+        """Whether to begin at home: the policy that is killed always goes the same way, others may have come to an edge
+        of the workspace."""
+        self._stuck = False
 
     def _begin(self) -> None:
         """Clear the fault, go home where need be, and begin an episode, one after the other."""
