@@ -196,7 +196,7 @@ def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, 
     told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:TOLD])
     if not (tasks or dataset.tasks):
         raise ModelError(
-            f"{root} holds no films that can be used: put two {EXPERT} films or more of each task into {root}/<task>{told}"
+            f"{root} holds no films that can be used: put two {EXPERT} films or more a task into {root}/<task>{told}"
         )
     for task in tasks or dataset.tasks:
         if not all(dataset.select(EXPERT, task=task, held_out=held_out) for held_out in (False, True)):
