@@ -137,7 +137,7 @@ def fit(
     identity = training_identity(config, likelihood, schedule, seed, dataset)
     if (folder / "config.yaml").exists():
         model = VideoModel.load(folder, device)
-        _refuse_another(folder, "a finished model", _finished_identity(folder, model), identity)
+        _refuse_another(folder, "a finished model", _finished_identity(folder, model, identity), identity)
         return model
     fabric = make_fabric(device)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
@@ -351,7 +351,7 @@ class Training:
             self.metrics.unlink(missing_ok=True)
             return
         tensors, document = read_tensors(self.file, self.model.device)
-        _refuse_another(self.file.parent, "an unfinished training", document.get("identity") or {}, self.identity)
+        _refuse_another(self.file.parent, "an unfinished training", document.get("identity"), self.identity)
         for name, module in self._modules().items():
             prefix = f"{name}."
             weights = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
@@ -384,17 +384,24 @@ def _as_json(settings: VideoModelConfig | Schedule) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
-def _finished_identity(folder: Path, model: VideoModel) -> dict[str, Any]:
-    """As far as is known."""
+def _finished_identity(folder: Path, model: VideoModel, wanted: dict[str, Any]) -> Any:
+    """Of a model that `fit` did not make, only the size and likelihood are known: the rest is taken to be as `wanted`.
+
+    Raises ModelError where what stands there is damaged.
+    """
+    path = folder / FINISHED
+    if not path.exists():
+        return {**wanted, "size": _as_json(model.config), "likelihood": model.likelihood}
     try:
-        return json.loads((folder / FINISHED).read_text())
-    except (OSError, ValueError):
-        return {"size": _as_json(model.config), "likelihood": model.likelihood}
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
 
 
-def _refuse_another(folder: Path, what: str, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises ModelError where the training in a folder is not the one that is wanted."""
-    others = [name for name, value in wanted.items() if name in there and there[name] != value]
+def _refuse_another(folder: Path, what: str, there: Any, wanted: dict[str, Any]) -> None:
+    """Raises ModelError where the training in a folder is not the one that is wanted. there: as it was read."""
+    known = there if isinstance(there, dict) else {}
+    others = [name for name, value in wanted.items() if name not in known or known[name] != value]
     if others:
         raise ModelError(
             f"{folder} holds {what} with other {', '.join(others)}: "

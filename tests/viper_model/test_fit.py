@@ -18,6 +18,7 @@ import torch
 
 from viper_model import fit as fit_module
 from viper_model.check import check_reward
+from viper_model.checkpoint import write_tensors
 from viper_model.dataset import load_dataset
 from viper_model.errors import ModelError
 from viper_model.fit import ClipSampler, fit, learning_rate
@@ -28,8 +29,18 @@ pytestmark = pytest.mark.usefixtures("micro")
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_a_model_learns_to_tell_right_motion_from_wrong(films: Path, tmp_path: Path, likelihood: str) -> None:
+def test_a_model_learns_to_tell_right_motion_from_wrong(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], likelihood: str
+) -> None:
     model = fit(films, tmp_path / "model", "micro", likelihood=likelihood)
+    said = capsys.readouterr().out
+    for stage in (
+        "VQ-GAN 100/200 pixel_loss",
+        "VQ-GAN 200/200",
+        "code model 100/250 nats_a_code",
+        "code model 200/250",
+    ):
+        assert said.count(stage) == 1
     check = check_reward(model, load_dataset(films, model.image_size)).tasks["slide"]
     for kind in ("shuffled", "reversed", "random"):
         assert check.kinds[kind].film_auc == check.kinds[kind].clip_auc == 1
@@ -78,6 +89,22 @@ def test_a_finished_folder_is_not_taken_for_another_training(films: Path, tmp_pa
     shutil.copy(first, second.with_stem("one_more"))
     with pytest.raises(ModelError, match="other films:"):
         fit(films, folder, **options)
+    (folder / "training.json").write_text("[]")
+    with pytest.raises(ModelError, match="other size, likelihood, steps, seed, films, "):
+        fit(films, folder, **options)
+    (folder / "training.json").write_text("{")
+    with pytest.raises(ModelError, match=r"training\.json is damaged"):
+        fit(films, folder, **options)
+    (folder / "training.json").unlink()
+    with pytest.raises(ModelError, match="other size:"):
+        fit(films, folder, **{**options, "size": "tiny"})
+    fit(films, folder, **options)
+
+
+def test_an_unfinished_training_of_unknown_films_is_refused(films: Path, tmp_path: Path) -> None:
+    write_tensors(tmp_path / "model" / "training.safetensors", {"step": torch.zeros(1)}, {"step": 3})
+    with pytest.raises(ModelError, match="holds an unfinished training with other"):
+        fit(films, tmp_path / "model", "micro")
 
 
 class KilledError(Exception):
