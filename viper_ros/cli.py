@@ -106,12 +106,22 @@ def fit(
     device: Device = "auto",
 ) -> None:
     """Train a video model on expert films, and check it as a reward. Interrupted, it goes on where it was."""
+    from viper_model.fit import fit as fit_model
     from viper_model.processes import is_first_process
     from viper_ros.check_reward import check_model
-    from viper_ros.prepare import fit_model
+    from viper_ros.prepare import torch_device
 
-    steps = {"vqgan_steps": vqgan_steps, "code_model_steps": code_model_steps}
-    fit_model(data, model, tuple(task) if task else None, size, likelihood, seed, device, **steps)
+    fit_model(
+        data,
+        model,
+        size,
+        likelihood=likelihood,
+        tasks=task or None,
+        seed=seed,
+        vqgan_steps=vqgan_steps,
+        code_model_steps=code_model_steps,
+        device=torch_device(device),
+    )
     if is_first_process():
         check_model(data, model, console)
 

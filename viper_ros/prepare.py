@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from rich.console import Console
 
 from sim.record import record
 from viper_model.fit import fit
-from viper_model.video_model import VideoModel
 from viper_ros.check_reward import check_model
 from viper_ros.plan import Plan
 from viper_ros.sim_node import world_options
@@ -43,20 +40,6 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
     )
 
 
-def fit_model(
-    data: Path,
-    folder: Path,
-    tasks: tuple[str, ...] | None,
-    size: str,
-    likelihood: str,
-    seed: int,
-    device: str,
-    **steps: int | None,
-) -> VideoModel:
-    """`fit`, on a device that may be called auto. steps: vqgan_steps and code_model_steps."""
-    return fit(data, folder, size, likelihood=likelihood, tasks=tasks, seed=seed, device=torch_device(device), **steps)
-
-
 def prepare(plan: Plan, console: Console) -> None:
     """Record and fit what is missing for the plan."""
     if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
@@ -64,13 +47,13 @@ def prepare(plan: Plan, console: Console) -> None:
     for behaviour in ("expert", *OTHERS):
         record_films(plan, behaviour)
     options = plan.settings["fit"]
-    fit_model(
+    fit(
         plan.data,
         plan.model,
-        (plan.label,),
         options["size"],
-        options["likelihood"],
-        options["seed"],
-        options["device"],
+        likelihood=options["likelihood"],
+        tasks=(plan.label,),
+        seed=options["seed"],
+        device=torch_device(options["device"]),
     )
     check_model(plan.data, plan.model, console)

@@ -114,9 +114,10 @@ def _masks(path: Path, value: Any) -> dict[str, np.ndarray]:
         raise ModelError(f"{path}: `masks` names an image file for each task, not {value!r}")
     masks = {}
     for task, file in value.items():
+        picture = path.parent / file
         # OpenCV warns of missing files in lines of its own.
-        image = cv2.imread(str(path.parent / file), cv2.IMREAD_GRAYSCALE) if (path.parent / file).exists() else None
+        image = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE) if picture.exists() else None
         if image is None:
-            raise ModelError(f"{path}: there is no image at {path.parent / file}, the mask of {task}")
+            raise ModelError(f"{path}: there is no image at {picture}, the mask of {task}")
         masks[str(task)] = image >= 128
     return masks
