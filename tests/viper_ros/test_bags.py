@@ -12,6 +12,7 @@ from viper_ros.msg import Action, Reward, Step
 
 from tests.viper_model.films.writers import write_bag
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
+from viper_model.errors import ModelError
 from viper_model.films.settings import FilmSettings
 from viper_model.likelihood import surprise_map
 from viper_model.score import score
@@ -159,6 +160,13 @@ def test_a_bag_that_cannot_be_scored_is_told_and_leaves_nothing_behind(
     with pytest.raises(Exception, match=said):
         score_film(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == there
+
+
+def test_a_bag_without_images_is_told_and_leaves_nothing_behind(model_folder: Path, tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", random_frames(3), rate=20, topics=())
+    with pytest.raises(ModelError, match="it holds no images"):
+        score_film(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 
 @pytest.mark.usefixtures("ros")

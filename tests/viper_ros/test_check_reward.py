@@ -42,6 +42,9 @@ def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
     kinds = ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "random"]
     document = json.loads((out / "check.json").read_text())["tasks"]
     assert list(document["cartpole_swingup"]["kinds"]) == kinds
+    reasons = document["cartpole_swingup"]["verdict"]["reasons"]
+    assert len(reasons) > 1
+    assert all(reason in said for reason in reasons)
     page = (out / "check.html").read_text()
     assert page.index("Not usable.") < page.index("<table>") < page.index("data:video/mp4;base64,")
     assert page.count("data:video/mp4;base64,") == len(kinds)

@@ -125,12 +125,14 @@ def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
 
 def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_folder: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
-    np.savez(tmp_path / "film.npz", image=frames)
-    result = viper("score", "film.npz", f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+    (tmp_path / "films").mkdir()
+    np.savez(tmp_path / "films" / "film.npz", image=frames)
+    result = viper("score", "films/film.npz", f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
     assert result.returncode == 0, result.stderr
     assert len((tmp_path / "film_likelihood.csv").read_text().splitlines()) == 21
     assert (tmp_path / "film_likelihood.png").stat().st_size > 1000
     assert (tmp_path / "film_surprise.mp4").stat().st_size > 1000
+    assert [path.name for path in (tmp_path / "films").iterdir()] == ["film.npz"]  # results would pass for films there
 
 
 def test_every_option_has_help(tmp_path: Path) -> None:

@@ -91,6 +91,8 @@ def test_the_table_names_what_is_wrong_and_says_where_nothing_is_usable(tmp_path
     for number in range(3):
         write_npz(tmp_path / "push" / f"{number}.npz", film(number)[:, :, : 48 + 8 * (number == 2)])
         write_mp4(tmp_path / "pull" / "random" / f"{number}.mp4", film(number), 20)
+        write_npz(tmp_path / "pick" / f"short_{number}.npz", film(number)[:3])
+        write_npz(tmp_path / "pick" / f"{number}.npz", film(number))
     wide = Console(record=True, width=150)
     assert print_survey(tmp_path, wide)
     said = wide.export_text()
@@ -98,3 +100,4 @@ def test_the_table_names_what_is_wrong_and_says_where_nothing_is_usable(tmp_path
     assert "20 Hz" in said
     assert "6 s" in said
     assert "pull: 0 usable expert films" in said
+    assert "pick/short_0.npz, pick/short_1.npz, pick/short_2.npz: it has 3 frames" in said

@@ -1,5 +1,10 @@
 """sim_node over real DDS, with a real simulator."""
 
+import contextlib
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -24,6 +29,23 @@ def start(**changes: object) -> SimNode:
     node = SimNode(parameter_overrides=overrides(**{**WORLD, **changes}))
     assert node.start()
     return node
+
+
+def test_a_second_signal_while_it_ends_changes_nothing() -> None:
+    """Ctrl-C under `ros2 launch` comes from the terminal and, whenever it gets to it, from the launcher."""
+    code = "import sys; from viper_ros.sim_node import main; sys.exit(main())"
+    rules = [word for name, value in WORLD.items() for word in ("-p", f"{name}:={value}")]
+    process = subprocess.Popen([sys.executable, "-c", code, "--ros-args", *rules])
+    try:
+        listener = Listener(MOMENT_TOPICS, MOMENTS)
+        spin_until([listener], lambda: len(listener.heard["step"]) > 2)  # it waits, and shows its moment again
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.005)
+        assert process.returncode == 0
+    finally:
+        process.kill()
 
 
 class Answerer(Listener):

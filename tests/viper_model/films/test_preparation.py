@@ -41,6 +41,17 @@ def test_a_gap_in_a_recording_repeats_no_frame() -> None:
     assert Clock(5).ticks(seconds).tolist() == [True, False, True, True, True, False]
 
 
+def test_a_film_that_ends_between_two_frames_of_a_low_rate_is_not_slow() -> None:
+    for frames, rate in ((90, 3), (3, 10), (1, 10)):
+        clock = Clock(rate)
+        clock.ticks(np.arange(frames) / 30)
+        clock.check()
+    slow = Clock(3)
+    slow.ticks(np.arange(25) / 2.5)
+    with pytest.raises(ModelError, match=r"it has 2\.5 frames a second, less than the `rate` of 3"):
+        slow.check()
+
+
 def test_films_of_any_rate_are_brought_to_the_chosen_one(tmp_path: Path) -> None:
     for index, rate in enumerate((30, 60, 29.97)):
         write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(int(2 * rate), 32, 32), rate)
@@ -124,9 +135,12 @@ def test_settings_are_kept_with_the_model(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system ['false']", "cannot read"),
     ],
 )
-def test_a_mistake_in_films_yaml_is_told_in_one_line(text: str, word: str, tmp_path: Path) -> None:
+def test_a_mistake_in_films_yaml_is_told_in_one_line(
+    text: str, word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "films.yaml").write_text(text)
     with pytest.raises(ModelError, match=word) as raised:
         FilmSettings.load(tmp_path)
     assert "films.yaml" in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert capfd.readouterr().err == ""
