@@ -25,9 +25,9 @@ def play(job: tuple[str, int, int]) -> str:
         while not moment.is_last:
             moment = world.step(expert.act(world))
             score, steps = score + moment.task_reward, steps + 1
-        random, human = world.description.return_range
+        _, human = world.description.return_range
         ended = "game over" if moment.is_terminal else "time limit"
-        normalised = (score - random) / (human - random)
+        normalised = world.description.normalised_score(score)
         seconds = time.monotonic() - began
     return f"| {game} | {score:.0f} | {human:g} | {normalised:.0%} | {steps}, {ended} | {seconds:.0f} |"
 

@@ -86,6 +86,20 @@ class Description:
     options: dict[str, Any]
     """The simulator's own settings, its defaults filled in: worlds that differ in them look or behave differently."""
 
+    def normalised_score(self, task_return: float) -> float:
+        """A true return on the scale on which `return_range` is from 0 to 1.
+
+        On Atari the human-normalised score (Mnih et al. 2015): 0 for a random player, 1 for a human, more for
+        better ones.
+        """
+        return normalised_score(task_return, self.return_range)
+
+
+def normalised_score(task_return: float, return_range: tuple[float, float]) -> float:
+    """See `Description.normalised_score`."""
+    low, high = return_range
+    return (task_return - low) / (high - low)
+
 
 @dataclass(frozen=True)
 class TimeStep:

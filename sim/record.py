@@ -256,8 +256,7 @@ def _film(setting: Setting, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
         "action": np.stack([*actions, np.zeros(description.action_space.size, np.float32)]),
         "task_reward": np.array([moment.task_reward for moment in moments]),
     }
-    low, high = description.return_range
-    return film, (film["task_reward"].sum() - low) / (high - low)
+    return film, description.normalised_score(film["task_reward"].sum())
 
 
 def _paths(folder: Path, index: int) -> tuple[Path, Path]:

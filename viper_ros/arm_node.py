@@ -308,6 +308,7 @@ class ArmNode(ViperNode):
             is_first=self._index == 0,
             is_last=is_last,
             task_reward=float("nan"),
+            normalised_score=float("nan"),
         )
         step.header.stamp = to_stamp(self._stamp)
         step.header.frame_id = self._image.header.frame_id

@@ -15,6 +15,7 @@ import yaml
 from matplotlib.figure import Figure
 from scipy.stats import sem
 
+from sim.env import normalised_score
 from viper_model.checkpoint import replace_file
 from viper_model.dataset import EXPERT, Dataset, Film, load_dataset, read_film, resize
 from viper_model.errors import ModelError
@@ -41,6 +42,10 @@ class Score:
     @property
     def mean(self) -> float:
         return float(np.mean(self.returns))
+
+    def normalised(self, return_range: tuple[float, float]) -> float:
+        """The mean as a normalised score: the human-normalised score on Atari."""
+        return normalised_score(self.mean, return_range)
 
     @property
     def error(self) -> float:
@@ -89,7 +94,7 @@ def write_report(run: Path) -> Path:
         improvement=improvement(untrained, trained),
         step=last,
         scores=scores,
-        maximum=config["return_range"][1],
+        return_range=config["return_range"],
         plots=[
             _save(run, "returns", plot_returns(rounds, records, scores, config)),
             _save(run, "learning", plot_learning(records)),
@@ -140,7 +145,8 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
         if curve:
             right.plot(*zip(*curve, strict=True), label=loss.replace("_", " "))
     right.set(xlabel="environment steps", yscale="log")
-    right.legend(frameon=False)
+    if right.lines:
+        right.legend(frameon=False)
     return figure
 
 

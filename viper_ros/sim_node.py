@@ -118,11 +118,13 @@ class SimNode(ViperNode):
         self._error = ""
         self._steps_made += 1
         self._index += 1
+        self._task_return += moment.task_reward
         self._publish(moment)
 
     def _begin_episode(self) -> None:
         self._episode += 1
         self._index = 0
+        self._task_return = 0.0
         self._publish(self._env.reset())
 
     def _publish(self, moment: TimeStep) -> None:
@@ -139,6 +141,7 @@ class SimNode(ViperNode):
             is_last=moment.is_last,
             is_terminal=moment.is_terminal,
             task_reward=float(moment.task_reward),
+            normalised_score=self._env.description.normalised_score(self._task_return),
         )
         step.header.stamp = stamp
         image = images.to_message(moment.image, stamp, "camera_optical_frame")

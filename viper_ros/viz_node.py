@@ -87,7 +87,8 @@ class VizNode(ViperNode):
 
     def _on_step(self, path: str, step: Step) -> None:
         if not step.answered:
-            self._scalars(step, {f"{path}/episode": step.episode, f"{path}/task_reward": step.task_reward})
+            names = ("episode", "task_reward", "normalised_score")
+            self._scalars(step, {f"{path}/{name}": getattr(step, name) for name in names})
 
     def _on_reward(self, path: str, reward: Reward) -> None:
         # The two have different units: a plot each.

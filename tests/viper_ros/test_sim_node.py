@@ -98,6 +98,22 @@ def test_the_graph_shows_what_the_world_alone_shows() -> None:
     assert [step.episode for step in answerer.heard["step"]][9:13] == [0, 0, 1, 1]
 
 
+def test_a_step_tells_the_human_normalised_score_of_its_episode_so_far() -> None:
+    """After Mnih et al. 2015; random and human scores of boxing in Wang et al. 2016: 0.1 and 12.1."""
+    rng = np.random.default_rng(0)
+    actions = np.eye(18, dtype=np.float32)[rng.integers(18, size=70)].tolist()
+    node = start(sim="atari", task="boxing", options="{max_frames: 200}", action_repeat=4)
+    answerer = Answerer(actions)
+    spin_until([answerer, node], lambda: answerer.answer_newest() or len(answerer.heard["step"]) >= 70)
+    score, scores = 0.0, set()
+    for step in answerer.heard["step"]:
+        score = 0.0 if step.is_first else score + step.task_reward
+        assert step.normalised_score == pytest.approx((score - 0.1) / 12.0)
+        scores.add(score)
+    assert len(scores) > 2
+    assert answerer.heard["step"][-1].episode == 1
+
+
 def test_an_action_that_is_not_finite_moves_nothing_and_the_next_one_does() -> None:
     node, answerer = start(), Answerer([[0.5]])
     health = Listener({"/diagnostics": DiagnosticArray}, 10)

@@ -66,8 +66,9 @@ def test_what_a_graph_does_is_in_the_recording(tmp_path: Path) -> None:
     assert rewards == [number / 4 for number in range(len(frames))]
     shown = [np.array(value[0], np.uint8) for value in rows["/env_0/image_raw:ImageBuffer"] if value is not None]
     assert all((image.reshape(32, 32, 3) == frame).all() for image, frame in zip(shown, frames, strict=True))
-    for entity in ("likelihood_map:ImageBuffer", "action/1:Scalar", "step/task_reward:Scalar"):
-        assert f"/env_0/{entity}" in rows
+    assert "/env_0/likelihood_map:ImageBuffer" in rows
+    for entity in ("action/1", "step/task_reward", "step/normalised_score"):
+        assert f"/env_0/{entity}:Scalar" in rows
     assert rows["/joint_states/elbow:Scalar"][0] == [1.5]
 
 
