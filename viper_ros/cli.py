@@ -6,6 +6,7 @@ Options can be written as ROS 2 writes them, `task:=cartpole_swingup`, or as `--
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -292,6 +293,9 @@ def main() -> int:
     """
     from viper_ros.node import USER_ERRORS
 
+    # Until here bin/viper has answered them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         app(dashed(sys.argv[1:]))
     except USER_ERRORS as error:

@@ -4,9 +4,12 @@ import contextlib
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ament_index_python.packages import get_package_prefix
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
@@ -44,6 +47,30 @@ def test_a_second_signal_while_it_ends_changes_nothing() -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.005)
         assert process.returncode == 0
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("library", ["libtorch_cpu.so", "libfastdds.so", "libEGL"])
+def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_line(
+    number: signal.Signals, library: str
+) -> None:
+    """Stopped as soon as a library is there: in the middle of the imports, in DDS, in the simulator's first drawing."""
+    node = Path(get_package_prefix("viper_ros")) / "lib" / "viper_ros" / "sim_node"
+    rules = [word for name, value in WORLD.items() for word in ("-p", f"{name}:={value}")]
+    process = subprocess.Popen([node, "--ros-args", *rules], stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 60
+        while library not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert said.splitlines()[-1:] == ["viper_ros: stopped while it was starting"]
+        assert "Traceback" not in said
     finally:
         process.kill()
 
