@@ -1,0 +1,89 @@
+"""How fast the agent learns and acts: updates a second, steps replayed a second, milliseconds an action, by size.
+
+    python benchmarks/agent_rate.py --device cuda [--sizes XS S M] [--seconds 10]
+
+Batches of 16 × 64 random frames of 64 × 64 pixels, as in Hafner et al. 2023, with the exploration bonus; they cost the
+same as any. The kernels of one update are counted too: where an update takes about as long as launching them, a faster
+GPU does not help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from viper_model.dreamer.agent import Agent
+from viper_model.dreamer.sizes import SIZES
+
+BATCH, LENGTH, IMAGE_SIZE, ACTION_SIZE = 16, 64, 64, 6
+
+
+def rate(run: Callable[[], object], wait: Callable[[], None], seconds: float) -> float:
+    """How often a second `run` runs, after two runs to warm up."""
+    for _ in range(2):
+        run()
+    wait()
+    runs, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        run()
+        wait()
+        runs += 1
+    return runs / (time.perf_counter() - begin)
+
+
+def random_batch() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    shape = (BATCH, LENGTH)
+    return {
+        "image": rng.integers(0, 256, (*shape, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
+        "action": rng.uniform(-1, 1, (*shape, ACTION_SIZE)).astype(np.float32),
+        "reward": rng.normal(size=shape).astype(np.float32),
+        "is_first": np.zeros(shape, bool),
+        "is_terminal": np.zeros(shape, bool),
+    }
+
+
+def kernels(run: Callable[[], object]) -> int:
+    with profile(activities=[ProfilerActivity.CUDA]) as trace:
+        run()
+    return sum(event.count for event in trace.key_averages())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
+    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["XS", "S", "M"])
+    parser.add_argument("--seconds", type=float, default=10, help="Of each measurement.")
+    arguments = parser.parse_args()
+    device = arguments.device
+    if device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch finds no CUDA GPU here")
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    print(f"{name}, torch {torch.__version__}; batches of {BATCH} × {LENGTH} frames of {IMAGE_SIZE} × {IMAGE_SIZE}")
+    batch, image, first = random_batch(), np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8), np.zeros(1, bool)
+    for size in arguments.sizes:
+        agent = Agent(size, "continuous", ACTION_SIZE, IMAGE_SIZE, exploration_weight=0.5, seed=0, device=device)
+
+        def update(agent: Agent = agent) -> None:
+            agent.update(batch)
+
+        updates = rate(update, wait, arguments.seconds)
+        policy = agent.policy()
+        state = policy.initial(1)
+        actions = rate(lambda: policy.act(state, image, first, sample=True), wait, arguments.seconds / 4)  # noqa: B023
+        launched = f", {kernels(update)} kernels an update" if device == "cuda" else ""
+        print(
+            f"{size:5} {updates:6.2f} updates/s, {updates * BATCH * LENGTH:8.0f} replayed steps/s{launched}, "
+            f"{1e3 / actions:.2f} ms an action",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
