@@ -90,7 +90,7 @@ def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, floa
     torch.manual_seed(0)
     dataset = load_dataset(root, TINY.vqgan.image_size)
     fabric = Fabric(accelerator="cpu", devices=1)
-    training = Training(fabric, VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder)
+    training = Training(fabric, VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder, {})
     frames = training.frames
 
     def share(step: Callable[[], object], source: Timed) -> float:

@@ -102,7 +102,7 @@ def graphed_step(model: VideoModel, cameras: int) -> Callable[[], Tensor]:
         scores = step()
     cache.forget(index)
 
-    def replay() -> Tensor:
+    def replay(inputs: tuple[object, ...] = (index, task, cache)) -> Tensor:  # which a graph does not keep alive
         frames.copy_(arriving, non_blocking=True)
         graph.replay()
         return scores.cpu()

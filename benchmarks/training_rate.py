@@ -64,7 +64,7 @@ def make_training(size: str, device: str, folder: Path, batch: int | None) -> Tr
         np.savez(films / f"{number}.npz", image=image)
     data = load_dataset(folder / "films", side)
     fabric = make_fabric(device)
-    return Training(fabric, VideoModel(config, data.tasks).to(fabric.device), data, schedule, 0, folder / "model")
+    return Training(fabric, VideoModel(config, data.tasks).to(fabric.device), data, schedule, 0, folder / "model", {})
 
 
 def main() -> None:

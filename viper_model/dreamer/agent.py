@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from viper_model.checkpoint import load_optimizer, load_weights, optimizer_tensors, read_tensors
 from viper_model.dreamer.behavior import ActionKind, Actor, Critic, Stream, behavior_loss, imagine
 from viper_model.dreamer.exploration import Disagreement
+from viper_model.dreamer.graphed import Computation, Graphed
 from viper_model.dreamer.policy import ActingPolicy
 from viper_model.dreamer.rssm import Latent
 from viper_model.dreamer.sizes import size_named
@@ -104,6 +106,9 @@ class Agent:
             eps=1e-8,
             fused=True,
         )
+        self._gradients: Computation = self._compute_gradients
+        if self._device.type == "cuda":
+            self._gradients = Graphed(self._compute_gradients, self._generator)
 
     def policy(self) -> ActingPolicy:
         """A snapshot that acts, safe to use from another thread while `update` runs."""
@@ -120,19 +125,8 @@ class Agent:
         """
         tensors = self._checked(batch)
         averages = [buffer.clone() for buffer in self._networks.buffers()]  # they move with the loss
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.size.bfloat16):
-            loss, latent, metrics = self.world_model.loss(tensors, self._generator)
-            latent = Latent(latent.deter.detach(), latent.stoch.detach())
-            if self.disagreement:
-                disagreement_loss = self._disagreement_loss(latent, tensors)
-                loss, metrics["disagreement_loss"] = loss + disagreement_loss, disagreement_loss
-            behavior, behavior_metrics = self._behavior_loss(latent)
-        metrics |= behavior_metrics
-        self._optimizer.zero_grad()
-        (loss + behavior).backward()
-        metrics["model_gradient_norm"] = nn.utils.clip_grad_norm_(self._model_parameters, MODEL_GRADIENT_NORM)
-        metrics["behavior_gradient_norm"] = nn.utils.clip_grad_norm_(self._behavior_parameters, BEHAVIOR_GRADIENT_NORM)
-        logged = dict(zip(metrics, torch.stack([m.detach() for m in metrics.values()]).tolist(), strict=True))
+        metrics = self._gradients(tensors)
+        logged = dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
         if broken := [name for name, value in logged.items() if not math.isfinite(value)]:
             for buffer, before in zip(self._networks.buffers(), averages, strict=True):
                 buffer.copy_(before)
@@ -147,7 +141,23 @@ class Agent:
         self.updates += 1
         return logged
 
-    def _disagreement_loss(self, latent: Latent, batch: dict[str, Tensor]) -> Tensor:
+    def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give each parameter its clipped gradient; returns what to log, scalars. batch: from `_checked`."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.size.bfloat16):
+            loss, latent, metrics = self.world_model.loss(batch, self._generator)
+            latent = Latent(latent.deter.detach(), latent.stoch.detach())
+            if self.disagreement:
+                disagreement_loss = self._disagreement_loss(latent, batch)
+                loss, metrics["disagreement_loss"] = loss + disagreement_loss, disagreement_loss
+            behavior, behavior_metrics = self._behavior_loss(latent)
+        metrics |= behavior_metrics
+        self._optimizer.zero_grad()
+        (loss + behavior).backward()
+        metrics["model_gradient_norm"] = nn.utils.clip_grad_norm_(self._model_parameters, MODEL_GRADIENT_NORM)
+        metrics["behavior_gradient_norm"] = nn.utils.clip_grad_norm_(self._behavior_parameters, BEHAVIOR_GRADIENT_NORM)
+        return {name: value.detach() for name, value in metrics.items()}
+
+    def _disagreement_loss(self, latent: Latent, batch: Mapping[str, Tensor]) -> Tensor:
         assert self.disagreement
         return self.disagreement.loss(
             latent.feature[:-1].flatten(0, 1),

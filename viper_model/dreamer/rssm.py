@@ -114,7 +114,8 @@ class RSSM(nn.Module):
         steps, batch = is_first.shape
         embed_in, action_in = self._project(embed, action, is_first)
         keep = (~is_first).float().unsqueeze(-1)  # [time, batch, 1]
-        any_first = is_first.any(1).tolist()
+        # On a GPU looking would take longer than multiplying, and can't be part of a CUDA graph.
+        any_first = [True] * steps if is_first.is_cuda else is_first.any(1).tolist()
         deter, stoch = self.initial(batch)
         stoch = stoch.flatten(-2)
         deters, stochs, logits = [], [], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -30,7 +32,7 @@ class WorldModel(nn.Module):
         self.reward_head = MLP(feature, size.units, 1, BINS, output_scale=0)
         self.continue_head = MLP(feature, size.units, 1, 1)
 
-    def loss(self, batch: dict[str, Tensor], generator: Generator) -> tuple[Tensor, Latent, dict[str, Tensor]]:
+    def loss(self, batch: Mapping[str, Tensor], generator: Generator) -> tuple[Tensor, Latent, dict[str, Tensor]]:
         """The loss of Hafner et al. 2023 (eq. 4) on sequences, the states on the way, and what to log.
 
         batch: [time, batch, ...]: image uint8, action float32, reward float32, is_first and is_terminal bool, as in

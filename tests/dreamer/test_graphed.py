@@ -1,0 +1,43 @@
+"""Updates as a CUDA graph against the same updates kernel by kernel."""
+
+import pytest
+import torch
+
+from tests.dreamer.examples import make_batch
+from viper_model.dreamer import Agent
+from viper_model.dreamer.graphed import WARM_UP
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+# Kernels add up in an order that the GPU chooses, and what differs in the last digit is learned from.
+ROUNDING = 1e-3
+
+
+def make_agent(graphed=True):
+    agent = Agent("tiny", "continuous", 2, 16, exploration_weight=0.5, seed=0, device="cuda")
+    if not graphed:
+        agent._gradients = agent._compute_gradients
+    return agent
+
+
+def test_a_graph_learns_what_its_kernels_learn_one_by_one():
+    agent, plain = make_agent(), make_agent(graphed=False)
+    for seed in range(2 * WARM_UP + 4):
+        assert agent.update(make_batch(seed)) == pytest.approx(plain.update(make_batch(seed)), rel=ROUNDING)
+
+
+def test_batches_of_another_shape_are_learned_from_too():
+    agent, plain = make_agent(), make_agent(graphed=False)
+    for seed in range(4 * WARM_UP):
+        batch = make_batch(seed, batch=3 if seed < 2 * WARM_UP else 5)
+        assert agent.update(batch) == pytest.approx(plain.update(batch), rel=ROUNDING)
+
+
+def test_learning_goes_on_from_a_state_that_a_graph_has_reached(tmp_path):
+    agent, other = make_agent(), make_agent()
+    for seed in range(2 * WARM_UP):
+        agent.update(make_batch(seed))
+    tensors, document = agent.state()
+    other.restore({name: tensor.cpu().clone() for name, tensor in tensors.items()}, document, tmp_path)
+    for seed in range(2 * WARM_UP):
+        assert agent.update(make_batch(seed)) == pytest.approx(other.update(make_batch(seed)), rel=ROUNDING)
