@@ -9,7 +9,7 @@ Measured in alternation, medians and their ratios printed:
   the same framework and in float32, the codes of the window's frames cached or not;
 * a whole trajectory in one banded pass against the same window for each of its frames;
 * several cameras in one batch;
-* on a GPU: the stream's step as a CUDA graph (launching its kernels one by one takes longer than running them).
+* on a GPU: the stream, which is a CUDA graph there, against the same kernels launched one by one.
 With a trained model and films (every `--films` of the first of the model's tasks) also what lower precision changes, in
 nats a frame, against the spread of the exact likelihoods: of the transformer (`precision:=bfloat16`), and, for
 comparison, of the encoder too.
@@ -71,44 +71,20 @@ def random_frames(*shape: int, device: str) -> Tensor:
     return torch.randint(0, 256, (*shape, 64, 64, 3), dtype=torch.uint8, device=device)
 
 
-def camera_step(model: VideoModel, cameras: int) -> Callable[[], Tensor]:
-    """The next frame of each of `cameras` cameras, all past the context's length."""
+def camera_step(model: VideoModel, cameras: int, graphed: bool = True) -> Callable[[], Tensor]:
+    """The next frame of each of `cameras` cameras, all past the context's length; brought to the CPU.
+
+    graphed: as it is, a CUDA graph on a GPU; otherwise its kernels are launched one by one.
+    """
     stream, index = model.stream(cameras), torch.arange(cameras)
     frames, task = random_frames(cameras, device=str(model.device)), torch.zeros(cameras, dtype=torch.int64)
     for step in range(model.context + 1):
         stream.step(index, frames, task, torch.full([cameras], step == 0))
     later = torch.zeros(cameras, dtype=torch.bool)
-    return lambda: stream.step(index, frames, task, later)
-
-
-def graphed_step(model: VideoModel, cameras: int) -> Callable[[], Tensor]:
-    """The same as `camera_step` as one CUDA graph: what `VideoStream.step` does between two resets."""
-    index, device = torch.arange(cameras, device=model.device), str(model.device)
-    frames, task = random_frames(cameras, device=device), torch.zeros(cameras, dtype=torch.int64, device=device)
-    cache = model.code_model.cache(cameras)
-
-    @torch.no_grad()
-    def step() -> Tensor:
-        return model.code_model.score(cache, index, model.vqgan.encode(frames).flatten(1), task)
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        scores = step()
-    cache.forget(index)
-
-    def replay(inputs: tuple[object, ...] = (index, task, cache)) -> Tensor:  # which a graph does not keep alive
-        frames.copy_(arriving, non_blocking=True)
-        graph.replay()
-        return scores.cpu()
-
-    arriving = random_frames(cameras, device="cpu").pin_memory()
-    return replay
+    if graphed:
+        return lambda: stream.step(index, frames, task, later).cpu()
+    inputs = {"index": index.to(model.device), "frames": frames, "task": task.to(model.device)}
+    return torch.no_grad()(lambda: stream._score(inputs)["log_probs"].cpu())
 
 
 def one_camera(model: VideoModel, prepared: dict[str, VideoModel], timer: Timer, rounds: int) -> None:
@@ -126,7 +102,7 @@ def one_camera(model: VideoModel, prepared: dict[str, VideoModel], timer: Timer,
         runs[f"trajectory {precision}"] = (partial(fast.log_probs, film, task), 1)
         runs[f"stream {precision}"] = (camera_step(fast, 1), 8)
     for precision, fast in prepared.items() if device != "cpu" else ():
-        runs[f"stream {precision}, CUDA graph"] = (graphed_step(fast, 1), 8)
+        runs[f"stream {precision}, no CUDA graph"] = (camera_step(fast, 1, graphed=False), 8)
     medians = timer.medians(runs, rounds)
     for precision in prepared:
         medians[f"trajectory {precision}"] /= TRAJECTORY
@@ -145,7 +121,10 @@ def many_cameras(prepared: dict[str, VideoModel], timer: Timer, rounds: int, num
         for cameras in numbers:
             runs[f"{cameras:3} cameras, {precision}"] = (camera_step(fast, cameras), 1)
             if fast.device.type == "cuda":
-                runs[f"{cameras:3} cameras, {precision}, CUDA graph"] = (graphed_step(fast, cameras), 1)
+                runs[f"{cameras:3} cameras, {precision}, no CUDA graph"] = (
+                    camera_step(fast, cameras, graphed=False),
+                    1,
+                )
     print("\nseveral cameras in one batch             ms a batch   frames/s")
     for name, seconds in timer.medians(runs, rounds).items():
         print(f"  {name:36} {1e3 * seconds:11.1f} {int(name.split()[0]) / seconds:10.1f}")

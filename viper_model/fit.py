@@ -32,7 +32,7 @@ from viper_model.checkpoint import (
 )
 from viper_model.dataset import EXPERT, Dataset, Film, FrameSet, load_dataset
 from viper_model.errors import ModelError
-from viper_model.processes import make_fabric, mean_of_processes, share_of_batch
+from viper_model.processes import make_fabric, mean_of_processes, mixed_precision, share_of_batch
 from viper_model.video import write_video
 from viper_model.video_model import VideoModel, VideoModelConfig, size_config
 from viper_model.vqgan_loss import VQGANLoss
@@ -198,7 +198,7 @@ class Training:
             "discriminator": _adam(self.vqgan_loss.discriminator, schedule.vqgan_rate / 2, (0.5, 0.9)),
             "code_model": _adam(self.code_model, schedule.code_model_rate, (0.9, 0.95)),
         }
-        # Forward passes through these average the gradients of all processes, at the fabric's precision.
+        # Forward passes through these average the gradients of all processes.
         self.shared_vqgan: Any = fabric.setup_module(model.vqgan)
         self.shared_discriminator = fabric.setup_module(self.vqgan_loss.discriminator)
         self.shared_code_model = fabric.setup_module(self.code_model)
@@ -269,7 +269,8 @@ class Training:
         codes, task = self.codes[index].to(self.model.device).long(), task.to(self.model.device)
         self._seed(self.fabric.global_rank)  # what is dropped out differs from process to process
         code_model.train()
-        loss = code_model.loss(codes, task)
+        with mixed_precision(codes.device):
+            loss = code_model.loss(codes, task)
         code_model.eval()
         rate = schedule.code_model_rate * learning_rate(done - 1, schedule.code_model_steps)
         norm = self._descend("code_model", rate, loss)

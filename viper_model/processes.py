@@ -1,8 +1,8 @@
 """Training in several processes, on several GPUs or machines, as `torchrun` starts them.
 
 Lightning Fabric does the work: it knows torchrun's processes, wraps modules so that their gradients are averaged while
-they are still being computed, and sets the precision, without taking over the loop or bringing a configuration of its
-own as Accelerate does. Here is what it leaves to its user.
+they are still being computed, without taking over the loop or bringing a configuration of its own as Accelerate does.
+Here is what it leaves to its user.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ def is_first_process() -> bool:
 def make_fabric(device: torch.device | str) -> Fabric:
     """This process on `device`, or under torchrun all processes, each on a device of that kind.
 
-    Matrix products are bfloat16 on a GPU. Raises ModelError where there is no such device.
+    Raises ModelError where there is no such device.
     """
     from lightning_fabric import Fabric  # takes two seconds, which only training should wait for
 
     device = torch.device(device)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    precision = "bf16-mixed" if device.type == "cuda" else "32-true"
     one: int | list[int] = [device.index or 0] if device.type == "cuda" else 1
     try:
         fabric = Fabric(
@@ -43,12 +42,19 @@ def make_fabric(device: torch.device | str) -> Fabric:
             devices=here if processes > 1 else one,
             num_nodes=processes // here,
             strategy="ddp" if processes > 1 else "auto",
-            precision=precision,  # type: ignore[arg-type]
         )
         fabric.launch()
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"can't train on {device}: {str(error).splitlines()[0]}") from error
     return fabric
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Where networks are trained: matrix products in bfloat16 on a GPU.
+
+    Not Fabric's own: that lets `Fabric.backward` alone compute gradients, and the VQ-GAN's loss weighs two of them.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def share_of_batch(fabric: Fabric, batch: int) -> slice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from viper_model.checkpoint import load_weights, read_tensors, replace_file, write_tensors
 from viper_model.code_model import CodeModel, CodeModelConfig
 from viper_model.errors import ModelError
+from viper_model.graphed import Graphed
 from viper_model.likelihood import Calibration
 from viper_model.masked import MaskedConfig, MaskedModel
 from viper_model.videogpt import VideoGPT, VideoGPTConfig
@@ -218,16 +220,27 @@ class VideoStream:
     def __init__(self, model: VideoModel, films: int) -> None:
         self._model = model
         self._contexts = Contexts(model.code_model, films, model.frame_skip)
+        self._graphed: dict[int, Graphed] = {}
+        """By the number of films in a step, on a GPU."""
 
     @torch.no_grad()
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
         """See `likelihood.Stream.step`. Raises ModelError, and remembers nothing, where frames are not the model's."""
-        model, device = self._model, self._model.device
-        codes = model.vqgan.encode(model._checked(frames, 4))  # [n, rows, columns]
+        device = self._model.device
+        frames = self._model._checked(frames, 4)
         self._contexts.forget(index[is_first].to(device))
-        rows = self._contexts.next(index.to(device))
-        log_probs = model.code_model.score(self._contexts.cache, rows, codes.flatten(1), task.to(device))
-        return log_probs.unflatten(1, codes.shape[1:])
+        inputs = {"index": index.to(device), "frames": frames, "task": task.to(device)}
+        if device.type != "cuda":
+            return self._score(inputs)["log_probs"]
+        if len(index) not in self._graphed:
+            self._graphed[len(index)] = Graphed(self._score, device)
+        return self._graphed[len(index)](inputs)["log_probs"].clone()
+
+    def _score(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        codes = self._model.vqgan.encode(inputs["frames"])  # [n, rows, columns]
+        rows = self._contexts.next(inputs["index"])
+        log_probs = self._model.code_model.score(self._contexts.cache, rows, codes.flatten(1), inputs["task"])
+        return {"log_probs": log_probs.unflatten(1, codes.shape[1:])}
 
 
 def interleaved_films(x: Tensor, skip: int) -> Tensor:

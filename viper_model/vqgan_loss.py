@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from viper_model.processes import mean_of_processes
+from viper_model.processes import mean_of_processes, mixed_precision
 from viper_model.vqgan import VQGAN, to_float
 
 
@@ -70,7 +70,9 @@ class VQGANLoss(nn.Module):
         Returns the loss (scalar), the reconstruction (float [n, 3, height, width], detached) and metrics.
         """
         image = to_float(frames)
-        z, quantized, reconstruction = vqgan(image)
+        with mixed_precision(image.device):
+            z, quantized, reconstruction = vqgan(image)
+        reconstruction = reconstruction.float()
         pixels = (reconstruction - image).abs().mean() + (reconstruction - image).square().mean()
         perceptual = self.features(reconstruction, image)
         looks = pixels + self.PERCEPTUAL * perceptual
@@ -82,7 +84,8 @@ class VQGANLoss(nn.Module):
             **vqgan.quantizer.record_use(z, quantized.codes),
         }
         if adversarial:
-            realism = -self.discriminator(reconstruction).mean()
+            with mixed_precision(image.device):
+                realism = -self.discriminator(reconstruction).float().mean()
             weight = self.adaptive_weight(looks, realism, vqgan)
             loss = loss + weight * realism
             metrics |= {"generator_loss": realism.item(), "adversarial_weight": weight.item()}
@@ -101,5 +104,6 @@ class VQGANLoss(nn.Module):
 
         discriminator: this one's own, perhaps wrapped.
         """
-        real, fake = discriminator(torch.cat([to_float(frames), reconstruction])).chunk(2)
+        with mixed_precision(frames.device):
+            real, fake = discriminator(torch.cat([to_float(frames), reconstruction])).float().chunk(2)
         return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2

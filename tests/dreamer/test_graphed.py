@@ -5,7 +5,7 @@ import torch
 
 from tests.dreamer.examples import make_batch
 from viper_model.dreamer import Agent
-from viper_model.dreamer.graphed import WARM_UP
+from viper_model.graphed import WARM_UP
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from viper_model.checkpoint import load_optimizer, load_weights, optimizer_tensors, read_tensors
 from viper_model.dreamer.behavior import ActionKind, Actor, Critic, Stream, behavior_loss, imagine
 from viper_model.dreamer.exploration import Disagreement
-from viper_model.dreamer.graphed import Computation, Graphed
 from viper_model.dreamer.policy import ActingPolicy
 from viper_model.dreamer.rssm import Latent
 from viper_model.dreamer.sizes import size_named
 from viper_model.dreamer.world_model import WorldModel
 from viper_model.errors import ModelError
+from viper_model.graphed import Computation, Graphed
 
 MODEL_GRADIENT_NORM, BEHAVIOR_GRADIENT_NORM = 1000.0, 100.0
 
@@ -108,7 +108,7 @@ class Agent:
         )
         self._gradients: Computation = self._compute_gradients
         if self._device.type == "cuda":
-            self._gradients = Graphed(self._compute_gradients, self._generator)
+            self._gradients = Graphed(self._compute_gradients, self._device, self._generator)
 
     def policy(self) -> ActingPolicy:
         """A snapshot that acts, safe to use from another thread while `update` runs."""

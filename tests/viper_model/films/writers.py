@@ -95,7 +95,7 @@ def write_bag(
             if firsts is not None:
                 index, episode = (0, episode + 1) if number in firsts else (index + 1, episode)
                 step = kinds["viper_ros/msg/Step"](
-                    header, "push", episode, index, number in firsts, False, False, False, 0.5
+                    header, "push", episode, index, number in firsts, False, False, False, 0.5, 0.05
                 )
                 for _ in range(2):  # Steps are published again for nodes that came late.
                     writer.write(steps, received - 2 * 10**6, store.serialize_cdr(step, "viper_ros/msg/Step"))
