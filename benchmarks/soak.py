@@ -4,9 +4,9 @@
 
 The simulated arm films and moves at 30 Hz; arm_node shows each frame to act_node and reward_node at 30 Hz and takes the
 actions. The arm's deadlines are 5 s, so that a busy machine keeps moving; a fault all the same is cleared and a new
-episode begun, as an operator would. The resident memory of each node is read every 10 s. It passes where the largest
-value of the last tenth is within 5% of the median of the first tenth after the warm-up (a sixth of the time, 10 minutes
-at most). Models are untrained: they cost the same.
+episode begun, as an operator would; where the arm can't begin it is sent home. The resident memory of each node is
+read every 10 s. It passes where the largest value of the last tenth is within 5% of the median of the first tenth after
+the warm-up (a sixth of the time, 10 minutes at most). Models are untrained: they cost the same.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from graph import NodeProcess
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 from std_srvs.srv import Trigger
 from viper_ros.msg import Action, Reward
 
@@ -51,6 +52,7 @@ class Operator(ViperNode):
         super().__init__("operator", [])
         self._processes, self._until = processes, time.monotonic() + seconds
         self._start = self.create_client(Trigger, f"{NAMESPACE}/start_episode")
+        self._reset = self.create_client(Trigger, f"{NAMESPACE}/reset_episode")
         self._clear = self.create_client(Trigger, f"{NAMESPACE}/clear_fault")
         self.samples: list[list[float]] = []
         self.counts = {"reward": 0, "action": 0}
@@ -82,7 +84,13 @@ class Operator(ViperNode):
                     self._clear.call_async(Trigger.Request())
                 elif state == "holding":
                     self._fault = ""
-                    self._start.call_async(Trigger.Request())
+                    self._start.call_async(Trigger.Request()).add_done_callback(self._on_start)
+
+    def _on_start(self, answer: Future[Trigger.Response]) -> None:
+        response = answer.result()
+        if response and not response.success:
+            print(f"not started, so sent home: {response.message}", flush=True)
+            self._reset.call_async(Trigger.Request())
 
     def _read(self) -> None:
         gone = [process.name for process in self._processes if process.status is not None]

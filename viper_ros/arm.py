@@ -29,6 +29,10 @@ UPRIGHTING_GAIN = 4.0
 """1/s: the share of a turn away from the orientation that is kept that is wanted back as angular velocity."""
 HOMING_GAIN = 2.0
 """1/s: the share of the way home that is wanted as velocity."""
+HOMING_SPEED = 0.1
+"""m/s of a hand on its way back into the workspace."""
+WELL_INSIDE = 0.02
+"""m from the sides of the workspace from which on joints go home each on its own way."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,17 @@ class Arm:
         return self.kinematics.joint_velocities(position, self.twist(kind, action, position))
 
     def homeward(self, position: np.ndarray) -> np.ndarray:
-        """Joint velocities [joints] in rad/s that bring the arm home, no faster than `joint_speed`."""
-        velocity = HOMING_GAIN * (self.home - position)
+        """Joint velocities [joints] in rad/s that bring the arm home, no faster than `joint_speed`.
+
+        Into the workspace, the hand goes on a straight line: towards a point in a box, that leads out of no side of it.
+        """
+        hand, home = self.kinematics.hand(np.stack([position, self.home]))
+        inner_low, inner_high = self.limits.workspace_low + WELL_INSIDE, self.limits.workspace_high - WELL_INSIDE
+        if ((hand < np.minimum(inner_low, home)) | (hand > np.maximum(inner_high, home))).any():
+            way = HOMING_SPEED * (home - hand) / np.linalg.norm(home - hand)
+            velocity = self.kinematics.joint_velocities(position, np.concatenate([way, np.zeros(3)]))
+        else:
+            velocity = HOMING_GAIN * (self.home - position)
         return velocity * min(1.0, self.joint_speed / max(np.abs(velocity).max(), 1e-9))
 
     def is_home(self, position: np.ndarray) -> bool:

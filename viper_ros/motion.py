@@ -14,6 +14,10 @@ SLOWER = (1.0, 0.5, 0.25)
 """Shares of the wanted velocity that are tried, before braking."""
 OVERSHOOT = 0.02
 """rad and m by which an arm may have run, or hang, out of its limits and still begin to move, from there inwards."""
+HOMING_REACH = 0.15
+"""m by which a hand may be out of its workspace and still be brought home."""
+ROOM = 0.001
+"""m by which a hand that is out of its workspace may get further out on its way in: joints do not speed up as one."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class Motion:
 
     Velocities wanted are reached as fast as acceleration and jerk allow (Berscheid and Kröger 2021, the Ruckig
     algorithm). A step is taken only where the stop from its end stays within all limits; otherwise a slower one is
-    tried, and at last the stop planned before goes on. So limits hold whatever is wanted, and an arm that begins a
-    little out of them goes no further out.
+    tried, and at last the stop planned before goes on. So limits hold whatever is wanted, and an arm that begins out of
+    them goes no further out (its hand by ROOM at most).
     """
 
     def __init__(self, limits: Limits, period: float, hand: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -77,25 +81,28 @@ class Motion:
 
     def place(self, position: np.ndarray) -> None:
         """Begin at rest at `position`, float64 [joints]."""
-        self.position = np.array(position, np.float64)
-        self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
-        self._way = self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
+        self._rest(position)
+        self._workspace_low, self._workspace_high = np.full(3, -np.inf), np.full(3, np.inf)
         self._set_bounds()
 
     @property
     def still(self) -> bool:
         return not (self.velocity.any() or self.acceleration.any())
 
-    def outside(self, position: np.ndarray) -> str:
-        """Why the arm must not be at `position`, float64 [joints]; empty where it may."""
+    def beyond_joint_limits(self, position: np.ndarray) -> str:
+        """Why the arm must not move from `position`, float64 [joints]; empty where it may."""
         limits = self.limits
         low, high = limits.position_low - OVERSHOOT, limits.position_high + OVERSHOOT
         for joint in np.flatnonzero((position < low) | (position > high)):
             limit = f"its limits {limits.position_low[joint]:.3f} to {limits.position_high[joint]:.3f}"
             return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside {limit}: bring it back by hand"
-        hand = self._hand(position[None])[0]
-        if (hand < limits.workspace_low - OVERSHOOT).any() or (hand > limits.workspace_high + OVERSHOOT).any():
-            return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace: bring it back by hand"
+        return ""
+
+    def outside_workspace(self, position: np.ndarray, allowed: float) -> str:
+        """Where `position`, float64 [joints], puts the hand; empty where its workspace is within `allowed` m of it."""
+        limits, hand = self.limits, self._hand(position[None])[0]
+        if (hand < limits.workspace_low - allowed).any() or (hand > limits.workspace_high + allowed).any():
+            return f"the hand is at {np.round(hand, 3).tolist()} m, outside its workspace"
         return ""
 
     def advance(self, wanted: np.ndarray, late: float = 0.0) -> Course:
@@ -142,17 +149,23 @@ class Motion:
     def _be(self, state: tuple[list[float], list[float], list[float]]) -> None:
         self.position, self.velocity, self.acceleration = (np.array(part) for part in state)
         if np.abs(self.velocity).max() < 1e-9 and np.abs(self.acceleration).max() < 1e-6:
-            self.place(self.position)
-        else:
-            self._set_bounds()
+            self._rest(self.position)
+        self._set_bounds()
+
+    def _rest(self, position: np.ndarray) -> None:
+        self.position = np.array(position, np.float64)
+        self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
+        self._way = self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
 
     def _set_bounds(self) -> None:
-        """The limits; where the arm is out of them already, no further out than it is."""
+        """The limits; where the arm is out of them already, no further out than it is, nor than it was before."""
         limits, hand = self.limits, self._hand(self.position[None])[0]
         self._low = np.minimum(limits.position_low, self.position - self._bulge)
         self._high = np.maximum(limits.position_high, self.position + self._bulge)
-        self._workspace_low = np.minimum(limits.workspace_low, hand)
-        self._workspace_high = np.maximum(limits.workspace_high, hand)
+        here_low = np.where(hand < limits.workspace_low, hand - ROOM, limits.workspace_low)
+        here_high = np.where(hand > limits.workspace_high, hand + ROOM, limits.workspace_high)
+        self._workspace_low = np.maximum(self._workspace_low, here_low)
+        self._workspace_high = np.minimum(self._workspace_high, here_high)
 
     def _slowed_near_limits(self, wanted: np.ndarray) -> np.ndarray:
         """Velocities from which a joint stops before its limit at half its acceleration, without hard braking."""

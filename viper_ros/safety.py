@@ -9,7 +9,7 @@ from enum import Enum
 
 import numpy as np
 
-from viper_ros.motion import Course, Limits, Motion
+from viper_ros.motion import HOMING_REACH, OVERSHOOT, Course, Limits, Motion
 
 LET_GO = "the dead-man switch is not held"
 REMEMBERED = 256
@@ -200,10 +200,21 @@ class Guard:
             return f"the arm is {self.state.value} and not at rest"
         if self._measured is None:
             return "no joint states have come yet"
-        reason = self._overdue(state, now, waiting_for_actions=False) or self.motion.outside(self._measured)
+        reason = (
+            self._overdue(state, now, waiting_for_actions=False)
+            or self.motion.beyond_joint_limits(self._measured)
+            or self._out_of_reach(state, self._measured)
+        )
         if not reason:
             self.motion.place(self._measured)
         return reason
+
+    def _out_of_reach(self, state: State, measured: np.ndarray) -> str:
+        far = self.motion.outside_workspace(measured, HOMING_REACH)
+        if far:
+            return f"{far}: bring it back by hand"
+        outside = self.motion.outside_workspace(measured, OVERSHOOT) if state is State.RUNNING else ""
+        return f"{outside}: call reset_episode, or bring it back by hand" if outside else ""
 
     def _overdue(self, state: State, now: float, waiting_for_actions: bool = True) -> str:
         deadlines = self._deadlines

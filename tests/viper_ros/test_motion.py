@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viper_ros import arm
-from viper_ros.motion import Motion
+from viper_ros.motion import HOMING_REACH, ROOM, Motion
 
 PERIOD = 0.05
 ROUNDING = 1 + 1e-6
@@ -124,8 +124,48 @@ def test_a_stop_is_sooner_than_that_of_the_next_period() -> None:
 
 def test_where_the_arm_must_not_be_is_said() -> None:
     one = motion("panda")
-    assert one.outside(one.position) == ""
-    assert "joint 4" in one.outside(one.position * [1, 1, 1, 0, 1, 1, 1])
+    assert one.beyond_joint_limits(one.position) == one.outside_workspace(one.position, 0.0) == ""
+    assert "joint 4" in one.beyond_joint_limits(one.position * [1, 1, 1, 0, 1, 1, 1])
     low = one.position.copy()
     low[1] += 1.2
-    assert "the hand" in one.outside(low)
+    assert "the hand" in one.outside_workspace(low, 0.0)
+    assert one.outside_workspace(low, 1.0) == ""
+
+
+@pytest.mark.parametrize("name", arm.arms())
+def test_from_around_its_workspace_the_hand_comes_home_and_gets_no_further_out(name: str) -> None:
+    robot, one, rng = arm.load(name), motion(name), np.random.default_rng(0)
+    low, high = robot.limits.workspace_low, robot.limits.workspace_high
+
+    def out(position: np.ndarray) -> np.ndarray:
+        """m by which the hand is beyond each of the six sides: float64 [6]."""
+        hand = robot.kinematics.hand(position[None])[0]
+        return np.maximum(np.concatenate([low - hand, hand - high]), 0)
+
+    came_home = 0
+    while came_home < 30:
+        start = robot.home + 0.5 * rng.normal(size=7)
+        if one.beyond_joint_limits(start) or not 0 < out(start).max() < HOMING_REACH:
+            continue
+        one.place(start)
+        for _ in range(600):
+            one.advance(robot.homeward(one.position))
+            assert (out(one.position) <= out(start) + ROOM).all()
+        assert robot.is_home(one.position)
+        came_home += 1
+
+
+def test_to_push_out_and_to_stop_again_and_again_leads_no_further_out() -> None:
+    robot, one = arm.load("panda"), motion("panda")
+    inwards = np.array([1.0, 0, 0, 0, 0, 0])
+    start = robot.home.copy()
+    while robot.kinematics.hand(start[None])[0, 0] > robot.limits.workspace_low[0] - 0.005:
+        start = start - 0.01 * robot.kinematics.joint_velocities(start, inwards)
+    one.place(start)
+    for _ in range(30):
+        for _ in range(4):
+            one.advance(robot.kinematics.joint_velocities(one.position, -0.1 * inwards), late=0.003)
+        while not one.still:
+            one.advance(np.zeros(7), late=0.003)
+    hand, begin = robot.kinematics.hand(np.stack([one.position, start]))[:, 0]
+    assert hand >= begin - ROOM - 1e-4  # Between two samples the hand strays from a straight line.

@@ -178,15 +178,17 @@ def test_an_arm_that_ran_a_little_out_of_its_workspace_goes_on_and_no_further_ou
     assert HAND(bench.guard.motion.position[None])[0, 0] >= (edge if direction > 0 else begin)
 
 
-def test_an_arm_that_was_moved_out_of_its_workspace_stays_there() -> None:
+@pytest.mark.parametrize(("turn", "comes_home"), [(1.22, True), (1.9, False)])
+def test_an_arm_that_was_moved_out_of_its_workspace_can_only_go_home_from_nearby(turn: float, comes_home: bool) -> None:
+    """Turned about its base by so many rad: the hand is then 4 and 35 cm behind its workspace."""
     bench = Bench().moving()
     bench.guard.hold()
     for _ in range(20):
         bench.period()
-    moved = bench.guard.motion.position + PANDA.kinematics.joint_velocities(PANDA.home, np.array([-0.5, 0, 0, 0, 0, 0]))
-    bench.guard.joint_states(moved, bench.now)
+    bench.guard.joint_states(PANDA.home + np.eye(7)[0] * turn, bench.now)
     assert "bring it back by hand" in bench.guard.start(bench.now)
-    assert "bring it back by hand" in bench.guard.go_home(bench.now)
+    assert ("call reset_episode" in bench.guard.start(bench.now)) == comes_home
+    assert (bench.guard.go_home(bench.now) == "") == comes_home
 
 
 def test_it_does_not_start_without_joint_states_or_frames_or_outside_the_limits() -> None:
