@@ -72,7 +72,8 @@ class Schedule:
     clip_frames: int
     """Longer than the context, so that the band is trained as it is used."""
     ema_decay: float
-    """The code model that is kept is the exponential moving average of the trained one, with this decay a step."""
+    """The code model that is kept is the exponential moving average of the trained one, with this decay a step, and
+    with less at first: see `average_decay`."""
 
 
 SCHEDULES = {
@@ -205,7 +206,6 @@ class Training:
         self.shared_code_model.mark_forward_method("loss")
         self.vqgan_share = share_of_batch(fabric, schedule.vqgan_batch)
         self.code_model_share = share_of_batch(fabric, schedule.code_model_batch)
-        self.average = get_ema_multi_avg_fn(schedule.ema_decay)
         self.frames = FrameSet(dataset.select(EXPERT, held_out=False))
         self.clips = ClipSampler(
             lengths=self.frames.lengths,
@@ -275,7 +275,8 @@ class Training:
         rate = schedule.code_model_rate * learning_rate(done - 1, schedule.code_model_steps)
         norm = self._descend("code_model", rate, loss)
         with torch.no_grad():
-            self.average(list(self.model.code_model.parameters()), list(self.code_model.parameters()), done)
+            average = get_ema_multi_avg_fn(average_decay(schedule.ema_decay, done))
+            average(list(self.model.code_model.parameters()), list(self.code_model.parameters()), done)
         metrics = {"nats_a_code": loss.item(), "gradient_norm": norm}
         if done % VALIDATE_EVERY == 0 or done == schedule.code_model_steps:
             metrics["validation_nats_a_code"] = validation = self.validate_code_model()
@@ -435,6 +436,15 @@ def learning_rate(step: int, steps: int) -> float:
     """Share of the full rate: a warm-up over the first twentieth, then half a cosine down to a twentieth."""
     warm_up = min(1.0, (step + 1) / max(1, steps // 20))
     return warm_up * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+
+def average_decay(decay: float, step: int) -> float:
+    """Decay of the average of weights at the step-th step, from 1: over the last tenth or so of the steps, until they
+    are as many as `decay` stands for.
+
+    Otherwise a training that is short beside 1 / (1 - decay) steps would end with the weights that it began with.
+    """
+    return min(decay, (1 + step) / (10 + step))
 
 
 def _adam(module: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:

@@ -85,6 +85,11 @@ class Motion:
         self._workspace_low, self._workspace_high = np.full(3, -np.inf), np.full(3, np.inf)
         self._set_bounds()
 
+    def _rest(self, position: np.ndarray) -> None:
+        self.position = np.array(position, np.float64)
+        self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
+        self._way = self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
+
     @property
     def still(self) -> bool:
         return not (self.velocity.any() or self.acceleration.any())
@@ -151,11 +156,6 @@ class Motion:
         if np.abs(self.velocity).max() < 1e-9 and np.abs(self.acceleration).max() < 1e-6:
             self._rest(self.position)
         self._set_bounds()
-
-    def _rest(self, position: np.ndarray) -> None:
-        self.position = np.array(position, np.float64)
-        self.velocity, self.acceleration = np.zeros_like(self.position), np.zeros_like(self.position)
-        self._way = self._stop = self._plan(self.position, self.velocity, self.acceleration, self.velocity)
 
     def _set_bounds(self) -> None:
         """The limits; where the arm is out of them already, no further out than it is, nor than it was before."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -21,7 +23,7 @@ from viper_model.check import check_reward
 from viper_model.checkpoint import write_tensors
 from viper_model.dataset import load_dataset
 from viper_model.errors import ModelError
-from viper_model.fit import ClipSampler, fit, learning_rate
+from viper_model.fit import ClipSampler, average_decay, fit, learning_rate
 from viper_model.video import read_video
 from viper_model.video_model import LIKELIHOODS, SIZES, VideoModel
 
@@ -229,3 +231,19 @@ def test_the_rate_warms_up_and_cools_down() -> None:
     assert rates[0] == pytest.approx(0.2, rel=0.01)
     assert max(rates) == pytest.approx(1, rel=0.02)
     assert rates[-1] < 0.06
+
+
+def test_an_average_soon_forgets_where_it_began_and_then_takes_its_time() -> None:
+    assert math.prod(average_decay(0.9999, step) for step in range(1, 51)) < 1e-6
+    assert average_decay(0.9999, 100_000) == 0.9999
+
+
+def test_a_short_training_is_not_lost_in_a_long_average(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = dataclasses.replace(fit_module.SCHEDULES["micro"], ema_decay=0.9999)
+    monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
+    fit(films, tmp_path, "micro", vqgan_steps=20, code_model_steps=100)
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    # Untrained weights give some ln 16 nats a code, the trained ones of the last steps a fraction of that.
+    assert last["validation_nats_a_code"] < 0.5 * math.log(16)
