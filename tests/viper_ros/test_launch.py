@@ -190,11 +190,12 @@ def test_deploy_starts_the_arms_graph_in_a_dry_run_and_ends_whole_when_a_node_is
 
 
 @pytest.mark.usefixtures("ros")
-def test_record_ends_with_a_whole_bag(start: Callable, tmp_path: Path) -> None:
-    process = start("record", "out:=bag", "topics:=/diagnostics")
+def test_record_ends_with_a_whole_bag_and_listens_to_time_and_log_level(start: Callable, tmp_path: Path) -> None:
+    process = start("record", "out:=bag", "topics:=/diagnostics", "use_sim_time:=true", "log_level:=debug")
     ear = Ear()
     # It says so once it has written a message: its own report, if no other.
     spin_until([ear], lambda: ear.reports().get("/record_node") == "recording", 120)
-    stop(process)
+    assert ear.ask("/record_node", "use_sim_time") == [True]
+    assert "[DEBUG]" in stop(process)
     with AnyReader([tmp_path / "bag"]) as bag:
         assert bag.topics["/diagnostics"].msgcount >= 1

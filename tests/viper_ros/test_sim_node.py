@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_prefix
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from viper_ros.msg import Action, Step
@@ -139,6 +141,25 @@ def test_a_step_tells_the_human_normalised_score_of_its_episode_so_far() -> None
         scores.add(score)
     assert len(scores) > 2
     assert answerer.heard["step"][-1].episode == 1
+
+
+def test_with_use_sim_time_stamps_are_the_clocks_and_tell_moments_apart_while_it_stands_still() -> None:
+    node, answerer = start(use_sim_time=True), Answerer([[0.1], [0.1]])
+    clock = answerer.create_publisher(Clock, "/clock", 10)
+
+    def reads(seconds: int) -> bool:
+        clock.publish(Clock(clock=Time(sec=seconds)))
+        return node.get_clock().now().nanoseconds == seconds * 10**9
+
+    spin_until([answerer, node], lambda: reads(1000))
+    spin_until([answerer, node], lambda: answerer.answer_newest() or len(answerer.heard["step"]) >= 3)
+    spin_until([answerer, node], lambda: reads(2000))
+    answerer.send([0.1], answerer.heard["step"][-1])
+    spin_until([answerer, node], lambda: answerer.heard["step"][-1].index == 3)
+    stamps = {step.index: nanoseconds(step.header.stamp) for step in answerer.heard["step"]}
+    assert stamps[1] == 1000 * 10**9
+    assert stamps[1] < stamps[2] < 1001 * 10**9
+    assert stamps[3] == 2000 * 10**9
 
 
 def test_an_action_that_is_not_finite_moves_nothing_and_the_next_one_does() -> None:
