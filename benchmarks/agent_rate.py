@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from viper_model.dreamer.agent import Agent
@@ -51,7 +52,7 @@ def random_batch() -> dict[str, np.ndarray]:
 def kernels(run: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CUDA]) as trace:
         run()
-    return sum(event.count for event in trace.key_averages())
+    return sum(event.count for event in trace.key_averages() if event.device_type is DeviceType.CUDA)
 
 
 def main() -> None:
