@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -40,8 +41,9 @@ class VizNode(ViperNode):
         self._rerun = _rerun()
         self._recording = self._rerun.new_recording("viper_ros")
         file = str(self.value("file"))
+        layout = self._layout(self.value("environments"))
         if not file:
-            self._rerun.spawn(recording=self._recording, memory_limit="25%")
+            self._rerun.spawn(recording=self._recording, memory_limit="25%", default_blueprint=layout)
             return
         path = Path(file).expanduser()
         try:
@@ -49,7 +51,7 @@ class VizNode(ViperNode):
             path.open("wb").close()
         except OSError as error:
             raise NodeError(f"can't write to {path}: {error.strerror}") from error
-        self._rerun.save(path, recording=self._recording)
+        self._rerun.save(path, recording=self._recording, default_blueprint=layout)
 
     def activate(self) -> None:
         kinds: tuple[tuple[type, str, Any], ...] = (
@@ -61,7 +63,7 @@ class VizNode(ViperNode):
         )
         for environment in self.value("environments"):
             for kind, topic, callback in kinds:
-                path = "/".join(filter(None, (environment, topic)))
+                path = _path(environment, topic)
                 self.listen(kind, path, partial(callback, path), qos_profile_sensor_data)
         self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
 
@@ -76,6 +78,23 @@ class VizNode(ViperNode):
         if not self._shown:
             return Health("nothing to show yet", DiagnosticStatus.WARN)
         return Health("showing", values={"messages": self._shown})
+
+    def _layout(self, environments: Sequence[str]) -> Any:
+        """A row for each environment: what it sees, what surprises, and a plot for each unit; the joints below."""
+        views = self._rerun.blueprint
+        rows = [
+            views.Horizontal(
+                views.Spatial2DView(origin=_path(environment, "image_raw"), name=environment or "frames"),
+                views.Spatial2DView(origin=_path(environment, "likelihood_map"), name="surprise map"),
+                views.TimeSeriesView(origin=_path(environment, "reward"), name="reward"),
+                views.TimeSeriesView(origin=_path(environment, "reward_log_likelihood"), name="log-likelihood, nats"),
+                views.TimeSeriesView(origin=_path(environment, "action"), name="action"),
+                views.TimeSeriesView(origin=_path(environment, "step/normalised_score"), name="normalised score"),
+            )
+            for environment in environments
+        ]
+        joints = views.TimeSeriesView(origin="joint_states", name="joint positions, rad")
+        return views.Blueprint(views.Vertical(*rows, joints, row_shares=[3] * len(rows) + [1]), collapse_panels=True)
 
     def _on_image(self, path: str, message: Image) -> None:
         try:
@@ -108,6 +127,10 @@ class VizNode(ViperNode):
         for path, entity in entities.items():
             self._rerun.log(path, entity, recording=self._recording)
         self._shown += 1
+
+
+def _path(environment: str, topic: str) -> str:
+    return "/".join(filter(None, (environment, topic)))
 
 
 def _rerun() -> ModuleType:
