@@ -12,6 +12,8 @@ import numpy as np
 from viper_ros.motion import HOMING_REACH, OVERSHOOT, Course, Limits, Motion
 
 LET_GO = "the dead-man switch is not held"
+STUCK_SECONDS = 1.0
+"""So long an arm that is to go home may stand still."""
 REMEMBERED = 256
 """Moments shown whose answers are still recognised; answers to older ones are out of order anyhow."""
 
@@ -69,6 +71,8 @@ class Guard:
         self._measured: np.ndarray | None = None
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         self._stop_pressed = False
+        self._moved_at = np.inf
+        """When the arm last moved on its way home."""
 
     def fault(self, reason: str) -> None:
         """Stop the arm. The first reason is kept."""
@@ -132,7 +136,7 @@ class Guard:
         """Let the arm go home from now on; returns why not, empty where it may."""
         refusal = self._refusal(State.HOMING, now)
         if not refusal:
-            self.state = State.HOMING
+            self.state, self._moved_at = State.HOMING, now
         return refusal
 
     def hold(self) -> None:
@@ -164,7 +168,12 @@ class Guard:
         may_move = self.state in (State.RUNNING, State.HOMING)
         if not may_move and self.motion.still:
             return None
-        return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
+        course = self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
+        if not self.motion.still:
+            self._moved_at = now
+        elif self.state is State.HOMING and wanted.any() and now - self._moved_at > STUCK_SECONDS:
+            self.fault("its limits leave it no way home from here: bring it back by hand")
+        return course
 
     def brake(self, now: float) -> Course | None:
         """Straight after a fault: the course that stops the arm, without waiting for the next `tick`.

@@ -191,6 +191,20 @@ def test_an_arm_that_was_moved_out_of_its_workspace_can_only_go_home_from_nearby
     assert (bench.guard.go_home(bench.now) == "") == comes_home
 
 
+def test_an_arm_whose_limits_leave_it_no_way_home_says_so_after_a_second() -> None:
+    bench = Bench()
+    assert bench.guard.go_home(bench.now) == ""
+    bench.wanted = np.eye(7)[0]  # about its base, until the hand is at a side of its workspace
+    while not bench.guard.motion.still or bench.guard.motion.position[0] == PANDA.home[0]:
+        bench.period(action=False)
+    came_to_rest = bench.now
+    while bench.guard.state is State.HOMING:
+        bench.period(action=False)
+    assert 0.9 < bench.now - came_to_rest < 1.2
+    assert "no way home" in bench.guard.reason
+    assert bench.guard.clear() == ""
+
+
 def test_it_does_not_start_without_joint_states_or_frames_or_outside_the_limits() -> None:
     guard = Guard(PANDA.limits, DEADLINES, PERIOD, HAND, actions=7, following=None)
     assert "joint states" in guard.start(0.0)
