@@ -40,6 +40,8 @@ from viper_model.vqgan_loss import VQGANLoss
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+PROCEDURE = 2
+"""Counts the changes of what the same settings and films end with."""
 FINISHED = "training.json"
 """What a finished model was trained on and how, beside it."""
 SAVE_SECONDS = 20
@@ -372,6 +374,7 @@ def training_identity(
     """All that decides what a training ends with, as JSON has it, by what a user would call it."""
     films = "\n".join(f"{film.name} {len(film.frames)}" for film in dataset.films if film.behaviour == EXPERT)
     return {
+        "procedure": PROCEDURE,
         "size": _as_json(config),
         "likelihood": likelihood,
         "steps": _as_json(schedule),

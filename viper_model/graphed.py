@@ -26,10 +26,10 @@ class Graphed:
     """
 
     def __init__(
-        self, computation: Computation, device: torch.device, generator: torch.Generator | None = None
+        self, computation: Computation, stream: torch.cuda.Stream, generator: torch.Generator | None = None
     ) -> None:
-        self._computation, self._generator = computation, generator
-        self._stream = torch.cuda.Stream(device)
+        """stream: on which it is captured and replayed; no other thread may use it."""
+        self._computation, self._stream, self._generator = computation, stream, generator
         self._shapes: dict[str, torch.Size] = {}
         self._warmed_up = 0
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -56,10 +56,11 @@ class Graphed:
 
     def _capture(self, inputs: Mapping[str, Tensor]) -> torch.cuda.CUDAGraph:
         self._inputs = {name: tensor.clone() for name, tensor in inputs.items()}
-        self._graph = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         if self._generator:
-            self._graph.register_generator_state(self._generator)
+            graph.register_generator_state(self._generator)
         # Other threads go on using the GPU meanwhile.
-        with _capturing, torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
+        with _capturing, torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             self._outputs = self._computation(self._inputs)
-        return self._graph
+        self._graph = graph
+        return graph

@@ -220,6 +220,7 @@ class VideoStream:
     def __init__(self, model: VideoModel, films: int) -> None:
         self._model = model
         self._contexts = Contexts(model.code_model, films, model.frame_skip)
+        self._stream = torch.cuda.Stream(model.device) if model.device.type == "cuda" else None
         self._graphed: dict[int, Graphed] = {}
         """By the number of films in a step, on a GPU."""
 
@@ -230,10 +231,10 @@ class VideoStream:
         frames = self._model._checked(frames, 4)
         self._contexts.forget(index[is_first].to(device))
         inputs = {"index": index.to(device), "frames": frames, "task": task.to(device)}
-        if device.type != "cuda":
+        if self._stream is None:
             return self._score(inputs)["log_probs"]
         if len(index) not in self._graphed:
-            self._graphed[len(index)] = Graphed(self._score, device)
+            self._graphed[len(index)] = Graphed(self._score, self._stream)
         return self._graphed[len(index)](inputs)["log_probs"].clone()
 
     def _score(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

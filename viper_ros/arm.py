@@ -13,7 +13,7 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from viper_ros.config import config_directory
-from viper_ros.kinematics import Kinematics
+from viper_ros.kinematics import DAMPING, Kinematics
 from viper_ros.motion import Limits
 from viper_ros.node import NodeError
 from viper_ros.safety import Deadlines
@@ -29,10 +29,10 @@ UPRIGHTING_GAIN = 4.0
 """1/s: the share of a turn away from the orientation that is kept that is wanted back as angular velocity."""
 HOMING_GAIN = 2.0
 """1/s: the share of the way home that is wanted as velocity."""
-HOMING_SPEED = 0.1
-"""m/s of a hand on its way back into the workspace."""
-WELL_INSIDE = 0.02
-"""m from the sides of the workspace from which on joints go home each on its own way."""
+HOMING_SPEED = 0.15
+"""m/s of a hand on its way home."""
+STRAIGHT_FROM = 0.25
+"""m from home from which on the hand goes straight; nearer, joints go more and more each on its own way."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,19 @@ class Arm:
     def homeward(self, position: np.ndarray) -> np.ndarray:
         """Joint velocities [joints] in rad/s that bring the arm home, no faster than `joint_speed`.
 
-        Into the workspace, the hand goes on a straight line: towards a point in a box, that leads out of no side of it.
+        Each joint goes its own way, as far as that lets the hand go straight home while it is far from there: towards a
+        point in a box, a straight line leads out of no side of it.
         """
+        velocity = self._no_faster(HOMING_GAIN * (self.home - position))
         hand, home = self.kinematics.hand(np.stack([position, self.home]))
-        inner_low, inner_high = self.limits.workspace_low + WELL_INSIDE, self.limits.workspace_high - WELL_INSIDE
-        if ((hand < np.minimum(inner_low, home)) | (hand > np.maximum(inner_high, home))).any():
-            way = HOMING_SPEED * (home - hand) / np.linalg.norm(home - hand)
-            velocity = self.kinematics.joint_velocities(position, np.concatenate([way, np.zeros(3)]))
-        else:
-            velocity = HOMING_GAIN * (self.home - position)
+        away = float(np.linalg.norm(home - hand))
+        straight = (home - hand) * min(HOMING_GAIN, HOMING_SPEED / max(away, 1e-9))
+        jacobian = self.kinematics.jacobian(position)[:3]
+        correction = straight - jacobian @ velocity
+        pull = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(3), correction)
+        return self._no_faster(velocity + min(1.0, away / STRAIGHT_FROM) * pull)
+
+    def _no_faster(self, velocity: np.ndarray) -> np.ndarray:
         return velocity * min(1.0, self.joint_speed / max(np.abs(velocity).max(), 1e-9))
 
     def is_home(self, position: np.ndarray) -> bool:

@@ -294,8 +294,9 @@ def main() -> int:
     from viper_ros.node import USER_ERRORS
 
     # Until here bin/viper has answered them.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, usual)
     try:
         app(dashed(sys.argv[1:]))
     except USER_ERRORS as error:

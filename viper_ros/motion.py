@@ -17,7 +17,7 @@ OVERSHOOT = 0.02
 HOMING_REACH = 0.15
 """m by which a hand may be out of its workspace and still be brought home."""
 ROOM = 0.001
-"""m by which a hand that is out of its workspace may get further out on its way in: joints do not speed up as one."""
+"""m by which a hand that is out of its workspace may get further out on its way home: joints do not speed up as one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Motion:
     Velocities wanted are reached as fast as acceleration and jerk allow (Berscheid and Kröger 2021, the Ruckig
     algorithm). A step is taken only where the stop from its end stays within all limits; otherwise a slower one is
     tried, and at last the stop planned before goes on. So limits hold whatever is wanted, and an arm that begins out of
-    them goes no further out (its hand by ROOM at most).
+    them goes no further out.
     """
 
     def __init__(self, limits: Limits, period: float, hand: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -79,9 +79,11 @@ class Motion:
         self._request.max_jerk = limits.jerk.tolist()
         self.place(np.zeros(joints))
 
-    def place(self, position: np.ndarray) -> None:
-        """Begin at rest at `position`, float64 [joints]."""
+    def place(self, position: np.ndarray, room: float = 0.0) -> None:
+        """Begin at rest at `position`, float64 [joints]; a hand that is out of its workspace there may get `room` m
+        further out."""
         self._rest(position)
+        self._room = room
         self._workspace_low, self._workspace_high = np.full(3, -np.inf), np.full(3, np.inf)
         self._set_bounds()
 
@@ -162,8 +164,8 @@ class Motion:
         limits, hand = self.limits, self._hand(self.position[None])[0]
         self._low = np.minimum(limits.position_low, self.position - self._bulge)
         self._high = np.maximum(limits.position_high, self.position + self._bulge)
-        here_low = np.where(hand < limits.workspace_low, hand - ROOM, limits.workspace_low)
-        here_high = np.where(hand > limits.workspace_high, hand + ROOM, limits.workspace_high)
+        here_low = np.where(hand < limits.workspace_low, hand - self._room, limits.workspace_low)
+        here_high = np.where(hand > limits.workspace_high, hand + self._room, limits.workspace_high)
         self._workspace_low = np.maximum(self._workspace_low, here_low)
         self._workspace_high = np.minimum(self._workspace_high, here_high)
 

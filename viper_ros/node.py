@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -44,6 +45,8 @@ FAST_DDS_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
 LISTEN_SECONDS = 1.5
 """How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
+LISTEN_LONGER_SECONDS = 5.0
+"""And how much longer where there is another publisher: on a busy machine it may take its time."""
 REFUSAL_SECONDS = 10.0
 """So long a refused message is told of on /diagnostics."""
 
@@ -282,7 +285,7 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
 
 
 def _taken(nodes: Sequence[ViperNode]) -> str | None:
-    """The first of the nodes' topics on which somebody is heard within LISTEN_SECONDS.
+    """The first of the nodes' topics on which somebody else is heard.
 
     Heard, not discovered: the publishers of a process that was killed are there for another twenty seconds.
     """
@@ -294,12 +297,16 @@ def _taken(nodes: Sequence[ViperNode]) -> str | None:
 
     executor = SingleThreadedExecutor()
     ears = []
+    claimed: Counter[str] = Counter()
     for node in nodes:
         for topic, kind in node.claims().items():
             name = node.resolve_topic_name(topic)
+            claimed[name] += 1
             ears.append((node, node.create_subscription(kind, topic, lambda _, name=name: hear(name), 1)))
         executor.add_node(node)
     executor.spin_until_future_complete(heard, LISTEN_SECONDS)
+    if any(nodes[0].count_publishers(name) > ours for name, ours in claimed.items()):
+        executor.spin_until_future_complete(heard, LISTEN_LONGER_SECONDS)
     for node, ear in ears:
         node.destroy_subscription(ear)
     for node in nodes:

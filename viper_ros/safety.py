@@ -9,11 +9,13 @@ from enum import Enum
 
 import numpy as np
 
-from viper_ros.motion import HOMING_REACH, OVERSHOOT, Course, Limits, Motion
+from viper_ros.motion import HOMING_REACH, OVERSHOOT, ROOM, Course, Limits, Motion
 
 LET_GO = "the dead-man switch is not held"
-STUCK_SECONDS = 1.0
-"""So long an arm that is to go home may stand still."""
+HOMING_PATIENCE = 10.0
+"""So many seconds an arm may take to get HOMING_PROGRESS nearer to home."""
+HOMING_PROGRESS = 0.1
+"""rad, of the joint that is furthest from home."""
 REMEMBERED = 256
 """Moments shown whose answers are still recognised; answers to older ones are out of order anyhow."""
 
@@ -71,8 +73,8 @@ class Guard:
         self._measured: np.ndarray | None = None
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         self._stop_pressed = False
-        self._moved_at = np.inf
-        """When the arm last moved on its way home."""
+        self._nearest = self._nearer_at = np.inf
+        """How near to home the arm has come, in rad, and when."""
 
     def fault(self, reason: str) -> None:
         """Stop the arm. The first reason is kept."""
@@ -136,8 +138,17 @@ class Guard:
         """Let the arm go home from now on; returns why not, empty where it may."""
         refusal = self._refusal(State.HOMING, now)
         if not refusal:
-            self.state, self._moved_at = State.HOMING, now
+            self.state, self._nearest, self._nearer_at = State.HOMING, np.inf, now
         return refusal
+
+    def nearing_home(self, distance: float, now: float) -> None:
+        """The joint that is furthest from home is `distance` rad away; no progress is a fault."""
+        if self.state is not State.HOMING:
+            return
+        if distance < self._nearest - HOMING_PROGRESS:
+            self._nearest, self._nearer_at = distance, now
+        elif now - self._nearer_at > HOMING_PATIENCE:
+            self.fault("it finds no way home within its limits: bring it back by hand")
 
     def hold(self) -> None:
         """End what moves the arm, in good order."""
@@ -168,12 +179,7 @@ class Guard:
         may_move = self.state in (State.RUNNING, State.HOMING)
         if not may_move and self.motion.still:
             return None
-        course = self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
-        if not self.motion.still:
-            self._moved_at = now
-        elif self.state is State.HOMING and wanted.any() and now - self._moved_at > STUCK_SECONDS:
-            self.fault("its limits leave it no way home from here: bring it back by hand")
-        return course
+        return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
 
     def brake(self, now: float) -> Course | None:
         """Straight after a fault: the course that stops the arm, without waiting for the next `tick`.
@@ -215,7 +221,7 @@ class Guard:
             or self._out_of_reach(state, self._measured)
         )
         if not reason:
-            self.motion.place(self._measured)
+            self.motion.place(self._measured, ROOM if state is State.HOMING else 0.0)
         return reason
 
     def _out_of_reach(self, state: State, measured: np.ndarray) -> str:

@@ -92,7 +92,7 @@ def test_a_finished_folder_is_not_taken_for_another_training(films: Path, tmp_pa
     with pytest.raises(ModelError, match="other films:"):
         fit(films, folder, **options)
     (folder / "training.json").write_text("[]")
-    with pytest.raises(ModelError, match="other size, likelihood, steps, seed, films, "):
+    with pytest.raises(ModelError, match="other procedure, size, likelihood, steps, seed, films, "):
         fit(films, folder, **options)
     (folder / "training.json").write_text("{")
     with pytest.raises(ModelError, match=r"training\.json is damaged"):

@@ -108,7 +108,7 @@ class Agent:
         )
         self._gradients: Computation = self._compute_gradients
         if self._device.type == "cuda":
-            self._gradients = Graphed(self._compute_gradients, self._device, self._generator)
+            self._gradients = Graphed(self._compute_gradients, torch.cuda.Stream(self._device), self._generator)
 
     def policy(self) -> ActingPolicy:
         """A snapshot that acts, safe to use from another thread while `update` runs."""
