@@ -58,6 +58,9 @@ class Operator(ViperNode):
         self.counts = {"reward": 0, "action": 0}
         self.faults: dict[str, int] = {}
         self._fault = ""
+        self._heard = "nothing yet", time.monotonic()
+        """What arm_node said last of itself, and when."""
+        self._counted_before = dict(self.counts)
         self.listen(Reward, f"{NAMESPACE}/reward", lambda _: self._count("reward"), MOMENTS)
         self.listen(Action, f"{NAMESPACE}/action", lambda _: self._count("action"), MOMENTS)
         self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MOMENTS)
@@ -76,6 +79,7 @@ class Operator(ViperNode):
         for status in message.status:
             if status.name == f"{NAMESPACE}/arm_node":
                 state = {value.key: value.value for value in status.values}.get("state")
+                self._heard = f"{state}: {status.message}", time.monotonic()
                 if state == "stopped by a fault":
                     reason = re.sub(r"\d+(\.\d+)?", "…", status.message.partition(";")[0])
                     if reason != self._fault:
@@ -99,6 +103,12 @@ class Operator(ViperNode):
             self.finish(1)
             return
         self.samples.append([process.memory() for process in self._processes])
+        if self.counts == self._counted_before:
+            said, when = self._heard
+            print(
+                f"nothing for {SAMPLE_SECONDS:.0f} s; arm_node, {time.monotonic() - when:.0f} s ago: {said}", flush=True
+            )
+        self._counted_before = dict(self.counts)
         if len(self.samples) % 6 == 1:
             megabytes = ", ".join(f"{p.name} {m:.1f}" for p, m in zip(self._processes, self.samples[-1], strict=True))
             print(f"{len(self.samples) * SAMPLE_SECONDS / 60:5.1f} min, MiB: {megabytes}; {self.counts}", flush=True)
