@@ -10,11 +10,11 @@ GPU does not help.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from speed import device_name, rate
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
@@ -22,19 +22,6 @@ from viper_model.dreamer.agent import Agent
 from viper_model.dreamer.sizes import SIZES
 
 BATCH, LENGTH, IMAGE_SIZE, ACTION_SIZE = 16, 64, 64, 6
-
-
-def rate(run: Callable[[], object], wait: Callable[[], None], seconds: float) -> float:
-    """How often a second `run` runs, after two runs to warm up."""
-    for _ in range(2):
-        run()
-    wait()
-    runs, begin = 0, time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        run()
-        wait()
-        runs += 1
-    return runs / (time.perf_counter() - begin)
 
 
 def random_batch() -> dict[str, np.ndarray]:
@@ -64,8 +51,7 @@ def main() -> None:
     device = arguments.device
     if device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA GPU here")
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    name = device_name(device)
     print(f"{name}, torch {torch.__version__}; batches of {BATCH} × {LENGTH} frames of {IMAGE_SIZE} × {IMAGE_SIZE}")
     batch, image, first = random_batch(), np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8), np.zeros(1, bool)
     for size in arguments.sizes:
@@ -74,10 +60,10 @@ def main() -> None:
         def update(agent: Agent = agent) -> None:
             agent.update(batch)
 
-        updates = rate(update, wait, arguments.seconds)
+        updates = rate(update, device, arguments.seconds)
         policy = agent.policy()
         state = policy.initial(1)
-        actions = rate(lambda: policy.act(state, image, first, sample=True), wait, arguments.seconds / 4)  # noqa: B023
+        actions = rate(lambda: policy.act(state, image, first, sample=True), device, arguments.seconds / 4)  # noqa: B023
         launched = f", {kernels(update)} kernels an update" if device == "cuda" else ""
         print(
             f"{size:5} {updates:6.2f} updates/s, {updates * BATCH * LENGTH:8.0f} replayed steps/s{launched}, "

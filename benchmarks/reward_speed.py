@@ -28,6 +28,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from speed import device_name, waiting_for
 from torch import Tensor, nn
 
 from viper_model.dataset import read_film, resize
@@ -45,7 +46,7 @@ FRAME_BUDGET_MS = 40.0
 class Timer:
     def __init__(self, clock: str, device: str) -> None:
         self._clock = CLOCKS[clock]
-        self._wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
+        self._wait = waiting_for(device)
 
     def seconds(self, run: Callable[[], object], times: int) -> float:
         """Of one of `times` runs in a row."""
@@ -186,7 +187,7 @@ def main() -> None:
     for precision, fast in prepared.items():
         prepare_for_inference(fast, precision)
     timer = Timer(arguments.clock, arguments.device)
-    where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{arguments.threads} CPU threads"
+    where = device_name(arguments.device)
     print(f"{where}, torch {torch.__version__}, {arguments.clock} time, medians of {arguments.rounds} rounds")
     one_camera(model, prepared, timer, arguments.rounds)
     many_cameras(

@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from speed import device_name, rate
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,19 +36,6 @@ def matrix_rate(device: str, side: int, seconds: float) -> float:
     """Floating-point operations a second of a product of two bfloat16 matrices of side × side."""
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     return 2 * side**3 * rate(lambda: a @ b, device, seconds)
-
-
-def rate(run: Callable[[], object], device: str, seconds: float) -> float:
-    """How often a second `run` runs, after one run to warm up."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    run()
-    wait()
-    runs, begin = 0, time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        run()
-        wait()
-        runs += 1
-    return runs / (time.perf_counter() - begin)
 
 
 def make_training(size: str, device: str, folder: Path, batch: int | None) -> Training:
@@ -78,7 +65,7 @@ def main() -> None:
     if device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA GPU here")
     peak = matrix_rate(device, 8192 if device == "cuda" else 1024, min(arguments.seconds, 5))
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    name = device_name(device)
     print(f"{name}, torch {torch.__version__}: {peak / 1e12:.1f} TFLOP/s in one bfloat16 matrix product")
     with tempfile.TemporaryDirectory() as folder:
         training = make_training(arguments.size, device, Path(folder), arguments.batch)

@@ -13,7 +13,7 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from viper_ros.config import config_directory
-from viper_ros.kinematics import DAMPING, Kinematics
+from viper_ros.kinematics import Kinematics, damped_least_squares
 from viper_ros.motion import Limits
 from viper_ros.node import NodeError
 from viper_ros.safety import Deadlines
@@ -106,15 +106,18 @@ class Arm:
         away = float(np.linalg.norm(home - hand))
         straight = (home - hand) * min(HOMING_GAIN, HOMING_SPEED / max(away, 1e-9))
         jacobian = self.kinematics.jacobian(position)[:3]
-        correction = straight - jacobian @ velocity
-        pull = jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(3), correction)
+        pull = damped_least_squares(jacobian, straight - jacobian @ velocity)
         return self._no_faster(velocity + min(1.0, away / STRAIGHT_FROM) * pull)
 
     def _no_faster(self, velocity: np.ndarray) -> np.ndarray:
         return velocity * min(1.0, self.joint_speed / max(np.abs(velocity).max(), 1e-9))
 
+    def from_home(self, position: np.ndarray) -> float:
+        """rad between home and the joint that is furthest from it."""
+        return float(np.abs(position - self.home).max())
+
     def is_home(self, position: np.ndarray) -> bool:
-        return bool(np.abs(position - self.home).max() < 0.01)
+        return self.from_home(position) < 0.01
 
     def fingers(self, action: np.ndarray) -> list[float]:
         """Positions in m of the gripper's joints that an action asks for."""

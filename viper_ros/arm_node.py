@@ -258,7 +258,7 @@ class ArmNode(ViperNode):
 
     def _tick(self) -> None:
         guard = self._guard_of_arm
-        guard.nearing_home(float(np.abs(guard.motion.position - self._arm.home).max()), monotonic())
+        guard.nearing_home(self._arm.from_home(guard.motion.position), monotonic())
         self._command(guard.tick(self._wanted(), monotonic()))
         if guard.state is State.HOMING and guard.motion.still and self._arm.is_home(guard.motion.position):
             guard.hold()

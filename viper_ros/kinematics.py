@@ -41,12 +41,16 @@ class Kinematics:
         return np.concatenate([np.cross(axes, poses[-1, :3, 3] - origins), axes], axis=1).T
 
     def joint_velocities(self, position: np.ndarray, twist: np.ndarray) -> np.ndarray:
-        """Joint velocities [joints] in rad/s that move the hand with `twist` [6], by damped least squares.
+        """Joint velocities [joints] in rad/s that move the hand with `twist` [6], by damped least squares."""
+        return damped_least_squares(self.jacobian(position), twist)
 
-        Nakamura and Hanafusa 1986: J⊤ (J J⊤ + λ² I)⁻¹ twist.
-        """
-        jacobian = self.jacobian(position)
-        return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(6), twist)
+
+def damped_least_squares(jacobian: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+    """Joint velocities [joints] that give nearly `velocity` [n] through `jacobian` [n, joints].
+
+    Nakamura and Hanafusa 1986: J⊤ (J J⊤ + λ² I)⁻¹ velocity.
+    """
+    return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(len(velocity)), velocity)
 
 
 def _transform(row: np.ndarray) -> np.ndarray:

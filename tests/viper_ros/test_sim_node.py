@@ -27,6 +27,8 @@ from viper_ros.stamps import nanoseconds
 pytestmark = pytest.mark.usefixtures("ros")
 
 WORLD = {"sim": "dmc", "task": "cartpole_balance", "image_size": 32, "action_repeat": 100, "seed": 7}
+RULES = [word for name, value in WORLD.items() for word in ("-p", f"{name}:={value}")]
+"""The same world for a process."""
 MOMENT_TOPICS = {"image_raw": Image, "step": Step}
 
 
@@ -39,8 +41,7 @@ def start(**changes: object) -> SimNode:
 def test_a_second_signal_while_it_ends_changes_nothing() -> None:
     """Ctrl-C under `ros2 launch` comes from the terminal and, whenever it gets to it, from the launcher."""
     code = "import sys; from viper_ros.sim_node import main; sys.exit(main())"
-    rules = [word for name, value in WORLD.items() for word in ("-p", f"{name}:={value}")]
-    process = subprocess.Popen([sys.executable, "-c", code, "--ros-args", *rules])
+    process = subprocess.Popen([sys.executable, "-c", code, "--ros-args", *RULES])
     try:
         listener = Listener(MOMENT_TOPICS, MOMENTS)
         spin_until([listener], lambda: len(listener.heard["step"]) > 2)  # it waits, and shows its moment again
@@ -60,14 +61,14 @@ def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_lin
 ) -> None:
     """Stopped as soon as a library is there: in the middle of the imports, in DDS, in the simulator's first drawing."""
     node = Path(get_package_prefix("viper_ros")) / "lib" / "viper_ros" / "sim_node"
-    rules = [word for name, value in WORLD.items() for word in ("-p", f"{name}:={value}")]
-    process = subprocess.Popen([node, "--ros-args", *rules], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([node, "--ros-args", *RULES], stderr=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + 60
         while library not in Path(f"/proc/{process.pid}/maps").read_text():
             assert time.monotonic() < until
             assert process.poll() is None
-            time.sleep(0.01)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0
