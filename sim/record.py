@@ -205,8 +205,8 @@ def _work(connection: Connection) -> None:
             return  # a new worker tries again
         except SimError as error:
             connection.send(("error", str(error)))
-        except EOFError:
-            return
+        except (EOFError, ConnectionError):
+            return  # nobody is left to film for
 
 
 def _film_job(job: _Job, say: Callable[[str], None]) -> float:

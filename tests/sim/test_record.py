@@ -96,26 +96,40 @@ def test_an_episode_whose_worker_is_killed_is_filmed_again(tmp_path: Path, capsy
     assert "a worker died" in capsys.readouterr().out
 
 
-def test_interrupted_recording_leaves_whole_episodes(tmp_path: Path) -> None:
+def start_long_recording(folder: Path) -> subprocess.Popen[str]:
+    """In a process of its own, which has filmed two episodes at least."""
     # More episodes than are waited for, but an end: what outlives a test that was killed shall not film for hours.
-    script = tmp_path / "long.py"
+    script = folder / "long.py"
     script.write_text(
         "from pathlib import Path\n"
         "from sim.record import record\n"
         "if __name__ == '__main__':\n"
-        f"    record('dmc', 'cartpole_swingup', 'random', 300, Path({str(tmp_path)!r}), workers=1, **{SMALL})\n"
+        f"    record('dmc', 'cartpole_swingup', 'random', 300, Path({str(folder)!r}), workers=1, **{SMALL})\n"
     )
-    root = Path(sim.__file__).parents[1]
-    process = subprocess.Popen([sys.executable, script], env=os.environ | {"PYTHONPATH": str(root)})
-    folder = tmp_path / "cartpole_swingup" / "random"
-    while not (folder / "00001.yaml").exists():
+    environment = os.environ | {"PYTHONPATH": str(Path(sim.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True)
+    while not (folder / "cartpole_swingup" / "random" / "00001.yaml").exists():
         assert process.poll() is None
+    return process
+
+
+def test_interrupted_recording_leaves_whole_episodes(tmp_path: Path) -> None:
+    process = start_long_recording(tmp_path)
     process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
+    process.communicate()
+    assert process.returncode != 0
+    folder = tmp_path / "cartpole_swingup" / "random"
     episodes = list_episodes(folder)
     assert len(episodes) >= 2
     assert all(len(np.load(path.with_suffix(".npz"))["image"]) == 11 for path in episodes)
     assert not list(folder.glob(".*"))
+
+
+def test_workers_end_without_a_word_when_the_recording_is_killed(tmp_path: Path) -> None:
+    process = start_long_recording(tmp_path)
+    process.kill()
+    _, said = process.communicate(timeout=60)  # its workers hold the pipe as long as they live
+    assert "Traceback" not in said
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
