@@ -183,13 +183,14 @@ class PolicyNode(ViperNode):
             self._send_answers()
 
     def _observe(self, name: str, pair: tuple[int, np.ndarray, Step] | None) -> None:
-        if pair is None or self.trainer is None:
+        if self.trainer is None:
             return
-        stamp, image, step = pair
-        self.trainer.observe(
-            name, Moment(stamp, image, step.is_first, step.is_last, step.is_terminal, step.task_reward)
-        )
-        self._send_answers()
+        if pair is not None:
+            stamp, image, step = pair
+            self.trainer.observe(
+                name, Moment(stamp, image, step.is_first, step.is_last, step.is_terminal, step.task_reward)
+            )
+        self._send_answers()  # also to what is shown again: it may have had to wait when it was first seen
 
     def _send_answers(self) -> None:
         if self.trainer is None:

@@ -286,6 +286,18 @@ def test_a_moment_that_never_gets_its_reward_does_not_hold_the_world_up(tmp_path
         assert chunk["is_first"].tolist() == [True, False, True]
 
 
+@pytest.mark.usefixtures("ros")
+def test_what_is_shown_again_is_answered_once_the_learner_has_caught_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever became of the timer that looks for that: a world that waits does not wait for ever."""
+    monkeypatch.setattr("viper_ros.policy_node.RETRY_SECONDS", 3600.0)
+    plan = small_plan(tmp_path, None, steps=30)
+    plan.settings["policy_node"]["replay_ratio"] = 64.0  # four updates a step: acting has to wait for each
+    run_to_the_end(plan)
+    assert len(replayed(plan, "env_0")["image"]) >= 30
+
+
 def test_training_never_sees_the_task_reward(tmp_path: Path) -> None:
     one = lived_through(tmp_path / "one", 0.0, SETTINGS)
     other = lived_through(tmp_path / "other", 1e6, SETTINGS)
