@@ -1,5 +1,7 @@
 """How fast the agent learns and acts: updates a second, steps replayed a second, milliseconds an action, by size.
 
+An action is timed alone and beside updates that another thread makes without a pause, as in training.
+
     python benchmarks/agent_rate.py --device cuda [--sizes XS S M] [--seconds 10]
 
 Batches of 16 × 64 random frames of 64 × 64 pixels, as in Hafner et al. 2023, with the exploration bonus; they cost the
@@ -10,7 +12,10 @@ GPU does not help.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,6 +24,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from viper_model.dreamer.agent import Agent
+from viper_model.dreamer.policy import ActingPolicy, PolicyState
 from viper_model.dreamer.sizes import SIZES
 
 BATCH, LENGTH, IMAGE_SIZE, ACTION_SIZE = 16, 64, 64, 6
@@ -42,6 +48,34 @@ def kernels(run: Callable[[], object]) -> int:
     return sum(event.count for event in trace.key_averages() if event.device_type is DeviceType.CUDA)
 
 
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """Do `work` over and over in another thread."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.is_set():
+            work()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def durations(run: Callable[[], object], seconds: float) -> np.ndarray:
+    """Of each run, in ms. `run` waits for its own result."""
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        begin = time.perf_counter()
+        run()
+        times.append(1e3 * (time.perf_counter() - begin))
+    return np.array(times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
@@ -63,11 +97,18 @@ def main() -> None:
         updates = rate(update, device, arguments.seconds)
         policy = agent.policy()
         state = policy.initial(1)
-        actions = rate(lambda: policy.act(state, image, first, sample=True), device, arguments.seconds / 4)  # noqa: B023
+
+        def act(policy: ActingPolicy = policy, state: PolicyState = state) -> None:
+            policy.act(state, image, first, sample=True)
+
+        durations(act, arguments.seconds / 10)
+        alone = np.median(durations(act, arguments.seconds / 4))
+        with beside(update):
+            median, slow = np.percentile(durations(act, arguments.seconds / 2), (50, 99))
         launched = f", {kernels(update)} kernels an update" if device == "cuda" else ""
         print(
-            f"{size:5} {updates:6.2f} updates/s, {updates * BATCH * LENGTH:8.0f} replayed steps/s{launched}, "
-            f"{1e3 / actions:.2f} ms an action",
+            f"{size:5} {updates:6.2f} updates/s, {updates * BATCH * LENGTH:8.0f} replayed steps/s{launched}; "
+            f"an action {alone:.2f} ms in the median, beside updates {median:.2f} (99%: {slow:.2f})",
             flush=True,
         )
 

@@ -78,13 +78,13 @@ def camera_step(model: VideoModel, cameras: int, graphed: bool = True) -> Callab
     graphed: as it is, a CUDA graph on a GPU; otherwise its kernels are launched one by one.
     """
     stream, index = model.stream(cameras), torch.arange(cameras)
-    frames, task = random_frames(cameras, device=str(model.device)), torch.zeros(cameras, dtype=torch.int64)
+    frames, task = random_frames(cameras, device="cpu"), torch.zeros(cameras, dtype=torch.int64)
     for step in range(model.context + 1):
         stream.step(index, frames, task, torch.full([cameras], step == 0))
     later = torch.zeros(cameras, dtype=torch.bool)
     if graphed:
-        return lambda: stream.step(index, frames, task, later).cpu()
-    inputs = {"index": index.to(model.device), "frames": frames, "task": task.to(model.device)}
+        return lambda: stream.step(index, frames, task, later)
+    inputs = {name: x.to(model.device) for name, x in {"index": index, "frames": frames, "task": task}.items()}
     return torch.no_grad()(lambda: stream._score(inputs)["log_probs"].cpu())
 
 

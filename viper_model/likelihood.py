@@ -21,7 +21,7 @@ class Stream(Protocol):
 
         index: int64 [n], which of the films, none twice. frames: uint8 [n, height, width, 3]. task: int64 [n].
         is_first: bool [n], this frame begins a new episode: what came before it is forgotten.
-        Returns the log-probability of each code of each frame, float32 [n, rows, columns].
+        Returns the log-probability of each code of each frame, float32 [n, rows, columns]. All are on the CPU.
         """
         ...
 

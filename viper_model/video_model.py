@@ -220,7 +220,11 @@ class VideoStream:
     def __init__(self, model: VideoModel, films: int) -> None:
         self._model = model
         self._contexts = Contexts(model.code_model, films, model.frame_skip)
-        self._stream = torch.cuda.Stream(model.device) if model.device.type == "cuda" else None
+        self._stream: torch.cuda.Stream | None = None
+        """Its own, and of high priority, so that no reward queues behind an agent's update on the same GPU."""
+        if model.device.type == "cuda":
+            self._stream = torch.cuda.Stream(model.device, priority=-1)
+            self._stream.wait_stream(torch.cuda.current_stream(model.device))
         self._graphed: dict[int, Graphed] = {}
         """By the number of films in a step, on a GPU."""
 
@@ -228,14 +232,15 @@ class VideoStream:
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
         """See `likelihood.Stream.step`. Raises ModelError, and remembers nothing, where frames are not the model's."""
         device = self._model.device
-        frames = self._model._checked(frames, 4)
-        self._contexts.forget(index[is_first].to(device))
-        inputs = {"index": index.to(device), "frames": frames, "task": task.to(device)}
-        if self._stream is None:
-            return self._score(inputs)["log_probs"]
-        if len(index) not in self._graphed:
-            self._graphed[len(index)] = Graphed(self._score, self._stream)
-        return self._graphed[len(index)](inputs)["log_probs"].clone()
+        with torch.cuda.stream(self._stream):
+            frames = self._model._checked(frames, 4)
+            self._contexts.forget(index[is_first].to(device))
+            inputs = {"index": index.to(device), "frames": frames, "task": task.to(device)}
+            if self._stream is None:
+                return self._score(inputs)["log_probs"]
+            if len(index) not in self._graphed:
+                self._graphed[len(index)] = Graphed(self._score, self._stream)
+            return self._graphed[len(index)](inputs)["log_probs"].cpu()
 
     def _score(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         codes = self._model.vqgan.encode(inputs["frames"])  # [n, rows, columns]

@@ -12,18 +12,18 @@ from sensor_msgs.msg import Image
 from viper_model.dataset import resize
 from viper_model.dreamer.agent import Agent
 from viper_ros import images
+from viper_ros.device import DEVICES, torch_device
 from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Action, Step
 from viper_ros.node import Health, NodeError, ViperNode, run_process
 from viper_ros.parameters import Parameter
-from viper_ros.prepare import torch_device
 from viper_ros.qos import MOMENTS
 from viper_ros.stamps import nanoseconds, to_stamp
 
 PARAMETERS = (
     Parameter("policy", "", "Directory of the run that trained the policy."),
-    Parameter("device", "auto", "Where the policy runs.", choices=("auto", "cpu", "cuda")),
+    Parameter("device", "auto", "Where the policy runs.", choices=DEVICES),
 )
 
 

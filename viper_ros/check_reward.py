@@ -42,7 +42,7 @@ def check_model(
     *,
     tasks: Sequence[str] = (),
     out: Path | None = None,
-    device: str = "cpu",
+    device: str,
 ) -> bool:
     """Judge a model as a reward by the films kept from its training; say so and write it down.
 

@@ -110,7 +110,7 @@ def fit(
     from viper_model.fit import fit as fit_model
     from viper_model.processes import is_first_process
     from viper_ros.check_reward import check_model
-    from viper_ros.prepare import torch_device
+    from viper_ros.device import torch_device
 
     fit_model(
         data,
@@ -124,7 +124,7 @@ def fit(
         device=torch_device(device),
     )
     if is_first_process():
-        check_model(data, model, console)
+        check_model(data, model, console, device=torch_device(device))
 
 
 @app.command()
@@ -141,7 +141,7 @@ def check_reward(
     Status 0 whatever the verdict, unless --strict is given.
     """
     from viper_ros.check_reward import check_model
-    from viper_ros.prepare import torch_device
+    from viper_ros.device import torch_device
 
     usable = check_model(data, model, console, tasks=tuple(task or ()), out=out, device=torch_device(device))
     if strict and not usable:
@@ -160,15 +160,17 @@ def score(
     ] = "float32",
     episode: Annotated[int | None, typer.Option(min=0, help="Which film, where a recording holds several.")] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Of a bag: write surprise maps too.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4).
 
     A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <film>_scored, with everything that
     it held and the rewards beside the frames, as the reward node gives them live.
     """
+    from viper_ros.device import torch_device
     from viper_ros.score_film import score_film
 
-    for path in score_film(film, model, task, out, rate, precision, episode, maps):
+    for path in score_film(film, model, task, out, rate, precision, episode, maps, torch_device(device)):
         console.print(f"wrote {path}")
 
 
@@ -191,8 +193,8 @@ def imagine(
     device: Device = "auto",
 ) -> None:
     """Let the model dream on from a film's frame: films, a grid of films by labels, errors to what came by step."""
+    from viper_ros.device import torch_device
     from viper_ros.imagine_film import imagine_films
-    from viper_ros.prepare import torch_device
 
     written = imagine_films(
         film,

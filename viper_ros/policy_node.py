@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
@@ -17,6 +16,7 @@ from std_msgs.msg import String
 from sim import Description
 from viper_model.dataset import resize
 from viper_ros import description, images
+from viper_ros.device import DEVICES, torch_device
 from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Action, Reward, Step
@@ -53,7 +53,7 @@ PARAMETERS = (
     Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
     Parameter("seed", 0, "Seed of everything random in the agent.", 0, 2**31 - 1),
     Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
-    Parameter("device", "auto", "Where the agent learns and acts.", choices=("auto", "cpu", "cuda")),
+    Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
 )
 
 IDENTITY = ("environments", "reward", "size", "image_size")
@@ -74,6 +74,7 @@ class PolicyNode(ViperNode):
     def configure(self) -> None:
         if not self.value("run"):
             raise NodeError("no run: set the parameter 'run' to the directory where it is to live")
+        self._device = torch_device(self.value("device"))
         self._environments = list(self.value("environments"))
         self._directory = Path(str(self.value("run"))).expanduser()
         self._worlds: dict[str, Description] = {}
@@ -141,8 +142,7 @@ class PolicyNode(ViperNode):
         if any(world.action_space != worlds[0].action_space for world in worlds):
             raise NodeError("the environments have different actions: one policy needs them alike")
         values = {field.name: self.value(field.name) for field in dataclasses.fields(Settings)}
-        if values["device"] == "auto":
-            values["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+        values["device"] = self._device
         identity = {"sim": worlds[0].sim, "task": worlds[0].task, **{name: self.value(name) for name in IDENTITY}}
         run = Run(self._directory, {**identity, "return_range": list(worlds[0].return_range)})
         trainer = Trainer(Settings(**values), run, worlds[0], self._environments)

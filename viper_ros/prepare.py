@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from rich.console import Console
 
 from sim.record import record
 from viper_model.fit import fit
 from viper_ros.check_reward import check_model
+from viper_ros.device import torch_device
 from viper_ros.plan import Plan
 from viper_ros.sim_node import world_options
 
 OTHERS = ("random", "noisy")
 """Behaviours beside the expert's, filmed to judge the reward; nothing learns from them."""
-
-
-def torch_device(name: str) -> str:
-    """`auto` as what this machine has."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
 
 
 def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> list[float]:
@@ -47,6 +40,7 @@ def prepare(plan: Plan, console: Console) -> None:
     for behaviour in ("expert", *OTHERS):
         record_films(plan, behaviour)
     options = plan.settings["fit"]
+    device = torch_device(options["device"])
     fit(
         plan.data,
         plan.model,
@@ -54,6 +48,6 @@ def prepare(plan: Plan, console: Console) -> None:
         likelihood=options["likelihood"],
         tasks=(plan.label,),
         seed=options["seed"],
-        device=torch_device(options["device"]),
+        device=device,
     )
-    check_model(plan.data, plan.model, console)
+    check_model(plan.data, plan.model, console, device=device)

@@ -23,6 +23,7 @@ from viper_model.inference import PRECISIONS, prepare_for_inference
 from viper_model.likelihood import Stream, conditional, joint, surprise_map
 from viper_model.video_model import VideoModel
 from viper_ros import images
+from viper_ros.device import DEVICES, torch_device
 from viper_ros.images import FrameError
 from viper_ros.join import Joiner
 from viper_ros.msg import Reward, Step
@@ -54,7 +55,7 @@ PARAMETERS = (
     ),
     Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
     Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
-    Parameter("device", "auto", "Where the model runs.", choices=("auto", "cpu", "cuda")),
+    Parameter("device", "auto", "Where the model runs.", choices=DEVICES),
     Parameter(
         "precision",
         "float32",
@@ -97,10 +98,7 @@ class RewardNode(ViperNode):
         path = str(self.value("model"))
         if not path:
             raise NodeError("no video model: set the parameter 'model' to a folder that `viper fit` made")
-        device = self.value("device")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = VideoModel.load(Path(path).expanduser(), device)
+        self._model = VideoModel.load(Path(path).expanduser(), torch_device(self.value("device")))
         prepare_for_inference(self._model, self.value("precision"))
         self._film_settings = FilmSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))
@@ -229,7 +227,7 @@ class RewardNode(ViperNode):
                 torch.from_numpy(np.stack(frames)),
                 torch.tensor(tasks),
                 torch.tensor([step.is_first for step in steps]),
-            ).cpu()
+            )
             for film, stamp, step, arrival, code_log_probs in zip(
                 films, stamps, steps, arrivals, log_probs, strict=True
             ):

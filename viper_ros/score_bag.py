@@ -102,7 +102,7 @@ def _scored(
             torch.tensor(frame),
             torch.tensor([model.task_index(label)]),
             torch.tensor([first]),
-        )[0].cpu()  # [rows, columns]
+        )[0]  # [rows, columns]
         likelihood = float(conditional(log_probs))
         scaled = float(model.calibration[label].reward(np.array(likelihood)))
         kinds = store.types

@@ -30,6 +30,7 @@ def score_film(
     precision: str = "float32",
     episode: int | None = None,
     maps: bool = False,
+    device: str = "cpu",
 ) -> list[Path]:
     """Score every frame of `film` (of its `episode`, where it holds several), prepared as the model's own films were.
 
@@ -38,7 +39,7 @@ def score_film(
     precision: see `prepare_for_inference`.
     Raises ModelError or NodeError for an unreadable film or model, an unknown task, and where `out` can't be written.
     """
-    model = VideoModel.load(model_folder)
+    model = VideoModel.load(model_folder, device)
     prepare_for_inference(model, precision)
     settings = FilmSettings.load(model_folder)
     if rosbag.holds(film) and episode is None:

@@ -11,6 +11,7 @@ import yaml
 
 from viper_model.video_model import LIKELIHOODS, SIZES
 from viper_ros.config import config_directory
+from viper_ros.device import DEVICES
 from viper_ros.node import NodeError
 from viper_ros.parameters import Parameter
 
@@ -27,7 +28,7 @@ OWN = {
         Parameter("size", "tiny", "Named size of the video model.", choices=tuple(SIZES)),
         Parameter("likelihood", "videogpt", "Which model of the films' codes.", choices=tuple(LIKELIHOODS)),
         Parameter("seed", 0, "Seed of the training.", 0, 2**31 - 1),
-        Parameter("device", "auto", "Where the model is trained.", choices=("auto", "cpu", "cuda")),
+        Parameter("device", "auto", "Where the model is trained.", choices=DEVICES),
     ),
 }
 """The sections that are no node's: what films and the video model are made with where they are missing."""

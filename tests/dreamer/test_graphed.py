@@ -1,5 +1,8 @@
 """Updates as a CUDA graph against the same updates kernel by kernel."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 
@@ -41,3 +44,24 @@ def test_learning_goes_on_from_a_state_that_a_graph_has_reached(tmp_path):
     other.restore({name: tensor.cpu().clone() for name, tensor in tensors.items()}, document, tmp_path)
     for seed in range(2 * WARM_UP):
         assert agent.update(make_batch(seed)) == pytest.approx(other.update(make_batch(seed)), rel=ROUNDING)
+
+
+def test_acting_and_learning_of_another_thread_change_nothing_for_a_graph():
+    """Another agent learns and acts, captures included, while this one warms up, is captured and is replayed."""
+    agent, plain, other = make_agent(), make_agent(graphed=False), make_agent()
+    frame, first = np.zeros((1, 16, 16, 3), np.uint8), np.ones(1, bool)
+
+    def learn_and_act():
+        policy = other.policy()
+        state = policy.initial(1)
+        for seed in range(4 * WARM_UP):
+            other.update(make_batch(seed, batch=3 + seed // (2 * WARM_UP)))
+            policy.refresh()
+            action, state = policy.act(state, frame, first, sample=True)
+            assert np.isfinite(action).all()
+
+    with ThreadPoolExecutor(1) as thread:
+        beside = thread.submit(learn_and_act)
+        for seed in range(4 * WARM_UP):
+            assert agent.update(make_batch(seed)) == pytest.approx(plain.update(make_batch(seed)), rel=ROUNDING)
+        beside.result()

@@ -66,6 +66,7 @@ def environment() -> dict[str, str]:
         (["train", "reward:=likelihood"], "viper, task"),
         (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
+        (["fit", "data:=.", "model:=model", "device:=gpu"], "auto, cpu, cuda"),
         (["data", "nowhere"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "likelihood:=guessed"], "videogpt, masked"),
         (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),

@@ -73,7 +73,7 @@ def test_films_of_each_format_are_fitted_checked_and_scored(write: Callable[[Pat
     assert print_survey(data, console)
     assert f"{FILMS * FRAMES}" in console.export_text()
     fit(data, model, "tiny", vqgan_steps=1, code_model_steps=1)
-    check_model(data, model, console)
+    check_model(data, model, console, device="cpu")
     assert (model / "check.json").exists()
     episode = 0 if write in (bags, lerobot_2, lerobot_3) else None
     table, _, surprise = score_film(path, model, None, tmp_path / "scores", 10, episode=episode)

@@ -107,8 +107,11 @@ class Agent:
             fused=True,
         )
         self._gradients: Computation = self._compute_gradients
+        self._stream: torch.cuda.Stream | None = None
+        """Updates' own, so that what acts meanwhile does not queue behind them."""
         if self._device.type == "cuda":
-            self._gradients = Graphed(self._compute_gradients, torch.cuda.Stream(self._device), self._generator)
+            self._stream = torch.cuda.Stream(self._device)
+            self._gradients = Graphed(self._compute_gradients, self._stream, self._generator)
 
     def policy(self) -> ActingPolicy:
         """A snapshot that acts, safe to use from another thread while `update` runs."""
@@ -123,6 +126,12 @@ class Agent:
         Raises ModelError where the batch is of another kind, and where the loss is not finite: the weights are then as
         they were before.
         """
+        if self._stream:
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._stream):
+            return self._update(batch)
+
+    def _update(self, batch: dict[str, Any]) -> dict[str, float]:
         tensors = self._checked(batch)
         averages = [buffer.clone() for buffer in self._networks.buffers()]  # they move with the loss
         metrics = self._gradients(tensors)
@@ -135,9 +144,11 @@ class Agent:
             )
         with self._weights_lock:
             self._optimizer.step()
-        for critic in (self.critic, self.exploration_critic):
-            if critic:
-                critic.update_slow()
+            for critic in (self.critic, self.exploration_critic):
+                if critic:
+                    critic.update_slow()
+            if self._stream:
+                self._stream.synchronize()  # other streams read the weights once the lock is free
         self.updates += 1
         return logged
 
