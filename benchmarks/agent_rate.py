@@ -15,6 +15,7 @@ import argparse
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -57,13 +58,13 @@ def beside(work: Callable[[], object]) -> Iterator[None]:
         while not over.is_set():
             work()
 
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as thread:
+        going_on = thread.submit(go_on)
+        try:
+            yield
+        finally:
+            over.set()
+            going_on.result()
 
 
 def durations(run: Callable[[], object], seconds: float) -> np.ndarray:

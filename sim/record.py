@@ -19,6 +19,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -196,17 +197,18 @@ class _Worker:
 def _work(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which stops us
     os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software renderer: the other cores have workers of their own
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # when nobody is left to film for
+        while True:
             job = connection.recv()
-            connection.send(("return", _film_job(job, lambda note: connection.send(("note", note)))))
-        except SimDiedError as error:
-            connection.send(("note", str(error)))
-            return  # a new worker tries again
-        except SimError as error:
-            connection.send(("error", str(error)))
-        except (EOFError, ConnectionError):
-            return  # nobody is left to film for
+            answer: tuple[str, object]
+            try:
+                answer = "return", _film_job(job, lambda note: connection.send(("note", note)))
+            except SimDiedError as error:
+                connection.send(("note", str(error)))
+                return  # a new worker tries again
+            except SimError as error:
+                answer = "error", str(error)
+            connection.send(answer)
 
 
 def _film_job(job: _Job, say: Callable[[str], None]) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from viper_model.checkpoint import load_weights, read_tensors, replace_file, write_tensors
 from viper_model.code_model import CodeModel, CodeModelConfig
+from viper_model.cuda_streams import QUICK, on, own_stream
 from viper_model.errors import ModelError
 from viper_model.graphed import Graphed
 from viper_model.likelihood import Calibration
@@ -220,11 +221,7 @@ class VideoStream:
     def __init__(self, model: VideoModel, films: int) -> None:
         self._model = model
         self._contexts = Contexts(model.code_model, films, model.frame_skip)
-        self._stream: torch.cuda.Stream | None = None
-        """Its own, and of high priority, so that no reward queues behind an agent's update on the same GPU."""
-        if model.device.type == "cuda":
-            self._stream = torch.cuda.Stream(model.device, priority=-1)
-            self._stream.wait_stream(torch.cuda.current_stream(model.device))
+        self._stream = own_stream(model.device, QUICK)
         self._graphed: dict[int, Graphed] = {}
         """By the number of films in a step, on a GPU."""
 
@@ -232,7 +229,7 @@ class VideoStream:
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
         """See `likelihood.Stream.step`. Raises ModelError, and remembers nothing, where frames are not the model's."""
         device = self._model.device
-        with torch.cuda.stream(self._stream):
+        with on(self._stream):
             frames = self._model._checked(frames, 4)
             self._contexts.forget(index[is_first].to(device))
             inputs = {"index": index.to(device), "frames": frames, "task": task.to(device)}

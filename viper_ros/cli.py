@@ -28,7 +28,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a setting: section.parameter=value, as in policy_node.replay_ratio=32. Repeat."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda (which GPU: CUDA_VISIBLE_DEVICES).")]
 
 
 @app.command()
@@ -243,6 +243,7 @@ def train(
 
     Stop it at any time; the same command goes on where it was.
     """
+    from viper_ros.device import torch_device
     from viper_ros.node import NodeError
     from viper_ros.plan import make_plan
     from viper_ros.prepare import prepare as prepare_plan
@@ -263,6 +264,8 @@ def train(
         directory=directory,
         assignments=settings or (),
     )
+    for section in ("fit", "reward_node", "policy_node"):  # before films are recorded for minutes
+        torch_device(plan.settings[section].get("device", "auto"))
     if plan.learns_from_films:
         prepare_plan(plan, console)
     status = train_plan(plan, console, viz=viz == "rerun", viz_file=viz_file)
@@ -293,6 +296,8 @@ def main() -> int:
 
     Above 128 where a signal ended it, as in shells: 130 after Ctrl-C.
     """
+    from torch import OutOfMemoryError
+
     from viper_ros.node import USER_ERRORS
 
     # Until here bin/viper has answered them.
@@ -303,6 +308,9 @@ def main() -> int:
         app(dashed(sys.argv[1:]))
     except USER_ERRORS as error:
         print(f"viper: {error}", file=sys.stderr)
+        return 1
+    except OutOfMemoryError:
+        print("viper: the GPU's memory is too small for this, or in use: choose device:=cpu", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, SystemExit) as end:  # Typer makes the one into the other
         status = 130 if isinstance(end, KeyboardInterrupt) else int(end.code or 0)

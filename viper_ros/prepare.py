@@ -37,10 +37,10 @@ def prepare(plan: Plan, console: Console) -> None:
     """Record and fit what is missing for the plan."""
     if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
         return
-    for behaviour in ("expert", *OTHERS):
-        record_films(plan, behaviour)
     options = plan.settings["fit"]
     device = torch_device(options["device"])
+    for behaviour in ("expert", *OTHERS):
+        record_films(plan, behaviour)
     fit(
         plan.data,
         plan.model,

@@ -59,6 +59,10 @@ def test_acting_and_learning_of_another_thread_change_nothing_for_a_graph():
             policy.refresh()
             action, state = policy.act(state, frame, first, sample=True)
             assert np.isfinite(action).all()
+            assert all(
+                torch.equal(ours, theirs)
+                for ours, theirs in zip(policy._networks.parameters(), policy._source.parameters(), strict=True)
+            )
 
     with ThreadPoolExecutor(1) as thread:
         beside = thread.submit(learn_and_act)

@@ -109,14 +109,14 @@ def start_long_recording(folder: Path) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(sim.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.PIPE, text=True)
     while not (folder / "cartpole_swingup" / "random" / "00001.yaml").exists():
-        assert process.poll() is None
+        assert process.poll() is None, process.stderr and process.stderr.read()
     return process
 
 
 def test_interrupted_recording_leaves_whole_episodes(tmp_path: Path) -> None:
     process = start_long_recording(tmp_path)
     process.send_signal(signal.SIGINT)
-    process.communicate()
+    process.communicate(timeout=60)
     assert process.returncode != 0
     folder = tmp_path / "cartpole_swingup" / "random"
     episodes = list_episodes(folder)

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from viper_model.checkpoint import read_tensors
 from viper_model.dreamer.replay import Replay
 from viper_ros.run import read_metrics
+
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 
 SMALL = [
     "reward:=task",
@@ -67,6 +70,9 @@ def environment() -> dict[str, str]:
         (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
         (["fit", "data:=.", "model:=model", "device:=gpu"], "auto, cpu, cuda"),
+        pytest.param(["score", "film.mp4", "model:=model", "device:=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
+        pytest.param(["train", "--set", "fit.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
+        pytest.param(["train", "--set", "policy_node.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         (["data", "nowhere"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "likelihood:=guessed"], "videogpt, masked"),
         (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),

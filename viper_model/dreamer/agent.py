@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from viper_model.checkpoint import load_optimizer, load_weights, optimizer_tensors, read_tensors
+from viper_model.cuda_streams import on, own_stream
 from viper_model.dreamer.behavior import ActionKind, Actor, Critic, Stream, behavior_loss, imagine
 from viper_model.dreamer.exploration import Disagreement
 from viper_model.dreamer.policy import ActingPolicy
@@ -107,10 +108,9 @@ class Agent:
             fused=True,
         )
         self._gradients: Computation = self._compute_gradients
-        self._stream: torch.cuda.Stream | None = None
-        """Updates' own, so that what acts meanwhile does not queue behind them."""
-        if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device)
+        self._stream = own_stream(self._device)
+        """Updates are made on it."""
+        if self._stream:
             self._gradients = Graphed(self._compute_gradients, self._stream, self._generator)
 
     def policy(self) -> ActingPolicy:
@@ -128,7 +128,7 @@ class Agent:
         """
         if self._stream:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(self._stream):
+        with on(self._stream):
             return self._update(batch)
 
     def _update(self, batch: dict[str, Any]) -> dict[str, float]:
@@ -139,6 +139,7 @@ class Agent:
         if broken := [name for name, value in logged.items() if not math.isfinite(value)]:
             for buffer, before in zip(self._networks.buffers(), averages, strict=True):
                 buffer.copy_(before)
+            self._finish()
             raise ModelError(
                 f"update {self.updates} diverged ({', '.join(broken)} not finite): go back to the last checkpoint"
             )
@@ -147,10 +148,14 @@ class Agent:
             for critic in (self.critic, self.exploration_critic):
                 if critic:
                     critic.update_slow()
-            if self._stream:
-                self._stream.synchronize()  # other streams read the weights once the lock is free
+            self._finish()
         self.updates += 1
         return logged
+
+    def _finish(self) -> None:
+        """Wait until the updates' stream is done: other streams may then read what it wrote."""
+        if self._stream:
+            self._stream.synchronize()
 
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give each parameter its clipped gradient; returns what to log, scalars. batch: from `_checked`."""
@@ -232,11 +237,12 @@ class Agent:
             if document.get(name) != own:
                 raise ModelError(f"{path} holds an agent of {name} {document.get(name)!r}, not {own!r}")
         weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
-        with self._weights_lock:
+        with self._weights_lock, on(self._stream):
             load_weights(self._networks, weights, path)
             load_optimizer(self._optimizer, tensors, "optimizer")
             self._generator.set_state(tensors["generator"].cpu())
             self.updates = document["updates"]
+            self._finish()
 
     @classmethod
     def load(cls, path: Path, device: torch.device | str = "cpu") -> Agent:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from viper_model.cuda_streams import QUICK, on, own_stream
 from viper_model.dreamer.behavior import Actor
 from viper_model.dreamer.networks import patches_of
 from viper_model.dreamer.rssm import Latent
@@ -57,17 +58,13 @@ class ActingPolicy:
         self._device = self._networks.rssm.gru.weight.device
         self._action_size = self._networks.rssm.action_in.in_features
         self._generator = torch.Generator(self._device).manual_seed(seed)
-        self._stream: torch.cuda.Stream | None = None
-        """Its own, and of high priority, so that no action queues behind an update on the same GPU."""
-        if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device, priority=-1)
-            self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        self._stream = own_stream(self._device, QUICK)
         self.refresh()
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Take over the agent's newest weights. Raises ModelError where they are not finite, and keeps the old ones."""
-        with self._lock, self._weights_lock, torch.cuda.stream(self._stream):
+        with self._lock, self._weights_lock, on(self._stream):
             newest = self._source.state_dict()
             if not _all_finite(newest):
                 # One run in some thirty ended here though the weights, saved a moment later, were finite: look again.
@@ -76,11 +73,11 @@ class ActingPolicy:
                 warnings.warn("the agent's weights looked not finite, and were at a second look", stacklevel=2)
             self._networks.load_state_dict(newest)
             if self._stream:
-                self._stream.synchronize()  # the next update may begin to change them
+                self._stream.synchronize()  # the next update may begin to change what is copied
 
     def initial(self, n: int) -> PolicyState:
         """The state of n environments before their first frame."""
-        with torch.cuda.stream(self._stream):
+        with on(self._stream):
             return PolicyState(self._networks.rssm.initial(n), torch.zeros(n, self._action_size, device=self._device))
 
     @torch.inference_mode()
@@ -98,7 +95,7 @@ class ActingPolicy:
         expected = (n, self._image_size, self._image_size, 3)
         if image.dtype != np.uint8 or image.shape != expected:
             raise ModelError(f"the policy sees uint8 images {list(expected)}, not {image.dtype} {list(image.shape)}")
-        with self._lock, torch.cuda.stream(self._stream):
+        with self._lock, on(self._stream):
             frame = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
             patches = patches_of(frame, self._grid) - self._networks.mean_frame.mean
             noise = self._networks.rssm.noise(1, n, self._generator)[0]
