@@ -243,10 +243,8 @@ def train(
 
     Stop it at any time; the same command goes on where it was.
     """
-    from viper_ros.device import torch_device
     from viper_ros.node import NodeError
     from viper_ros.plan import make_plan
-    from viper_ros.prepare import prepare as prepare_plan
     from viper_ros.report import write_report
     from viper_ros.train import train as train_plan
 
@@ -264,10 +262,6 @@ def train(
         directory=directory,
         assignments=settings or (),
     )
-    for section in ("fit", "reward_node", "policy_node"):  # before films are recorded for minutes
-        torch_device(plan.settings[section].get("device", "auto"))
-    if plan.learns_from_films:
-        prepare_plan(plan, console)
     status = train_plan(plan, console, viz=viz == "rerun", viz_file=viz_file)
     if status:
         raise typer.Exit(status)

@@ -21,13 +21,13 @@ class Parameter:
     description: str
     low: float | None = None
     high: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     read_only: bool = True
 
     def descriptor(self) -> ParameterDescriptor:
         descriptor = ParameterDescriptor(name=self.name, description=self.description, read_only=self.read_only)
         if self.choices:
-            descriptor.additional_constraints = "one of: " + ", ".join(self.choices)
+            descriptor.additional_constraints = "one of: " + ", ".join(map(str, self.choices))
         if self.low is not None and self.high is not None:
             if isinstance(self.default, int):
                 descriptor.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high), step=0)]
@@ -55,7 +55,7 @@ def declare(node: Node, parameters: Sequence[Parameter]) -> None:
         for value in values:
             allowed = choices.get(value.name)
             if allowed and value.value not in allowed:
-                reason = f"{value.name} is '{value.value}', but must be one of: {', '.join(allowed)}"
+                reason = f"{value.name} is '{value.value}', but must be one of: {', '.join(map(str, allowed))}"
                 return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 

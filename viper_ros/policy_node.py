@@ -15,6 +15,8 @@ from std_msgs.msg import String
 
 from sim import Description
 from viper_model.dataset import resize
+from viper_model.dreamer.agent import IMAGE_SIZES
+from viper_model.dreamer.sizes import SIZES
 from viper_ros import description, images
 from viper_ros.device import DEVICES, torch_device
 from viper_ros.images import FrameError
@@ -39,8 +41,8 @@ PARAMETERS = (
         "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
         choices=("viper", "task"),
     ),
-    Parameter("size", "tiny", "Named size of the agent."),
-    Parameter("image_size", 64, "Height and width in pixels at which the agent sees, a power of two.", 16, 128),
+    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(SIZES)),
+    Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
     Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
     Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
     Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),

@@ -68,7 +68,9 @@ def checked(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
         if type(value) is not type(parameter.default):
             raise NodeError(f"{section}.{name} is {value!r}, but must be of type {type(parameter.default).__name__}")
         if parameter.choices and value not in parameter.choices:
-            raise NodeError(f"{section}.{name} is '{value}', but must be one of: {', '.join(parameter.choices)}")
+            raise NodeError(
+                f"{section}.{name} is '{value}', but must be one of: {', '.join(map(str, parameter.choices))}"
+            )
         if parameter.low is not None and parameter.high is not None and not parameter.low <= value <= parameter.high:
             raise NodeError(f"{section}.{name} is {value}, but must be from {parameter.low:g} to {parameter.high:g}")
     return {name: values.get(name, parameter.default) for name, parameter in parameters.items()}

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from viper_ros import policy_node, reward_node, sim_node, viz_node
+from viper_ros.device import torch_device
 from viper_ros.node import ViperNode, join_graph, share_cores, spin, start_alone
 from viper_ros.parameters import overrides
 from viper_ros.plan import Plan
 from viper_ros.policy_node import PolicyNode
+from viper_ros.prepare import prepare
 from viper_ros.reward_node import RewardNode
 from viper_ros.sim_node import SimNode
 from viper_ros.viz_node import VizNode
@@ -35,11 +37,12 @@ def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
 
 
 def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | None = None) -> int:
-    """Train until the plan is carried out, or interrupted. Returns the exit status. Raises one of USER_ERRORS.
+    """Make what is missing for the plan, then train until it is carried out, or interrupted.
+
+    Returns the exit status. Raises one of USER_ERRORS: for wrong settings of the nodes before films are recorded.
 
     viz: show what happens in a Rerun viewer, or write it to `viz_file`.
     """
-    share_cores()
     join_graph([])
     try:
         nodes, policy = make_nodes(plan)
@@ -47,6 +50,12 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
             file = "" if viz_file is None else str(viz_file)
             values = overrides(viz_node.PARAMETERS, {"environments": list(plan.environments), "file": file})
             nodes.append(VizNode(namespace=plan.namespace, parameter_overrides=values))
+        if plan.learns_from_films:
+            for node in nodes:
+                if node.has_parameter("device"):
+                    torch_device(node.value("device"))
+            prepare(plan, console)
+        share_cores()
         for node in nodes:
             # One node that can't go on ends all.
             node.done.add_done_callback(lambda done: policy.finish(done.result() or 0))

@@ -60,8 +60,9 @@ def environment() -> dict[str, str]:
     [
         (["train", "sim:=dcm"], "did you mean dmc"),
         (["train", "task:=cartpole_swngup", "reward:=task"], "cartpole_swingup"),
-        (["train", "reward:=task", "--set", "policy_node.size=gigantic"], "tiny"),
-        (["train", "reward:=task", "--set", "policy_node.image_size=33"], "16, 32, 64"),
+        (["train", "--set", "policy_node.size=gigantic"], "tiny"),
+        (["train", "--set", "policy_node.image_size=33"], "16, 32, 64"),
+        (["train", "--set", "reward_node.likelihood=likely"], "conditional, joint"),
         (["train", "reward:=task", "--set", "policy_node.replay_ratio=-1"], "replay_ratio"),
         (["train", "reward:=task", "--set", "policy_node.replay_rato=1"], "did you mean replay_ratio"),
         (["train", "reward:=task", "--set", "policy_nod.size=tiny"], "policy_node"),
@@ -89,6 +90,7 @@ def test_a_mistake_is_told_in_one_line_with_a_failing_status(arguments: list[str
     assert word in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
     assert len(result.stderr.strip().splitlines()) <= 2
+    assert not (tmp_path / "data").exists(), "films were recorded before the mistake was told"
 
 
 def test_an_unreadable_film_is_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:

@@ -23,6 +23,8 @@ from viper_model.dreamer.world_model import WorldModel
 from viper_model.errors import ModelError
 from viper_model.graphed import Computation, Graphed
 
+IMAGE_SIZES = (16, 32, 64, 128)
+"""Pixels a side."""
 MODEL_GRADIENT_NORM, BEHAVIOR_GRADIENT_NORM = 1000.0, 100.0
 
 BATCH_DTYPES = {
@@ -52,9 +54,10 @@ class Agent:
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        """size: a name in `SIZES`. image_size: pixels a side, a power of two from 16. Raises ModelError."""
-        if image_size < 16 or image_size & (image_size - 1):
-            raise ModelError(f"the agent cannot see images of {image_size} pixels: choose 16, 32, 64 or 128")
+        """size: a name in `SIZES`. image_size: one of IMAGE_SIZES. Raises ModelError."""
+        if image_size not in IMAGE_SIZES:
+            known = ", ".join(map(str, IMAGE_SIZES))
+            raise ModelError(f"the agent cannot see images of {image_size} pixels: choose one of {known}")
         if action_kind not in ("continuous", "discrete"):
             raise ModelError(f"no action kind {action_kind!r}: choose continuous or discrete")
         self.size = size_named(size)
