@@ -41,7 +41,7 @@ def test_any_power_of_two_is_an_image_size(image_size):
 
 @pytest.mark.parametrize("image_size", [0, 8, 48])
 def test_other_image_sizes_are_refused(image_size):
-    with pytest.raises(ModelError, match="choose 16, 32"):
+    with pytest.raises(ModelError, match="choose one of 16, 32"):
         make_agent(image_size=image_size)
 
 
