@@ -112,6 +112,7 @@ def fit(
     from viper_ros.check_reward import check_model
     from viper_ros.device import torch_device
 
+    where = torch_device(device)
     fit_model(
         data,
         model,
@@ -121,10 +122,10 @@ def fit(
         seed=seed,
         vqgan_steps=vqgan_steps,
         code_model_steps=code_model_steps,
-        device=torch_device(device),
+        device=where,
     )
     if is_first_process():
-        check_model(data, model, console, device=torch_device(device))
+        check_model(data, model, console, device=where)
 
 
 @app.command()

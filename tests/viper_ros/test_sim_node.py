@@ -67,8 +67,6 @@ def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_lin
         while library not in Path(f"/proc/{process.pid}/maps").read_text():
             assert time.monotonic() < until
             assert process.poll() is None
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.01)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0
