@@ -5,7 +5,7 @@
 # make clean    leaves no trace
 SHELL := /bin/bash
 IN_ROS := .venv/bin/in_ros
-SOURCES := $(shell find msg sim viper_model viper_ros launch config resource -type f -not -name '*.pyc') package.xml CMakeLists.txt
+SOURCES := $(shell find msg sim viper_lab viper_model viper_ros launch config resource -type f -not -name '*.pyc') package.xml CMakeLists.txt
 
 .PHONY: train test test-learning check docs setup clean
 
@@ -19,11 +19,11 @@ test-learning: setup
 	@$(IN_ROS) python -m pytest -m learning $(ARGS)
 
 check: setup
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && $(IN_ROS) mypy sim viper_model viper_ros
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && $(IN_ROS) mypy sim viper_lab viper_model viper_ros
 
 docs: setup
-	@$(IN_ROS) python -m viper_ros.reference docs/reference.md
-	@$(IN_ROS) python -m viper_ros.sros2_policy >config/sros2/policy.xml.new && mv config/sros2/policy.xml.new config/sros2/policy.xml
+	@$(IN_ROS) python -m viper_ros.introspection.reference docs/reference.md
+	@$(IN_ROS) python -m viper_ros.introspection.sros2_policy >config/sros2/policy.xml.new && mv config/sros2/policy.xml.new config/sros2/policy.xml
 
 setup: .venv/.built
 

@@ -24,9 +24,9 @@ from speed import device_name, rate
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from viper_model.dreamer.agent import Agent
-from viper_model.dreamer.policy import ActingPolicy, PolicyState
-from viper_model.dreamer.sizes import SIZES
+from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.dreamer.policy import ActingPolicy, PolicyState
+from viper_model.agents.dreamer.sizes import SIZES
 
 BATCH, LENGTH, IMAGE_SIZE, ACTION_SIZE = 16, 64, 64, 6
 

@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 from reward_speed import CLOCKS, Timer
 
-from viper_model.check import TaskCheck, check_reward
-from viper_model.dataset import EXPERT, load_dataset
-from viper_model.fit import SCHEDULES, fit
-from viper_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
+from viper_model.reward.check import TaskCheck, check_reward
+from viper_model.video_model.fit.training import SCHEDULES, fit
+from viper_model.video_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
+from viper_model.videos.dataset import EXPERT, load_dataset
 
 CLIP_FRAMES = 64
 """Of the clip whose whole evaluation is measured."""

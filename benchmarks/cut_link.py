@@ -32,9 +32,10 @@ from restarts import Fault, Trial, judge
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from viper_ros.node import Health, ViperNode, make_executor
-from viper_ros.qos import MOMENTS
-from viper_ros.untrained import untrained_policy
+from viper_lab.experiment.untrained import untrained_policy
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import make_executor
+from viper_ros.runtime.qos import MOMENTS
 
 NAMESPACES = (f"viper{os.getpid()}a", f"viper{os.getpid()}b")
 RESTING = 0.01

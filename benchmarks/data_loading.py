@@ -22,11 +22,11 @@ import torch
 from lightning_fabric import Fabric
 from rosbags.rosbag2 import StoragePlugin
 
-from tests.viper_model.films.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
-from viper_model.dataset import FrameSet, load_dataset
-from viper_model.films.cache import FOLDER
-from viper_model.fit import SCHEDULES, Training
-from viper_model.video_model import SIZES, VideoModel
+from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
+from viper_model.video_model.fit.training import SCHEDULES, Training
+from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.videos.cache import FOLDER
+from viper_model.videos.dataset import FrameSet, load_dataset
 
 RATE = 30.0
 TINY = SIZES["tiny"]

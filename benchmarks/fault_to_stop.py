@@ -31,12 +31,14 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from viper_ros.msg import Action, Step
 
-from viper_ros import arm, images
-from viper_ros.arm_node import before_others
-from viper_ros.node import Health, ViperNode, make_executor
-from viper_ros.qos import MOMENTS
-from viper_ros.stamps import nanoseconds, to_stamp
-from viper_ros.untrained import untrained_policy
+from viper_lab.experiment.untrained import untrained_policy
+from viper_ros.arm import description as arm
+from viper_ros.messages import images
+from viper_ros.nodes.arm_node import before_others
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import make_executor
+from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 DEADLINE = 1.0
 SPARE_SECONDS = 0.02
@@ -60,15 +62,15 @@ SILENCES = ("no actions", "no frames", "no joint states", "no dead-man")
 KILLS = ("policy killed", "arm_node killed")
 PATIENT_ARM = f"""
 import dataclasses
-from viper_ros import arm
-from viper_ros.safety import Deadlines
+from viper_ros.arm import description as arm
+from viper_ros.arm.safety import Deadlines
 load = arm.load
 patient = Deadlines(action={DEADLINE}, frame={DEADLINE}, joint_states={DEADLINE}, dead_man={DEADLINE})
 arm.load = lambda name: dataclasses.replace(load(name), deadlines=patient)
 """
 MOVING_POLICY = f"""
 import numpy as np
-from viper_model.dreamer.policy import ActingPolicy
+from viper_model.agents.dreamer.policy import ActingPolicy
 act = ActingPolicy.act
 def moving(self, *arguments, **options):
     values, state = act(self, *arguments, **options)

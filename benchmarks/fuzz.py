@@ -49,11 +49,14 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from viper_ros.msg import Action, Reward, Step
 
 from sim import ActionSpace, Description
-from viper_ros import arm, description, images
-from viper_ros.node import Health, ViperNode, make_executor
-from viper_ros.qos import FACTS, MOMENTS
-from viper_ros.stamps import nanoseconds, to_stamp
-from viper_ros.untrained import untrained_model, untrained_policy
+from viper_lab.experiment.untrained import untrained_model, untrained_policy
+from viper_ros.arm import description as arm
+from viper_ros.messages import environment_description as description
+from viper_ros.messages import images
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import make_executor
+from viper_ros.runtime.qos import FACTS, MOMENTS
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 TASK = "cartpole_swingup"
 SIZE = 32
@@ -65,7 +68,7 @@ GROWTH_MIB = 40.0
 """That a process may grow while the same messages come again: what an allocator keeps of large ones."""
 COUNTED = """
 import mmap, struct
-from viper_ros import node
+from viper_ros.runtime import node
 file = open(PATH, 'r+b')
 counter = mmap.mmap(file.fileno(), 8)
 guard = node.ViperNode._guard

@@ -26,18 +26,19 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
-from viper_ros import images
-from viper_ros.node import Health, ViperNode, join_graph, make_executor
-from viper_ros.qos import MOMENTS
-from viper_ros.stamps import nanoseconds, to_stamp
-from viper_ros.untrained import untrained_model
+from viper_lab.experiment.untrained import untrained_model
+from viper_ros.messages import images
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import join_graph, make_executor
+from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 TASK = "cartpole_swingup"
 RATE = 60.0
 SCORING_SECONDS = 0.1
 SLOW_MODEL = f"""
 import time
-from viper_ros.reward_node import RewardNode
+from viper_ros.nodes.reward_node import RewardNode
 configure = RewardNode.configure
 class Slow:
     def __init__(self, stream):

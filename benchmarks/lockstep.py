@@ -23,16 +23,16 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 import sim
-from viper_model.dataset import resize
-from viper_model.likelihood import conditional
-from viper_model.video_model import VideoModel
-from viper_ros import policy_node
-from viper_ros.node import make_executor
-from viper_ros.plan import Plan, make_plan
-from viper_ros.run import Run
-from viper_ros.train import make_nodes
-from viper_ros.trainer import Moment, Settings, Trainer
-from viper_ros.untrained import untrained_model
+from viper_lab.experiment.plan import Plan, make_plan
+from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.trainer import Moment, Settings, Trainer
+from viper_lab.experiment.untrained import untrained_model
+from viper_model.reward.likelihood import conditional
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import resize
+from viper_ros.graph import make_nodes
+from viper_ros.nodes import policy_node
+from viper_ros.runtime.process import make_executor
 
 
 def through_ros(plan: Plan, steps: int) -> float:

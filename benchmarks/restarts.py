@@ -35,10 +35,11 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward
 
-from viper_ros import images
-from viper_ros.node import Health, ViperNode, make_executor
-from viper_ros.stamps import nanoseconds
-from viper_ros.untrained import untrained_model
+from viper_lab.experiment.untrained import untrained_model
+from viper_ros.messages import images
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import make_executor
+from viper_ros.runtime.stamps import nanoseconds
 
 TASK = "cartpole_swingup"
 ENVIRONMENT = "env_0"

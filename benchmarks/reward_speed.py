@@ -31,10 +31,10 @@ import torch
 from speed import device_name, waiting_for
 from torch import Tensor, nn
 
-from viper_model.dataset import read_film, resize
-from viper_model.inference import PRECISIONS, prepare_for_inference
-from viper_model.likelihood import conditional
-from viper_model.video_model import SIZES, VideoModel
+from viper_model.reward.likelihood import conditional
+from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
+from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.videos.dataset import read_film, resize
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 TRAJECTORY = 128

@@ -27,8 +27,8 @@ from pathlib import Path
 import torch
 from reward_speed import CLOCKS, TRAJECTORY, Timer, camera_step, random_frames
 
-from viper_model.inference import PRECISIONS, prepare_for_inference
-from viper_model.video_model import SIZES, VideoModel
+from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
+from viper_model.video_model.video_model import SIZES, VideoModel
 
 ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",

@@ -24,11 +24,12 @@ from graph import NodeProcess
 from sensor_msgs.msg import Image
 from viper_ros.msg import Action, Reward, Step
 
-from viper_ros import images
-from viper_ros.node import Health, ViperNode, join_graph, make_executor
-from viper_ros.qos import MOMENTS
-from viper_ros.stamps import nanoseconds, to_stamp
-from viper_ros.untrained import untrained_model, untrained_policy
+from viper_lab.experiment.untrained import untrained_model, untrained_policy
+from viper_ros.messages import images
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import join_graph, make_executor
+from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 TASK = "cartpole_swingup"
 SIZES = ((64, 64), (480, 640))
@@ -37,7 +38,7 @@ LIMIT_MS = 3.0
 """For the ROS part's 99th percentile at 64×64 and 30 Hz."""
 QUICK_REWARD = """
 import torch
-from viper_ros.reward_node import RewardNode
+from viper_ros.nodes.reward_node import RewardNode
 configure = RewardNode.configure
 class AtOnce:
     def step(self, index, *rest):
@@ -49,7 +50,7 @@ RewardNode.configure = configured
 """
 QUICK_POLICY = """
 import numpy as np
-from viper_model.dreamer.policy import ActingPolicy
+from viper_model.agents.dreamer.policy import ActingPolicy
 ActingPolicy.act = lambda self, state, image, first, sample: (np.zeros((len(image), 7), np.float32), state)
 """
 BARE = """
@@ -57,8 +58,8 @@ import rclpy
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward
-from viper_ros.node import join_graph, make_executor
-from viper_ros.qos import MOMENTS
+from viper_ros.runtime.process import join_graph, make_executor
+from viper_ros.runtime.qos import MOMENTS
 join_graph([])
 node = rclpy.create_node('bare')
 publisher = node.create_publisher(Reward, '/bare/env_0/reward', MOMENTS)

@@ -27,9 +27,10 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 from viper_ros.msg import Action, Reward
 
-from viper_ros.node import Health, ViperNode, make_executor
-from viper_ros.qos import MOMENTS
-from viper_ros.untrained import untrained_model, untrained_policy
+from viper_lab.experiment.untrained import untrained_model, untrained_policy
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import make_executor
+from viper_ros.runtime.qos import MOMENTS
 
 RATE = 30.0
 SAMPLE_SECONDS = 10.0
@@ -37,8 +38,8 @@ GROWTH = 0.05
 NAMESPACE = "/env_0"
 FASTER_ARM = f"""
 import dataclasses
-from viper_ros import arm
-from viper_ros.safety import Deadlines
+from viper_ros.arm import description as arm
+from viper_ros.arm.safety import Deadlines
 load = arm.load
 patient = Deadlines(action=5.0, frame=5.0, joint_states=5.0, dead_man=5.0)
 arm.load = lambda name: dataclasses.replace(load(name), control_rate={RATE}, deadlines=patient, following=1.0)

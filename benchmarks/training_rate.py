@@ -22,10 +22,10 @@ from speed import device_name, rate
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from viper_model.dataset import load_dataset
-from viper_model.fit import SCHEDULES, Training
-from viper_model.processes import make_fabric
-from viper_model.video_model import SIZES, VideoModel
+from viper_model.torch_tools.distributed import make_fabric
+from viper_model.video_model.fit.training import SCHEDULES, Training
+from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.videos.dataset import load_dataset
 
 FILMS, FRAMES = 16, 64
 KERNELS = 12

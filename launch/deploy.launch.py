@@ -10,8 +10,8 @@ from pathlib import Path
 from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from viper_ros.launch_arguments import DEPLOY
-from viper_ros.launching import chosen, declared, node, together, viz
+from viper_ros.launching.actions import chosen, declared, node, together, viz
+from viper_ros.launching.arguments import DEPLOY
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from viper_ros.launch_arguments import RECORD
-from viper_ros.launching import chosen, declared, node, together
+from viper_ros.launching.actions import chosen, declared, node, together
+from viper_ros.launching.arguments import RECORD
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:

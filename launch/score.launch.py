@@ -8,8 +8,8 @@ from pathlib import Path
 from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from viper_ros.launch_arguments import SCORE
-from viper_ros.launching import chosen, declared, node, restarted, viz
+from viper_ros.launching.actions import chosen, declared, node, restarted, viz
+from viper_ros.launching.arguments import SCORE
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -13,9 +13,9 @@ from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from viper_ros.launch_arguments import TRAIN
-from viper_ros.launching import chosen, declared, node, restarted, viz
-from viper_ros.plan import Plan, make_plan
+from viper_lab.experiment.plan import Plan, make_plan
+from viper_ros.launching.actions import chosen, declared, node, restarted, viz
+from viper_ros.launching.arguments import TRAIN
 
 
 def nodes(plan: Plan, values: dict[str, str]) -> list[LaunchDescriptionEntity]:

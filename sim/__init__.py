@@ -20,9 +20,6 @@ from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeS
 
 __all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimDiedError", "SimError", "TimeStep", "make", "tasks"]
 
-opengl.choose_backend()
-opengl.load_triton_first()
-
 SIMS = {
     "dmc": "mujoco==3.3.7 dm_control==1.0.34",
     "atari": "ale-py==0.12.1",
@@ -76,6 +73,8 @@ def tasks(sim: str) -> tuple[str, ...]:
 
 def _module(sim: str) -> ModuleType:
     _check_name("simulator", sim, SIMS)
+    opengl.choose_backend()
+    opengl.load_triton_first()
     try:
         return importlib.import_module(f"sim.{sim}")
     except ModuleNotFoundError as error:

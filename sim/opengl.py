@@ -1,7 +1,7 @@
 """Which OpenGL library MuJoCo draws with, and how it stays out of PyTorch's way.
 
-MuJoCo and dm_control read `MUJOCO_GL` once, when they are imported, and then load OpenGL. `import sim` therefore
-settles both here, before any simulator is imported.
+MuJoCo and dm_control read `MUJOCO_GL` once, when they are imported, and then load OpenGL. `sim` therefore settles both
+before it imports a simulator, and leaves a process that draws nothing as it is.
 """
 
 from __future__ import annotations

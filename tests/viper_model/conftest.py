@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from viper_model import fit as fit_module
-from viper_model import video_model
-from viper_model.video_model import LIKELIHOODS, VideoModel, VideoModelConfig
-from viper_model.videogpt import VideoGPTConfig
-from viper_model.vqgan import VQGANConfig
+from viper_model.video_model.fit import training as fit_module
+from viper_model.video_model.tokenizers.vqgan import VQGANConfig
+from viper_model.video_model.video_model import LIKELIHOODS, VideoModel, VideoModelConfig, video_model
+from viper_model.video_model.videogpt import VideoGPTConfig
 
 MICRO = VideoModelConfig(
     VQGANConfig(image_size=16, channels=(8, 16), blocks=1, codes=16, code_dim=4),

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.viper_model.conftest import MICRO, sliding_square
-from viper_model.fit import fit
-from viper_model.video_model import VideoModel, size_config
+from viper_model.video_model.fit.training import fit
+from viper_model.video_model.video_model import VideoModel, size_config
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

@@ -12,9 +12,10 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from viper_model.likelihood import Calibration
-from viper_model.video_model import VideoModel, size_config
-from viper_ros.node import Health, ViperNode, make_executor
+from viper_model.reward.likelihood import Calibration
+from viper_model.video_model.video_model import VideoModel, size_config
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import make_executor
 
 # Away from whatever graphs run on this machine. Ports of domains above 101 clash with those of outgoing connections.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.viper_model.videos.writers import write_npz
+from tests.viper_ros.conftest import random_frames
+from viper_model.videos.video_io import read_video
+from viper_ros.cli.main import main
+
+
+def viper(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["viper", *arguments])
+    return main()
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Held out are one film of an expert and one of random behaviour, of one of the two tasks that the model knows."""
+    for name in ("expert/0", "expert/1", "random/0"):
+        frames = random_frames(20, 32, len(name))
+        write_npz(tmp_path / "films" / "cartpole_swingup" / f"{name}.npz", frames, task_reward=np.ones(20))
+    return tmp_path / "films"
+
+
+def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
+    films: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of random weights is no usable reward."""
+    out = films.parent / "judged"
+    judge = ("check-reward", f"data:={films}", f"model:={model_folder}", f"out:={out}", "device:=cpu")
+    assert viper(monkeypatch, *judge) == 0
+    said = capsys.readouterr().out
+    assert "cartpole_swingup: Not usable." in said
+    assert "no films of them: cartpole_balance" in said
+    kinds = ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "random"]
+    document = json.loads((out / "check.json").read_text())["tasks"]
+    assert list(document["cartpole_swingup"]["kinds"]) == kinds
+    reasons = document["cartpole_swingup"]["verdict"]["reasons"]
+    assert len(reasons) > 1
+    assert all(reason in said for reason in reasons)
+    page = (out / "check.html").read_text()
+    assert page.index("Not usable.") < page.index("<table>") < page.index("data:video/mp4;base64,")
+    assert page.count("data:video/mp4;base64,") == len(kinds)
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)  # opens from disk, anywhere
+    for kind in kinds:  # the film beside its surprise map, enlarged
+        assert read_video(out / "check" / f"cartpole_swingup_{kind}.mp4").shape == (20, 256, 512, 3)
+    assert viper(monkeypatch, *judge, "--strict") == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (None, ("no films of 'cartpole_balance'", "it has films of walking")),
+        ("walking", ("knows no task 'walking'", "cartpole_swingup")),
+        ("cartpole_swingup", ("no films of 'cartpole_swingup'", "it has films of walking")),
+    ],
+)
+def test_films_of_tasks_that_the_model_does_not_know_are_told_in_one_line(
+    task: str | None,
+    words: tuple[str, ...],
+    films: Path,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (films / "cartpole_swingup").rename(films / "walking")
+    arguments = ["check-reward", f"data:={films}", f"model:={model_folder}"] + ([f"task:={task}"] if task else [])
+    assert viper(monkeypatch, *arguments) == 1
+    error = capsys.readouterr().err.strip()
+    assert all(word in error for word in words)
+    assert "\n" not in error
+
+
+def test_data_without_a_film_to_hold_out_is_told_in_one_line(
+    films: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (films / "cartpole_swingup" / "expert" / "1.npz").unlink()
+    assert viper(monkeypatch, "check-reward", f"data:={films}", f"model:={model_folder}") == 1
+    error = capsys.readouterr().err.strip()
+    assert "put two expert films or more" in error
+    assert "\n" not in error

@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.viper_model.agents.examples import make_agent, make_batch, make_step
+from viper_model.agents.dreamer import Agent, Learner, Replay
+from viper_model.errors import ModelError
+from viper_model.torch_tools.checkpoint import write_tensors
+
+PATIENCE = 60  # seconds; only a failing test waits so long
+
+
+@pytest.fixture
+def replay(tmp_path):
+    replay = Replay(tmp_path / "replay", 1000, image_size=16, action_size=2)
+    for value in range(40):
+        replay.append("env_0", make_step(value, is_last=value % 10 == 9))
+    return replay
+
+
+def make_learner(replay, agent=None, ratio=1.0, prefill=0):
+    return Learner(agent or make_agent(), replay, batch=2, length=4, replay_ratio=ratio, prefill_steps=prefill, seed=0)
+
+
+def settle(learner):
+    """Let the thread do all that is owed, and end it."""
+    learner.start()
+    assert learner.wait_until_caught_up(PATIENCE)
+    learner.pause()
+    learner.stop()
+
+
+def test_as_much_is_replayed_as_the_ratio_says(replay):
+    learner = make_learner(replay, ratio=2.0)
+    learner.collected(30)  # 60 steps to replay, 8 an update
+    learner.start()
+    assert learner.wait_until_caught_up(PATIENCE)
+    learner.stop()
+    assert 60 // 8 - 3 <= learner.agent.updates <= 60 // 8
+    assert learner.metrics["image_loss"] > 0
+
+
+def test_steps_before_the_prefill_earn_nothing(replay):
+    learner = make_learner(replay, prefill=100)
+    learner.start()
+    learner.collected(100)
+    assert not learner.behind()
+    learner.stop()
+    assert learner.agent.updates == 0
+
+
+def test_a_paused_learner_stands_still_and_then_goes_on(replay):
+    learner = make_learner(replay)
+    learner.collected(80)
+    assert not learner.behind()  # not started: waiting for it would not help
+    learner.start()
+    learner.pause()
+    updates = learner.agent.updates
+    assert learner.wait_until_caught_up(0)
+    assert learner.agent.updates == updates
+    learner.start()
+    assert learner.wait_until_caught_up(PATIENCE)
+    learner.stop()
+    assert learner.agent.updates > updates or updates >= 7
+
+
+def test_waiting_ends_when_time_is_up(replay):
+    learner = make_learner(replay)
+    learner.collected(10_000_000)
+    learner.start()
+    assert not learner.wait_until_caught_up(0.01)
+    assert learner.behind()
+    learner.stop()
+
+
+def test_an_error_in_the_thread_reaches_the_caller(replay):
+    agent = make_agent()
+    with torch.no_grad():
+        agent.world_model.reward_head[0].weight[0, 0] = torch.inf
+    learner = make_learner(replay, agent)
+    learner.collected(80)
+    learner.start()
+    with pytest.raises(ModelError, match="diverged"):
+        learner.wait_until_caught_up(PATIENCE)
+    with pytest.raises(ModelError, match="diverged"):
+        learner.collected(1)
+    learner.stop()
+
+
+@pytest.mark.parametrize("exploration_weight", [0.0, 1.0])
+def test_training_goes_on_exactly_where_it_was_saved(replay, tmp_path, exploration_weight):
+    batches = [make_batch(seed) for seed in range(6)]
+    straight = make_agent(exploration_weight)
+    expected = [straight.update(batch) for batch in batches]
+
+    half = make_agent(exploration_weight)
+    for batch in batches[:3]:
+        half.update(batch)
+    make_learner(replay, half).save(tmp_path / "checkpoint")
+    resumed = make_agent(exploration_weight, seed=7)  # another start, to be overwritten
+    make_learner(replay, resumed).load(tmp_path / "checkpoint")
+    assert [resumed.update(batch) for batch in batches[3:]] == expected[3:]
+    tensors, document = straight.state()
+    resumed_tensors, resumed_document = resumed.state()
+    assert document == resumed_document
+    assert tensors.keys() == resumed_tensors.keys()
+    assert all(torch.equal(tensors[name], resumed_tensors[name]) for name in tensors)
+
+
+def test_what_is_replayed_and_owed_goes_on_too(replay, tmp_path):
+    straight = make_learner(replay)
+    straight.collected(20)
+    straight.save(tmp_path / "checkpoint", evaluated=3)
+    resumed = make_learner(replay)
+    assert resumed.load(tmp_path / "checkpoint") == {"evaluated": 3}
+    for learner in (straight, resumed):
+        learner.collected(60)
+        settle(learner)
+    # Both threads ran as many updates as the 80 steps owe, but for the slack, on the same sequences.
+    for learner in (straight, resumed):
+        assert 80 // 8 - 3 <= learner.agent.updates <= 80 // 8
+
+
+def test_a_checkpoint_taken_while_learning_is_whole(replay, tmp_path):
+    learner = make_learner(replay)
+    learner.collected(10_000_000)
+    learner.start()
+    learner.save(tmp_path / "checkpoint")
+    learner.stop()
+    loaded = Agent.load(tmp_path / "checkpoint")
+    steps = {int(v) for name, v in loaded.state()[0].items() if name.endswith(".step")}
+    assert steps <= {loaded.updates}  # every weight has seen every update
+
+
+def test_an_agent_can_be_loaded_alone(replay, tmp_path):
+    agent = make_agent(0.5, action_kind="discrete")
+    agent.update(make_batch(action_kind="discrete"))
+    make_learner(replay, agent).save(tmp_path / "checkpoint")
+    loaded = Agent.load(tmp_path / "checkpoint")
+    image, first = make_batch()["image"][:2, 0], np.array([True, True])
+    one, other = agent.policy(), loaded.policy()
+    assert np.array_equal(
+        one.act(one.initial(2), image, first, sample=False)[0],
+        other.act(other.initial(2), image, first, sample=False)[0],
+    )
+
+
+def test_another_agent_s_checkpoint_is_refused(replay, tmp_path):
+    make_learner(replay).save(tmp_path / "checkpoint")
+    with pytest.raises(ModelError, match="action_kind"):
+        make_learner(replay, make_agent(action_kind="discrete")).load(tmp_path / "checkpoint")
+    with pytest.raises(ModelError, match="another model"):
+        make_learner(replay, make_agent(1.0)).load(tmp_path / "checkpoint")
+    write_tensors(tmp_path / "other", {"x": torch.zeros(1)}, {})
+    for load in (make_learner(replay).load, Agent.load):
+        with pytest.raises(ModelError, match="holds no agent"):
+            load(tmp_path / "other")

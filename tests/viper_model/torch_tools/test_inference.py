@@ -1,0 +1,61 @@
+"""A prepared model gives the same numbers, or in lower precision nearly the same."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.viper_model.video_model.test_video_model import NATS, random_film
+from viper_model.errors import ModelError
+from viper_model.reward.likelihood import conditional
+from viper_model.torch_tools.inference import prepare_for_inference
+from viper_model.video_model.video_model import VideoModel
+
+TASK = torch.tensor([0])
+
+
+def prepared(model: VideoModel, precision: str) -> VideoModel:
+    model = copy.deepcopy(model)
+    prepare_for_inference(model, precision)
+    return model
+
+
+def streamed(model: VideoModel, film: Tensor) -> Tensor:
+    """film: uint8 [time, height, width, 3] → [time, rows, columns]."""
+    stream, index = model.stream(1), torch.tensor([0])
+    return torch.cat([stream.step(index, film[t : t + 1], TASK, torch.tensor([t == 0])) for t in range(len(film))])
+
+
+def test_in_float32_nothing_changes(model: VideoModel) -> None:
+    film, fast = random_film(20), prepared(model, "float32")
+    assert torch.equal(fast.vqgan.encode(film), model.vqgan.encode(film))
+    whole = model.log_probs(film[None], TASK)[0]
+    torch.testing.assert_close(streamed(fast, film), whole, atol=NATS, rtol=0)
+    torch.testing.assert_close(fast.log_probs(film[None], TASK)[0], whole, atol=NATS, rtol=0)
+
+
+def test_in_bfloat16_codes_stay_and_likelihoods_hardly_move(model: VideoModel) -> None:
+    film, fast = random_film(60), prepared(model, "bfloat16")
+    assert torch.equal(fast.vqgan.encode(film), model.vqgan.encode(film))
+    exact = conditional(model.log_probs(film[None], TASK)[0])  # [time]
+    for evaluated in (streamed(fast, film), fast.log_probs(film[None], TASK)[0]):
+        assert evaluated.dtype == torch.float32
+        difference = conditional(evaluated) - exact
+        # 2^-8, bfloat16's rounding, of logits of up to about 10, independently for the 16 codes of a frame.
+        assert difference.abs().max() < 16**0.5 * 10 * 2**-8 * 3
+        # What all frames share, as of masked codes that all look alike, tells none from another.
+        assert difference.std() < 0.01 * exact.std()
+        assert difference.abs().max() > 0
+
+
+def test_frames_are_imagined_in_bfloat16(model: VideoModel) -> None:
+    imagined = prepared(model, "bfloat16").imagine(random_film(1, 4), TASK, 2, torch.Generator().manual_seed(0))
+    assert imagined.shape == (1, 2, 16, 16, 3)
+
+
+def test_an_unknown_precision_is_told_the_known_ones(model: VideoModel) -> None:
+    with pytest.raises(ModelError, match="float32, bfloat16"):
+        prepare_for_inference(model, "float8")

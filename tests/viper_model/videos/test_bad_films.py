@@ -1,0 +1,194 @@
+"""What goes wrong with films: told by name in one line, while the job goes on with the others."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin
+
+from tests.viper_model.videos.writers import CAMERA, numbered, write_bag, write_lerobot_2, write_lerobot_3, write_mp4
+from viper_model.errors import ModelError
+from viper_model.videos.dataset import load_dataset
+from viper_model.videos.survey import survey
+
+
+def cut(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def empty_mp4(folder: Path) -> None:
+    (folder / "bad.mp4").touch()
+
+
+def half_written_mp4(folder: Path) -> None:
+    write_mp4(folder / "bad.mp4", numbered(40), 25)
+    cut(folder / "bad.mp4", 0.5)
+
+
+def interrupted_mp4(folder: Path) -> None:
+    """Its index, at the front, announces more frames than there are."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), np.uint8)
+    write_mp4(folder / "whole.mp4", noise, 25)
+    content = (folder / "whole.mp4").read_bytes()
+    (folder / "whole.mp4").unlink()
+    begin = content.index(b"mdat") - 4
+    end = begin + int.from_bytes(content[begin : begin + 4], "big")
+    lost = bytearray(content)
+    lost[begin + (end - begin) // 4 : end] = bytes(end - begin - (end - begin) // 4)
+    (folder / "bad.mp4").write_bytes(lost)
+
+
+def short_mp4(folder: Path) -> None:
+    write_mp4(folder / "bad.mp4", numbered(7), 25)
+
+
+def bag_without_images(folder: Path) -> None:
+    write_bag(folder / "bad", numbered(20), 25, topics=(), firsts=None)
+
+
+def bag_without_messages(folder: Path) -> None:
+    write_bag(folder / "bad", numbered(0), 25)
+
+
+def unfinished_bag(folder: Path) -> None:
+    write_bag(folder / "bad", numbered(20), 25)
+    (folder / "bad" / "metadata.yaml").unlink()
+
+
+def cut_mcap(folder: Path) -> None:
+    write_bag(folder / "bad", numbered(20), 25)
+    cut(folder / "bad" / "bad.mcap", 0.7)
+
+
+def cut_sqlite(folder: Path) -> None:
+    write_bag(folder / "bad", numbered(20), 25, storage=StoragePlugin.SQLITE3)
+    cut(folder / "bad" / "bad.db3", 0.7)
+
+
+def bag_that_is_none(folder: Path) -> None:
+    (folder / "bad").mkdir()
+    (folder / "bad" / "metadata.yaml").write_text("rosbag2_bagfile_information: 3")
+
+
+def bag_of_damaged_pictures(folder: Path) -> None:
+    write_bag(folder / "bad", numbered(20), 25, storage=StoragePlugin.SQLITE3, topics=("/camera/compressed",))
+    path = folder / "bad" / "bad.db3"
+    path.write_bytes(path.read_bytes().replace(b"\xff\xd8\xff\xe0", b"no\xff\xe0"))
+
+
+BAD: dict[Callable[[Path], None], str] = {
+    empty_mp4: "empty",
+    half_written_mp4: "half-written",
+    interrupted_mp4: "bad.mp4",
+    short_mp4: "7 frames",
+    bag_without_images: "no images",
+    bag_without_messages: "no image",
+    unfinished_bag: "ros2 bag reindex",
+    cut_mcap: "cannot be read as a bag",
+    cut_sqlite: "cannot be read",
+    bag_that_is_none: "cannot be read as a bag",
+    bag_of_damaged_pictures: "decoded",
+}
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
+def test_a_broken_film_is_skipped_and_named(
+    make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "push" / "expert"
+    for index in range(3):
+        write_mp4(folder / f"{index}.mp4", numbered(20), 25)
+    make(folder)
+    with caplog.at_level(logging.WARNING):
+        dataset = load_dataset(tmp_path, 16)
+    assert len(dataset.films) == 3
+    ((name, why),) = dataset.skipped.items()
+    assert name.startswith("push/expert/bad")
+    assert BAD[make] in why
+    assert "\n" not in why
+    assert f"skipped {name}: {why}" in caplog.text
+    assert "1 skipped" in caplog.text
+    # Without decoding, damage in the middle of a file stays unseen.
+    seen = survey(tmp_path)
+    assert sum(len(group.films) for group in seen.groups) == 3 + (make is interrupted_mp4)
+
+
+def test_damage_to_one_episode_of_a_lerobot_dataset_spares_the_others(tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path, [("push", numbered(20))] * 4, 10)
+    (tmp_path / "videos" / "chunk-000" / CAMERA / "episode_000001.mp4").unlink()
+    cut(tmp_path / "videos" / "chunk-000" / CAMERA / "episode_000002.mp4", 0.5)
+    dataset = load_dataset(tmp_path, 16)
+    assert set(dataset.skipped) == {"episode_000001", "episode_000002"}
+    assert len(dataset.films) == 2
+
+
+@pytest.mark.parametrize("damage", ["no info", "no json", "new version", "no episodes", "no cameras", "no parquet"])
+def test_a_lerobot_dataset_that_is_none_is_told_in_one_line(damage: str, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    write_lerobot_3(root, [("push", numbered(20))] * 4, 10)
+    info = root / "meta" / "info.json"
+    document = json.loads(info.read_text())
+    if damage == "no info":
+        info.write_text("{}")
+    elif damage == "no json":
+        cut(info, 0.5)
+    elif damage == "new version":
+        info.write_text(json.dumps({**document, "codebase_version": "v4.0"}))
+    elif damage == "no episodes":
+        shutil.rmtree(root / "meta" / "episodes")
+    elif damage == "no cameras":
+        info.write_text(json.dumps({**document, "features": {}}))
+    else:
+        cut(root / "meta" / "episodes" / "chunk-000" / "file-000.parquet", 0.5)
+    with pytest.raises(ModelError, match="skipped set: ") as raised:
+        load_dataset(root, 16)
+    assert "\n" not in str(raised.value)
+    assert not survey(root).groups
+
+
+def test_films_shorter_than_the_models_context_are_skipped(tmp_path: Path) -> None:
+    for index, length in enumerate((20, 40, 40)):
+        write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(length), 25)
+    assert load_dataset(tmp_path, 16, shortest=32).skipped == {"push/0.mp4": "it has 20 frames; 32 are needed"}
+
+
+def test_mixed_sizes_are_fine_but_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for index, width in enumerate((64, 64, 96)):
+        write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(20, 48, width), 25)
+    with caplog.at_level(logging.WARNING):
+        assert len(load_dataset(tmp_path, 16).films) == 3
+    assert "films of several sizes: 2 of 64×48, 1 of 96×48" in caplog.text
+
+
+def test_masks_of_another_size_and_task_are_told(tmp_path: Path) -> None:
+    for index, width in enumerate((64, 64, 96)):
+        write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(20, 48, width), 25)
+    cv2.imwrite(str(tmp_path / "mask.png"), np.full((48, 64), 255, np.uint8))
+    (tmp_path / "films.yaml").write_text("masks: {push: mask.png}")
+    why = load_dataset(tmp_path, 16).skipped["push/2.mp4"]
+    assert "the mask is 64×48 pixels and the film 96×48" in why
+    assert survey(tmp_path).problems == {"push/2.mp4": why}
+    (tmp_path / "films.yaml").write_text("masks: {pusch: mask.png}")
+    with pytest.raises(ModelError, match="a mask for 'pusch'"):
+        load_dataset(tmp_path, 16)
+    assert "pusch" in survey(tmp_path).problems["films.yaml"]
+
+
+def test_a_task_without_films_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    for task, films in (("push", 3), ("pull", 1)):
+        for index in range(films):
+            write_mp4(tmp_path / task / f"{index}.mp4", numbered(20), 25)
+    with pytest.raises(ModelError, match=r"two expert films or more of 'fly'.*: it has films of pull, push"):
+        load_dataset(tmp_path, 16, ["fly"])
+    with pytest.raises(ModelError, match="'pull'"):
+        load_dataset(tmp_path, 16)
+    assert survey(tmp_path).problems["pull"].startswith("1 usable expert films")
+    assert load_dataset(tmp_path, 16, ["push"]).tasks == ("push",)

@@ -1,0 +1,263 @@
+"""The `viper` command as its users meet it: real processes, exit statuses, one line for a mistake."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from viper_lab.experiment.run_directory import read_metrics
+from viper_model.agents.replay import Replay
+from viper_model.torch_tools.checkpoint import read_tensors
+
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+
+SMALL = [
+    "reward:=task",
+    "task:=cartpole_swingup",
+    *(
+        argument
+        for setting in (
+            "sim_node.action_repeat=50",
+            "sim_node.image_size=16",
+            "policy_node.image_size=16",
+            "policy_node.prefill=20",
+            "policy_node.batch_size=2",
+            "policy_node.batch_length=8",
+            "policy_node.replay_ratio=4",
+            "policy_node.save_every=1",
+            "policy_node.end_evaluation_episodes=1",
+        )
+        for argument in ("--set", setting)
+    ),
+]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from viper_ros.cli.main import main; sys.exit(main())", *arguments]
+
+
+def viper(*arguments: str, where: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=where, env=environment(), capture_output=True, text=True, timeout=200, check=False
+    )
+
+
+def environment() -> dict[str, str]:
+    root = str(Path(__file__).parent.parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]), "COLUMNS": "200"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["train", "sim:=dcm"], "did you mean dmc"),
+        (["train", "task:=cartpole_swngup", "reward:=task"], "cartpole_swingup"),
+        (["train", "--set", "policy_node.size=gigantic"], "tiny"),
+        (["train", "--set", "policy_node.image_size=33"], "16, 32, 64"),
+        (["train", "--set", "reward_node.likelihood=likely"], "conditional, joint"),
+        (["train", "reward:=task", "--set", "policy_node.replay_ratio=-1"], "replay_ratio"),
+        (["train", "reward:=task", "--set", "policy_node.replay_rato=1"], "did you mean replay_ratio"),
+        (["train", "reward:=task", "--set", "policy_nod.size=tiny"], "policy_node"),
+        (["train", "reward:=task", "--set", "nonsense"], "section.parameter=value"),
+        (["train", "reward:=likelihood"], "viper, task"),
+        (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
+        (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
+        (["fit", "data:=.", "model:=model", "device:=gpu"], "auto, cpu, cuda"),
+        pytest.param(["score", "film.mp4", "model:=model", "device:=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
+        pytest.param(["train", "--set", "fit.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
+        pytest.param(["train", "--set", "policy_node.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
+        (["data", "nowhere"], "no data folder at nowhere"),
+        (["fit", "data:=.", "model:=model", "likelihood:=guessed"], "videogpt, masked"),
+        (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),
+        (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
+        (["imagine", "film:=film.mp4", "model:=nowhere"], "no video model in nowhere"),
+        (["report", "nowhere"], "no run in nowhere"),
+        (["record", "behaviour:=wise"], "expert"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_in_one_line_with_a_failing_status(arguments: list[str], word: str, tmp_path: Path) -> None:
+    result = viper(*arguments, where=tmp_path)
+    assert result.returncode == 1
+    assert word in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    assert len(result.stderr.strip().splitlines()) <= 2
+    assert not (tmp_path / "data").exists(), "films were recorded before the mistake was told"
+
+
+def test_an_unreadable_film_is_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"this is no film")
+    (tmp_path / "film.npz").write_bytes(b"PK\x03\x04 half")
+    for film in ("film.mp4", "film.npz", "missing.avi"):
+        result = viper("score", film, f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+        assert result.returncode == 1
+        assert film in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_precision_is_told_the_known_ones(tmp_path: Path, model_folder: Path) -> None:
+    task = "task:=cartpole_swingup"
+    result = viper("score", "film.mp4", f"model:={model_folder}", task, "precision:=half", where=tmp_path)
+    assert result.returncode == 1
+    assert "float32, bfloat16" in result.stderr
+
+
+def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
+    program = tmp_path / "viper.py"
+    program.write_text("import sys; from viper_ros.cli.main import main; sys.exit(main())")
+    (tmp_path / "films" / "push").mkdir(parents=True)
+    for number in range(4):
+        frames = np.random.default_rng(number).integers(0, 256, (40, 32, 32, 3), np.uint8)
+        np.savez(tmp_path / "films" / "push" / f"{number}.npz", image=frames)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
+    result = subprocess.run(
+        [*torchrun, "fit", "data:=films", "model:=model", "vqgan_steps:=1", "code_model_steps:=1"],
+        cwd=tmp_path,
+        env={**environment(), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("report: ") == 1
+    assert (tmp_path / "model" / "check.html").exists()
+
+
+def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_folder: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
+    (tmp_path / "films").mkdir()
+    np.savez(tmp_path / "films" / "film.npz", image=frames)
+    result = viper("score", "films/film.npz", f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert len((tmp_path / "film_likelihood.csv").read_text().splitlines()) == 21
+    assert (tmp_path / "film_likelihood.png").stat().st_size > 1000
+    assert (tmp_path / "film_surprise.mp4").stat().st_size > 1000
+    assert [path.name for path in (tmp_path / "films").iterdir()] == ["film.npz"]  # results would pass for films there
+
+
+def test_every_option_has_help(tmp_path: Path) -> None:
+    for name in ("doctor", "record", "data", "fit", "check-reward", "score", "imagine", "prepare", "train", "report"):
+        result = viper(name, "--help", where=tmp_path)
+        assert result.returncode == 0
+        options = [line for line in result.stdout.splitlines() if line.startswith("│") and " --" in line]
+        assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
+
+
+StartTraining = Callable[[Path, int], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start_training() -> Iterator[StartTraining]:
+    started = []
+
+    def start(where: Path, steps: int) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                command("train", *SMALL, f"steps:={steps}"),
+                cwd=where,
+                env=environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:  # A graph that a failed test left behind would ruin those of the next.
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: object, process: subprocess.Popen[str]) -> None:
+    """Wait until `condition`; fails where the process ends before or nothing comes about."""
+    deadline = time.monotonic() + 120
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            raise AssertionError(process.stderr.read() if process.stderr else "")
+
+
+def updates_saved(checkpoint: Path) -> int:
+    """Updates in a checkpoint; 0 where there is none."""
+    return int(read_tensors(checkpoint)[1]["agent"]["updates"]) if checkpoint.exists() else 0
+
+
+def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(
+    tmp_path: Path, start_training: StartTraining
+) -> None:
+    run = tmp_path / "runs" / "cartpole_swingup_oracle"
+    checkpoint = run / "checkpoint.safetensors"
+    rng = np.random.default_rng(int(time.time()))
+    total = updates = 0
+    for _ in range(2):
+        process = start_training(tmp_path, 100_000)
+        wait_for(lambda before=updates: updates_saved(checkpoint) > before, process)
+        # Somewhere in the next second: in a step, an update, a save.
+        until = time.monotonic() + rng.uniform(0, 1)
+        wait_for(lambda until=until: time.monotonic() > until, process)
+        process.kill()
+        process.wait()
+
+        assert updates_saved(checkpoint) > updates
+        updates = updates_saved(checkpoint)
+        replay = Replay(run / "replay", 1_000_000, 16, 1)
+        assert replay.skipped == []
+        assert replay.total >= total
+        total = replay.total
+        records = read_metrics(run)
+        assert [r["round"] for r in records if "round" in r] == [0]
+
+    process = start_training(tmp_path, total + 21)
+    assert process.wait(200) == 0, process.stderr.read() if process.stderr else ""
+    assert Replay(run / "replay", 1_000_000, 16, 1).total >= total + 21
+    assert (run / "report.html").stat().st_size > 10_000
+
+
+def test_two_runs_in_one_directory_and_ctrl_c(tmp_path: Path, start_training: StartTraining) -> None:
+    run = tmp_path / "runs" / "cartpole_swingup_oracle"
+    process = start_training(tmp_path, 100_000)
+    wait_for(lambda: (run / "metrics.jsonl").exists(), process)
+    for namespace, told in (("", "another graph publishes /env_0/"), ("aside", "in use by another run")):
+        second = viper("train", *SMALL, f"namespace:={namespace}", where=tmp_path)
+        assert second.returncode == 1
+        assert told in second.stderr
+        assert len(second.stderr.splitlines()) == 1
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr
+    assert process.stderr.read().splitlines()[-1] == "viper: interrupted; the same command goes on where it was"
+    read_tensors(run / "checkpoint.safetensors")
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_the_last_checkpoint_stays(
+    tmp_path: Path, start_training: StartTraining
+) -> None:
+    run = tmp_path / "runs" / "cartpole_swingup_oracle"
+    checkpoint = run / "checkpoint.safetensors"
+    process = start_training(tmp_path, 100_000)
+    wait_for(checkpoint.exists, process)
+    # From now on, what is written beside the checkpoint meets a full disk.
+    part = run / "checkpoint.safetensors.part"
+    while process.poll() is None:
+        try:
+            part.symlink_to("/dev/full")
+        except FileExistsError:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
+    assert process.wait() == 1
+    said = process.stderr.read() if process.stderr else ""
+    assert "the disk is full" in said
+    assert "Traceback" not in said
+    read_tensors(checkpoint)

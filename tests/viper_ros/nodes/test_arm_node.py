@@ -1,0 +1,322 @@
+"""arm_node over real DDS with the simulated arm behind it: it moves as the policy says, and any fault stops it."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Duration
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import GetParameters
+from rclpy.parameter import Parameter as RclpyParameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from viper_ros.msg import Action, Step
+
+from tests.viper_ros.conftest import Listener, overrides, spin_until
+from viper_lab.errors import UserError
+from viper_ros.arm import description as arm
+from viper_ros.arm.safety import Deadlines, State
+from viper_ros.messages import environment_description as description
+from viper_ros.nodes.arm_node import ArmNode
+from viper_ros.nodes.simulated_arm_node import SimulatedArmNode
+from viper_ros.runtime.node import ViperNode
+from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
+
+pytest.importorskip("robosuite", reason="ships the arms' models")
+pytestmark = pytest.mark.usefixtures("ros")
+
+COMMANDS = "arm_controller/joint_trajectory"
+UP = (0.0, 0.2, 0.4, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a busy test machine meets."""
+    load = arm.load
+    deadlines = Deadlines(action=3.0, frame=3.0, joint_states=1.0, dead_man=3.0)
+    monkeypatch.setattr(arm, "load", lambda name: dataclasses.replace(load(name), deadlines=deadlines, following=0.5))
+
+
+class Operator(Listener):
+    """Answers steps as a policy, and calls services as a person does."""
+
+    def __init__(self) -> None:
+        topics = {
+            "step": Step,
+            "image_raw": Image,
+            COMMANDS: JointTrajectory,
+            f"{COMMANDS}/would_send": JointTrajectory,
+        }
+        super().__init__({**topics, "gripper_controller/joint_trajectory": JointTrajectory}, MOMENTS)
+        self._actions = self.create_publisher(Action, "action", MOMENTS)
+        self.stop_button = self.create_publisher(Bool, "e_stop", MOMENTS)
+        self.answering = True
+        self.answer = UP
+        self.listen(
+            Step, "step", lambda step: self.send(self.answer, step) if self.answering and not step.is_last else None, 10
+        )
+
+    def send(self, values: object, step: Step, shift: int = 0) -> None:
+        action = Action(values=list(values))
+        action.header.stamp = to_stamp(nanoseconds(step.header.stamp) + shift)
+        self._actions.publish(action)
+
+
+class Cell:
+    """An arm, its node and its operator."""
+
+    def __init__(self, **values: object) -> None:
+        self.arm_node = ArmNode(parameter_overrides=overrides(**{"dry_run": False, **values}))
+        self.simulated = SimulatedArmNode(parameter_overrides=overrides(arm=values.get("arm", "panda")))
+        self.operator = Operator()
+        self.nodes: list[ViperNode] = [self.operator, self.arm_node, self.simulated]
+        assert self.simulated.start()
+        assert self.arm_node.start()
+        self.until(lambda: self.arm_node._described is not None and self.guard._measured is not None)
+
+    @property
+    def guard(self) -> object:
+        return self.arm_node.guard
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        spin_until(self.nodes, condition)
+
+    def call(self, service: str) -> Trigger.Response:
+        client = self.operator.create_client(Trigger, service)
+        self.until(client.service_is_ready)
+        future = client.call_async(Trigger.Request())
+        self.until(future.done)
+        return future.result()
+
+    def moving(self) -> "Cell":
+        spin_for_control_periods(self, 5)  # Nothing is published while a test doesn't spin.
+        assert self.call("start_episode").success
+        self.until(lambda: np.abs(self.simulated.world.velocities).max() > 0.05)
+        return self
+
+    def stopped(self) -> None:
+        self.until(lambda: self.guard.state is State.FAULTED and self.guard.motion.still)
+        self.until(lambda: np.abs(self.simulated.world.velocities).max() < 0.005)
+
+
+@pytest.fixture
+def cell() -> Iterator[Cell]:
+    made = Cell()
+    yield made
+    close(made)
+
+
+def close(cell: Cell) -> None:
+    for node in cell.nodes:
+        node.stop()
+
+
+@pytest.mark.parametrize("name", arm.arms())
+def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) -> None:
+    cell = Cell(arm=name, episode_seconds=1.0)
+    heard = cell.operator.heard
+    before = cell.simulated.world.hand
+    spin_for_control_periods(cell, 5)
+    assert cell.call("start_episode").success
+    cell.until(lambda: any(step.is_last for step in heard["step"]))
+    moved = cell.simulated.world.hand - before
+    assert moved[2] > 0.02
+    assert moved[1] > 0.01
+    steps = heard["step"]
+    assert [step.index for step in steps] == list(range(len(steps)))
+    assert [step.is_first for step in steps] == [True] + [False] * (len(steps) - 1)
+    stamps = [nanoseconds(step.header.stamp) for step in steps]
+    assert stamps == sorted(set(stamps))
+    cell.until(lambda: len(heard["image_raw"]) == len(steps))
+    assert [nanoseconds(image.header.stamp) for image in heard["image_raw"]] == stamps
+    assert cell.guard.state is State.HOLDING
+    assert heard["gripper_controller/joint_trajectory"][0].points[0].positions[0] == cell.arm_node._arm.gripper.closed
+    cell.until(lambda: cell.guard.motion.still)
+    assert cell.call("reset_episode").success
+    cell.until(lambda: cell.guard.state is State.HOLDING)
+    assert np.abs(cell.simulated.world.positions - cell.arm_node._arm.home).max() < 0.05
+    close(cell)
+
+
+def test_every_command_ends_in_a_stop(cell: Cell) -> None:
+    cell.moving()
+    for command in cell.operator.heard[COMMANDS]:
+        assert np.abs(command.points[-1].velocities).max() < 1e-9
+        times = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in command.points]
+        assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize(("age", "moves"), [(0.0, True), (0.6, True), (1.5, False)])
+def test_a_trajectory_that_is_over_does_not_move_the_arm(age: float, moves: bool) -> None:
+    simulated, operator = SimulatedArmNode(), Operator()
+    assert simulated.start()
+    away = arm.load("panda").home + 0.1
+    trajectory = JointTrajectory(joint_names=list(arm.load("panda").joints))
+    trajectory.points = [JointTrajectoryPoint(positions=away.tolist(), time_from_start=Duration(sec=1))]
+    commands = operator.create_publisher(JointTrajectory, COMMANDS, MOMENTS)
+    before = simulated.world.positions
+    spin_until([operator, simulated], lambda: commands.get_subscription_count() == 2)  # The operator hears, too.
+    begin = simulated.world.time
+    trajectory.header.stamp = to_stamp(operator.get_clock().now().nanoseconds - int(age * 1e9))
+    commands.publish(trajectory)
+    spin_until([operator, simulated], lambda: simulated.world.time > begin + 1.5)
+    goal = away if moves else before
+    np.testing.assert_allclose(simulated.world.positions, goal, atol=0.02)  # The servos' error at rest is 0.01 rad.
+    assert bool(simulated._refused) is not moves
+
+
+def pull(cell: Cell, plug: str) -> None:
+    operator, steps = cell.operator, cell.operator.heard["step"]
+    if plug == "policy":
+        operator.answering = False
+    elif plug == "joint states":
+        cell.simulated.set_parameters([RclpyParameter("joint_states", value=False)])
+    elif plug == "camera":
+        cell.simulated.set_parameters([RclpyParameter("dropped_frames", value=1.0)])
+    elif plug == "emergency stop":
+        operator.stop_button.publish(Bool(data=True))
+    elif plug == "service e_stop":
+        assert cell.call("e_stop").success
+    elif plug == "not finite":
+        operator.send([float("nan")] * 7, steps[-1], shift=1)
+    elif plug == "values":
+        operator.send([0.0] * 3, steps[-1], shift=1)
+    else:
+        cell.until(lambda: len(steps) > 2)
+        operator.send(UP, steps[0])
+
+
+def spin_for_control_periods(cell: Cell, periods: int) -> None:
+    left = [periods]
+    timer = cell.arm_node.every(cell.arm_node._period, lambda: left.append(left.pop() - 1))
+    cell.until(lambda: left[0] <= 0)
+    cell.arm_node.destroy_timer(timer)
+
+
+def test_nothing_is_commanded_before_an_episode_is_started(cell: Cell) -> None:
+    spin_for_control_periods(cell, 10)
+    assert not cell.operator.heard[COMMANDS]
+
+
+@pytest.mark.parametrize(
+    "plug",
+    ["policy", "joint states", "camera", "emergency stop", "service e_stop", "not finite", "values", "out of order"],
+)
+def test_pulling_any_plug_stops_the_arm_until_it_is_cleared(cell: Cell, plug: str) -> None:
+    cell.moving()
+    pull(cell, plug)
+    cell.stopped()
+    assert plug in cell.guard.reason
+    assert plug in cell.arm_node.health().message
+    cell.until(lambda: cell.operator.heard["step"][-1].is_last)
+    assert not cell.call("start_episode").success
+    place = cell.simulated.world.positions
+    commands = len(cell.operator.heard[COMMANDS])
+    spin_for_control_periods(cell, 10)
+    assert len(cell.operator.heard[COMMANDS]) == commands
+    np.testing.assert_allclose(cell.simulated.world.positions, place, atol=1e-3)
+
+
+def test_after_a_stop_is_released_and_cleared_an_episode_can_begin(cell: Cell) -> None:
+    cell.moving()
+    cell.operator.stop_button.publish(Bool(data=True))
+    cell.stopped()
+    assert "release" in cell.call("clear_fault").message
+    cell.operator.stop_button.publish(Bool(data=False))
+    cell.until(lambda: not cell.guard._stop_pressed)
+    assert cell.call("clear_fault").success
+    cell.moving()
+    assert cell.operator.heard["step"][-1].episode == 1
+
+
+def test_deactivate_stops_the_arm_first(cell: Cell) -> None:
+    cell.moving()
+    cell.arm_node.stop()
+    cell.nodes.remove(cell.arm_node)
+    commands = cell.operator.heard[COMMANDS]
+    cell.until(lambda: np.abs(cell.simulated.world.velocities).max() < 0.005)
+    speeds = [np.abs(point.velocities).max() for point in commands[-1].points]
+    assert speeds[-1] < 1e-9
+    assert all(later <= sooner + 1e-9 for sooner, later in pairwise(speeds))
+
+
+def test_a_dry_run_sends_nothing() -> None:
+    cell = Cell(dry_run=True)
+    place = cell.simulated.world.positions
+    assert cell.call("start_episode").success
+    shown = cell.operator.heard[f"{COMMANDS}/would_send"]
+    cell.until(lambda: any(np.abs(command.points[0].velocities).max() > 0.01 for command in shown))
+    assert not cell.operator.heard[COMMANDS]
+    np.testing.assert_allclose(cell.simulated.world.positions, place, atol=1e-3)
+    close(cell)
+
+
+def test_dry_run_is_the_default() -> None:
+    node = ArmNode()
+    assert node.value("dry_run") is True
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(0.07, "control periods"), (0.9, "deadline")])
+def test_steps_that_the_arm_can_not_keep_are_refused(
+    seconds: float, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # The deadlines of the arm's file.
+    node = ArmNode(parameter_overrides=overrides(step_seconds=seconds))
+    with pytest.raises(UserError, match=word):
+        node.configure()
+
+
+def test_moments_are_step_seconds_apart_and_actions_of_a_world_of_arms_move_it() -> None:
+    cell = Cell(action="end_effector_position", step_seconds=0.2)
+    cell.operator.answer = (0.0, 0.3, 0.4, 1.0)
+    before = cell.simulated.world.hand
+    cell.moving()
+    steps = cell.operator.heard["step"]
+    cell.until(lambda: len(steps) > 5)
+    apart = np.diff([nanoseconds(step.header.stamp) for step in steps]) / 1e9
+    assert np.median(apart) == pytest.approx(0.2, abs=0.05)
+    assert (cell.simulated.world.hand - before)[1:].min() > 0.02
+    close(cell)
+
+
+def _names(told: list[DiagnosticArray], name: str) -> bool:
+    return any(status.name == name for array in told for status in array.status)
+
+
+def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(cell: Cell) -> None:
+    ears = Listener({"/diagnostics": DiagnosticArray}, MOMENTS)
+    cell.nodes.append(ears)
+    for node in (cell.arm_node, cell.simulated):
+        client = cell.operator.create_client(GetParameters, f"{node.get_name()}/get_parameters")
+        cell.until(client.service_is_ready)
+        future = client.call_async(GetParameters.Request(names=["arm"]))
+        cell.until(future.done)
+        assert future.result().values[0].string_value == "panda"
+        name, told = node.get_fully_qualified_name(), ears.heard["/diagnostics"]
+        cell.until(partial(_names, told, name))
+
+
+def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
+    from viper_ros.runtime.qos import FACTS
+
+    late = Listener({"description": String}, FACTS)
+    spin_until([late, *cell.nodes], lambda: bool(late.heard["description"]))
+    told = description.from_json(late.heard["description"][0].data)
+    assert told.action_space.size == 7
+    assert told.image_size == (64, 64)
+
+
+def test_arithmetic_waits_for_no_thread_of_lower_priority() -> None:
+    # In a process of its own, which may become a real-time one.
+    code = "from viper_ros.nodes.arm_node import before_others; from threadpoolctl import threadpool_info; before_others()\n"
+    code += "print({library['num_threads'] for library in threadpool_info()})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "{1}"

@@ -1,0 +1,60 @@
+"""Films of a policy that is neither random nor good: a run's evaluation episodes in the middle of its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from viper_lab.errors import UserError
+from viper_model.files import replace_file
+from viper_model.videos.dataset import read_film
+
+BEHAVIOUR = "half_trained"
+
+
+def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
+    """Copy the run's films of all rounds of evaluation but the first and the last to where `viper record` keeps films.
+
+    That is `<directory>/data/<sim>/<task>/half_trained/<run>_<steps learned from>.npz`, beside which a YAML file says
+    where the film comes from. Returns the true return of each film by its path. Raises UserError where the run has no
+    such rounds, ModelError where a film can't be read or written.
+    """
+    settings = _settings(run)
+    films = sorted((run / "episodes").glob("evaluation_*.npz"))[1:-1]
+    if not films:
+        raise UserError(
+            f"{run} has no evaluation between its first and its last: train longer, or with a smaller "
+            "policy_node.evaluate_every"
+        )
+    folder = directory / "data" / settings["sim"] / settings["task"] / BEHAVIOUR
+    returns = {}
+    for film in films:
+        reward = read_film(film).task_reward
+        if reward is None:
+            raise UserError(f"{film} has no true return: it is no film of a run")
+        steps = int(film.stem.removeprefix("evaluation_"))
+        path = folder / f"{run.resolve().name}_{film.stem.removeprefix('evaluation_')}.npz"
+        returns[path] = float(reward.sum())
+        origin = {
+            **settings,
+            "behaviour": BEHAVIOUR,
+            "run": run.resolve().name,
+            "steps": steps,
+            "task_return": returns[path],
+        }
+        replace_file(path, film.read_bytes())
+        replace_file(path.with_suffix(".yaml"), yaml.safe_dump(origin, sort_keys=False).encode())
+    return returns
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    path = run / "config.yaml"
+    try:
+        settings = yaml.safe_load(path.read_text())
+        if isinstance(settings["sim"], str) and isinstance(settings["task"], str):
+            return dict(settings)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
+        pass
+    raise UserError(f"no run in {run}: its {path.name} is missing, or doesn't say which task of which simulator it is")

@@ -1,0 +1,324 @@
+"""Learning from what the graph brings: frames, steps and rewards in, actions out. No rclpy: stamps are numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from sim import Description
+from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.schedule import Purpose, Schedule
+from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.dreamer.policy import PolicyState
+from viper_model.agents.learner import Learner
+from viper_model.agents.replay import Replay
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run does. `PolicyNode` declares each as a parameter of the same name, with its meaning."""
+
+    reward: Literal["viper", "task"]
+    size: str
+    image_size: int
+    exploration_weight: float
+    steps: int
+    prefill: int
+    batch_size: int
+    batch_length: int
+    replay_ratio: float
+    replay_capacity: int
+    evaluate_every: int
+    evaluation_episodes: int
+    end_evaluation_episodes: int
+    seed: int
+    device: str
+
+
+@dataclass
+class Moment:
+    """All that belongs to one stamp of one environment."""
+
+    stamp: int
+    image: np.ndarray
+    """uint8 [image_size, image_size, 3]."""
+    is_first: bool
+    is_last: bool
+    is_terminal: bool
+    task_reward: float
+    """Logged. Learned from only where the setting `reward` is `task`."""
+    action: np.ndarray | None = None
+    reward: float | None = None
+    log_likelihood: float = float("nan")
+
+
+@dataclass
+class Episode:
+    """What is worth telling of an episode under way."""
+
+    purpose: Purpose
+    task_return: float = 0.0
+    reward: float = 0.0
+    """The sum of what is learned from."""
+    moments: list[Moment] = field(default_factory=list)
+
+
+class Environment:
+    """One environment's part in training."""
+
+    def __init__(self, name: str, state: PolicyState) -> None:
+        self.name = name
+        self.state = state
+        self.episode: Episode | None = None
+        self.current: Moment | None = None
+        """The newest moment, while it has no action."""
+        self.unrewarded: OrderedDict[int, tuple[Moment, Episode]] = OrderedDict()
+        """Moments that have been answered and wait for their rewards, in order."""
+        self.answered: tuple[int, np.ndarray] | None = None
+        """The last answer, for a world that missed it."""
+        self.stored: tuple[int, np.ndarray] | None = None
+        """The last moment that replay had when the run went on, and its answer: the world may have missed that too."""
+
+    def knows(self, stamp: int) -> bool:
+        """Has the moment with this stamp been seen, as far back as a world shows moments again?"""
+        known = [moment[0] for moment in (self.answered, self.stored) if moment]
+        return stamp in self.unrewarded or stamp in known or bool(self.current and self.current.stamp == stamp)
+
+
+class Trainer:
+    """Acts in environments and learns from them, as the schedule says.
+
+    For each environment: `observe` each moment, `reward` it when its reward is known, and send what `answers` gives.
+    Rewards may come a moment late: the action for a frame is chosen while the reward of the frame before is under
+    way, never more, so that nothing piles up where no rewards come.
+    """
+
+    def __init__(self, settings: Settings, run: Run, world: Description, environments: list[str]) -> None:
+        """Goes on from the checkpoint and the replay in the run's directory, where there are any."""
+        self.settings, self.run, self._world = settings, run, world
+        self._checkpoint = run.directory / "checkpoint.safetensors"
+        self.agent = Agent(
+            settings.size,
+            world.action_space.kind,
+            world.action_space.size,
+            settings.image_size,
+            exploration_weight=settings.exploration_weight,
+            seed=settings.seed,
+            device=settings.device,
+        )
+        self.replay = Replay(
+            run.directory / "replay", settings.replay_capacity, settings.image_size, world.action_space.size
+        )
+        self.learner = Learner(
+            self.agent,
+            self.replay,
+            settings.batch_size,
+            settings.batch_length,
+            settings.replay_ratio,
+            settings.prefill,
+            settings.seed,
+        )
+        self.schedule = Schedule(
+            settings.steps, settings.evaluate_every, settings.evaluation_episodes, settings.end_evaluation_episodes
+        )
+        if self._checkpoint.exists():
+            self.schedule.evaluated = self.learner.load(self._checkpoint)["evaluated"]
+        self.policy = self.agent.policy()
+        self._policy_updates = self.agent.updates
+        self._environments = {name: Environment(name, self.policy.initial(1)) for name in environments}
+        for environment in self._environments.values():
+            environment.stored = self.replay.newest(environment.name)
+        self._random = np.random.default_rng([settings.seed, self.collected])
+        self.lost = 0
+        """Moments that were answered and never rewarded."""
+        self.last_evaluation: float | None = None
+        """The mean true return of the last round of evaluation."""
+        self._round_returns: list[float] = []
+
+    @property
+    def collected(self) -> int:
+        """Environment steps in replay, ever."""
+        return self.replay.total
+
+    @property
+    def done(self) -> bool:
+        return self.schedule.done
+
+    def observe(self, name: str, moment: Moment) -> None:
+        """A new moment of environment `name`. One that has been seen before changes nothing."""
+        environment = self._environments[name]
+        if environment.knows(moment.stamp):
+            return
+        if environment.episode is None and not moment.is_first:
+            # The run went on in the middle of an episode: to the agent, one begins here.
+            moment = dataclasses.replace(moment, is_first=True)
+        if self.settings.reward == "task":
+            moment.reward = moment.task_reward
+        environment.current = moment
+
+    def last_answer(self, name: str, stamp: int) -> np.ndarray | None:
+        """The action that answered `stamp`, if that was the last one to be answered."""
+        environment = self._environments[name]
+        for answered in (environment.answered, environment.stored):
+            if answered and answered[0] == stamp:
+                return answered[1]
+        return None
+
+    def reward(self, name: str, stamp: int, reward: float, log_likelihood: float) -> None:
+        """The reward for the moment with this stamp."""
+        environment = self._environments[name]
+        moment, _ = environment.unrewarded.get(stamp, (environment.current, None))
+        if moment and moment.stamp == stamp:
+            moment.log_likelihood = log_likelihood
+            if self.settings.reward == "viper":
+                if moment.reward is not None:
+                    self._give_up_before(environment, moment)
+                moment.reward = reward
+            self._store(environment)
+
+    def answers(self) -> list[tuple[str, int, np.ndarray]]:
+        """The actions that can be chosen now: name, stamp and action [size] of each environment that can move on."""
+        return [answer for environment in self._environments.values() if (answer := self._answer(environment))]
+
+    def news(self) -> str:
+        """What is going on, in a few words."""
+        if self.schedule.round is not None:
+            return f"evaluating at step {self.schedule.round}"
+        if self.last_evaluation is not None:
+            return f"last evaluation: true return {self.last_evaluation:.0f}"
+        return ""
+
+    def waiting_for_rewards(self) -> list[str]:
+        """The environments that stand still because rewards are missing."""
+        return [e.name for e in self._environments.values() if e.current and len(e.unrewarded) > 1]
+
+    def close(self) -> None:
+        """Stop learning, save, and let go of the run. Raises ModelError where it can't be saved."""
+        self.learner.stop()
+        try:
+            self.save()
+        finally:
+            self.run.close()
+
+    def save(self) -> None:
+        """Make all that was learned and collected so far survive. Raises ModelError where it can't be written."""
+        self.replay.flush()
+        self.learner.save(self._checkpoint, evaluated=self.schedule.evaluated)
+
+    def _answer(self, environment: Environment) -> tuple[str, int, np.ndarray] | None:
+        moment = environment.current
+        if moment is None or len(environment.unrewarded) > 1:
+            return None
+        if environment.episode is None:
+            purpose = self.schedule.next_episode(self.collected)
+            if purpose in ("wait", "done"):
+                return None
+            environment.episode = Episode(purpose)
+            environment.state = self.policy.initial(1)
+        episode = environment.episode
+        collecting = episode.purpose == "train"
+        if collecting and self.learner.behind():
+            return None
+        moment.action = self._act(environment, moment, collecting)
+        environment.answered = (moment.stamp, moment.action)
+        environment.unrewarded[moment.stamp] = (moment, episode)
+        environment.current = None
+        if moment.is_last:
+            environment.episode = None
+        self._store(environment)
+        return environment.name, moment.stamp, moment.action
+
+    def _act(self, environment: Environment, moment: Moment, collecting: bool) -> np.ndarray:
+        if moment.is_last:
+            return np.zeros(self._world.action_space.size, np.float32)  # Its answer only asks for the next episode.
+        if collecting and self.collected < self.settings.prefill:
+            return self._world.action_space.sample(self._random)
+        if self._policy_updates != self.agent.updates:
+            self._policy_updates = self.agent.updates
+            self.policy.refresh()
+        action, environment.state = self.policy.act(
+            environment.state, moment.image[None], np.array([moment.is_first]), sample=collecting
+        )
+        return action[0]
+
+    def _give_up_before(self, environment: Environment, moment: Moment) -> None:
+        """The reward of `moment` came again, as the world shows its last moments again, in order.
+
+        So what was answered before and has no reward even now never gets one.
+        """
+        for stamp, (earlier, _) in list(environment.unrewarded.items()):
+            if earlier is moment:
+                return
+            if earlier.reward is None:
+                del environment.unrewarded[stamp]
+                self.lost += 1
+                moment.is_first = True  # To the agent: what led here is unknown.
+
+    def _store(self, environment: Environment) -> None:
+        """Move on what is complete, in order."""
+        while environment.unrewarded:
+            moment, episode = next(iter(environment.unrewarded.values()))
+            if moment.reward is None:
+                return
+            environment.unrewarded.popitem(last=False)
+            episode.task_return += moment.task_reward
+            if not moment.is_first:
+                episode.reward += moment.reward
+            if episode.purpose == "train":
+                self._collect(environment.name, moment)
+            else:
+                episode.moments.append(moment)
+            if moment.is_last:
+                self._end(episode)
+
+    def _collect(self, name: str, moment: Moment) -> None:
+        self.replay.append(
+            name,
+            {
+                "stamp": moment.stamp,
+                "image": moment.image,
+                "action": moment.action,
+                "reward": np.float32(moment.reward),
+                "log_likelihood": np.float32(moment.log_likelihood),
+                "is_first": moment.is_first,
+                "is_last": moment.is_last,
+                "is_terminal": moment.is_terminal,
+            },
+        )
+        self.learner.collected(1)
+
+    def _end(self, episode: Episode) -> None:
+        if episode.purpose == "train":
+            self.run.log(
+                self.collected,
+                train_return=episode.task_return,
+                train_reward=episode.reward,
+                updates=self.agent.updates,
+                time=time.time(),
+                **self.learner.metrics,
+            )
+            return
+        number = self.schedule.round
+        self.run.log(
+            self.collected, round=number, evaluation_return=episode.task_return, evaluation_reward=episode.reward
+        )
+        self._round_returns.append(episode.task_return)
+        if self.schedule.end_evaluation():
+            self.last_evaluation = float(np.mean(self._round_returns))
+            self._round_returns = []
+            moments = episode.moments
+            self.run.save_episode(
+                f"evaluation_{number:08d}",
+                {
+                    "image": np.stack([m.image for m in moments]),
+                    "action": np.stack([m.action for m in moments if m.action is not None]),
+                    "task_reward": np.array([m.task_reward for m in moments]),
+                    "reward": np.array([m.reward for m in moments], np.float32),
+                    "log_likelihood": np.array([m.log_likelihood for m in moments], np.float32),
+                },
+            )

@@ -1,0 +1,174 @@
+"""What a video model makes of the beginning of a film: films, and their distance from what came."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from viper_lab.errors import UserError
+from viper_model.reward.rollout import FrameErrors, frame_errors, imagine, montage
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import read_film
+from viper_model.videos.settings import FilmSettings
+from viper_model.videos.video_io import write_video
+
+matplotlib.use("Agg")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What was imagined from one film's frames under one task's label."""
+
+    name: str
+    """Of the film: its number among the films, and what its file is called."""
+    task: str
+    given: np.ndarray
+    """uint8 [time, height, width, 3]."""
+    truth: np.ndarray
+    """What came, uint8 [time, height, width, 3]."""
+    imagined: np.ndarray
+    """uint8 [samples, steps, height, width, 3]."""
+
+    @cached_property
+    def errors(self) -> FrameErrors:
+        return frame_errors(self.imagined, self.truth)
+
+    @cached_property
+    def errors_of_a_still_picture(self) -> FrameErrors:
+        """Of the last given frame, held: what imagining nothing gives."""
+        return frame_errors(self.given[None, [-1] * len(self.truth)], self.truth)
+
+    def films(self) -> list[np.ndarray]:
+        """The truth and each sample, with the given frames before."""
+        return [np.concatenate([self.given, film]) for film in (self.truth, *self.imagined)]
+
+
+def imagine_films(
+    films: Sequence[Path],
+    model_folder: Path,
+    out: Path,
+    *,
+    tasks: Sequence[str] = (),
+    start: int = 0,
+    given: int = 1,
+    steps: int = 40,
+    samples: int = 3,
+    seed: int = 0,
+    rate: float = 10.0,
+    device: str = "cpu",
+) -> list[Path]:
+    """Imagine how each film goes on from `given` of its frames, under each of `tasks` (all that the model knows where
+    none), `samples` times; write films and errors to `out` and return their paths.
+
+    Only every frame_skip-th frame of a film counts, from frame `start` on: `given` and `steps` are of those.
+    <number>_<film>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a film; what came, then a sample for
+    each task. errors.csv and errors.png: PSNR and SSIM to what came by step, mean and standard deviation over samples,
+    and those of the last given frame, held. The same seed gives the same films, whichever others are asked for.
+    Raises ModelError or UserError for an unreadable film or model, an unknown task, a film that ends before there is
+    anything to imagine, and where `out` can't be written.
+    """
+    model = VideoModel.load(model_folder, device)
+    for task in tasks:
+        model.task_index(task)
+    rollouts = [
+        [
+            _rollout(
+                model,
+                f"{number}_{film.stem}",
+                film,
+                task,
+                FilmSettings.load(model_folder),
+                start,
+                given,
+                steps,
+                samples,
+                seed,
+            )
+            for task in tasks or model.tasks
+        ]
+        for number, film in enumerate(films, 1)
+    ]
+    paths = []
+    for rollout in (rollout for row in rollouts for rollout in row):
+        path = out / f"{rollout.name}_as_{rollout.task}.mp4"
+        write_video(path, montage([rollout.films()]), rate)
+        paths.append(path)
+    grid = out / "grid.mp4"
+    write_video(
+        grid, montage([[row[0].films()[0], *(rollout.films()[1] for rollout in row)] for row in rollouts]), rate
+    )
+    every = [rollout for row in rollouts for rollout in row]
+    table, plot = out / "errors.csv", out / "errors.png"
+    try:
+        _write_errors(table, every)
+        plot_errors(every).savefig(plot, dpi=150)
+    except OSError as error:
+        raise UserError(f"can't write to {out}: {error.strerror}") from error
+    return [*paths, grid, table, plot]
+
+
+def _rollout(
+    model: VideoModel,
+    name: str,
+    film: Path,
+    task: str,
+    settings: FilmSettings,
+    start: int,
+    given: int,
+    steps: int,
+    samples: int,
+    seed: int,
+) -> Rollout:
+    frames = read_film(film, task, settings=settings, image_size=model.image_size).frames
+    counted = frames[start :: model.frame_skip]  # [time, height, width, 3]
+    if len(counted) <= given:
+        raise UserError(
+            f"{film} has {len(frames)} frames: too few to begin at frame {start} with {given} given frames, "
+            f"{model.frame_skip} apart, and compare what follows"
+        )
+    generator = torch.Generator(model.device).manual_seed(seed)
+    imagined = imagine(model, counted[:given], task, steps, samples, generator)
+    return Rollout(name, task, counted[:given], counted[given : given + steps], imagined)
+
+
+def _write_errors(path: Path, rollouts: Sequence[Rollout]) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        measures = ("psnr_db", "ssim")
+        names = [f"{measure}_{what}" for measure in measures for what in ("mean", "std", "of_a_still_picture")]
+        writer.writerow(["film", "task", "step", *names])
+        for rollout in rollouts:
+            errors, still = rollout.errors, rollout.errors_of_a_still_picture
+            columns = [
+                column
+                for of, of_still in ((errors.psnr, still.psnr), (errors.ssim, still.ssim))
+                for column in (of.mean(0), of.std(0), of_still[0])
+            ]
+            for step, row in enumerate(zip(*columns, strict=True), 1):
+                writer.writerow([rollout.name, rollout.task, step, *(f"{value:.6g}" for value in row)])
+
+
+def plot_errors(rollouts: Sequence[Rollout]) -> Figure:
+    """Likeness to what came by step: each rollout's mean and spread over samples; dashed, a still picture's."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, measure, unit in zip(figure.subplots(1, 2), ("psnr", "ssim"), ("PSNR [dB]", "SSIM"), strict=True):
+        for number, rollout in enumerate(rollouts):
+            values = getattr(rollout.errors, measure)  # [samples, steps]
+            steps = np.arange(1, values.shape[1] + 1)
+            mean, spread = values.mean(0), values.std(0)
+            colour = f"C{number % 10}"
+            axes.plot(steps, mean, color=colour, label=f"{rollout.name} as {rollout.task}")
+            axes.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
+            still = getattr(rollout.errors_of_a_still_picture, measure)[0]
+            axes.plot(steps, still, color=colour, linestyle="--", linewidth=0.8)
+        axes.set(xlabel="step", ylabel=f"{unit} to what came")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure

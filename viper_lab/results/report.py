@@ -1,0 +1,246 @@
+"""A run as one self-contained page: did it learn, what does it look like, what surprised the video model."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import yaml
+from matplotlib.figure import Figure
+from scipy.stats import sem
+
+from sim.env import normalised_score
+from viper_lab.errors import UserError
+from viper_lab.experiment.run_directory import read_metrics
+from viper_lab.results.page import Clip, data_url, template
+from viper_model.errors import ModelError
+from viper_model.files import replace_file
+from viper_model.reward.likelihood import surprise_map
+from viper_model.reward.scorer import FrameScores, score, surprise_film
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import EXPERT, Dataset, Film, load_dataset, read_film, resize
+from viper_model.videos.video_io import write_video
+
+matplotlib.use("Agg")
+
+LOSSES = ("image_loss", "reward_loss", "kl")
+
+
+@dataclass(frozen=True)
+class Score:
+    """True returns of some episodes."""
+
+    who: str
+    returns: Sequence[float]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.returns))
+
+    def normalised(self, return_range: tuple[float, float]) -> float:
+        """The mean as a normalised score: the human-normalised score on Atari."""
+        return normalised_score(self.mean, return_range)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean; 0 for a single episode."""
+        return float(sem(self.returns)) if len(self.returns) > 1 else 0.0
+
+
+def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
+    """True returns of the evaluation episodes, by round (the step at which it fell due)."""
+    rounds: dict[int, list[float]] = defaultdict(list)
+    for record in records:
+        if "evaluation_return" in record:
+            rounds[record["round"]].append(record["evaluation_return"])
+    return dict(sorted(rounds.items()))
+
+
+def improvement(before: Score, after: Score) -> float:
+    """The difference of two means in standard errors of that difference; infinite where neither mean has an error."""
+    error = float(np.hypot(before.error, after.error))
+    return (after.mean - before.mean) / error if error else float("inf")
+
+
+def write_report(run: Path) -> Path:
+    """Write report.html into a run's directory, with its plots and films beside it. Returns its path.
+
+    Raises UserError where there is no run, or nothing has been evaluated yet.
+    """
+    records = read_metrics(run)
+    config = _config(run)
+    rounds = evaluations(records)
+    if not rounds:
+        raise UserError(f"nothing has been evaluated yet in {run}: train on")
+    first, last = min(rounds), max(rounds)
+    untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
+    root = run.resolve().parent.parent
+    model_folder, data_folder = root / "models" / config["sim"] / config["task"], root / "data" / config["sim"]
+    data = _films(data_folder, config["task"])
+    scores = [untrained, trained, *_oracle(run, config), *_behaviours(data)]
+    films = _scored_films(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else []
+    if films:
+        _save(run, "films", plot_films(films))
+    page = template("report.html.jinja").render(
+        config=config,
+        untrained=untrained,
+        trained=trained,
+        improvement=improvement(untrained, trained),
+        step=last,
+        scores=scores,
+        return_range=config["return_range"],
+        plots=[
+            _save(run, "returns", plot_returns(rounds, records, scores, config)),
+            _save(run, "learning", plot_learning(records)),
+        ],
+        clips=[_clip(run, film) for film in films],
+        imagined=[Clip(path.stem.replace("_", " "), path) for path in sorted((model_folder / "films").glob("*.mp4"))],
+        check=_check(model_folder, config["task"]) if config["reward"] == "viper" else None,
+    )
+    path = run / "report.html"
+    replace_file(path, page.encode())
+    return path
+
+
+def plot_returns(
+    rounds: dict[int, list[float]], records: list[dict[str, Any]], scores: list[Score], config: dict[str, Any]
+) -> Figure:
+    """The true return over environment steps, in evaluation and while collecting, with others' returns as lines."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    train = [(r["step"], r["train_return"]) for r in records if "train_return" in r]
+    if train:
+        axes.plot(*zip(*train, strict=True), ".", color="0.75", markersize=4, label="while collecting")
+    means = [Score("", returns) for returns in rounds.values()]
+    axes.errorbar(
+        list(rounds), [s.mean for s in means], [s.error for s in means], marker="o", capsize=3, label="evaluation ± SE"
+    )
+    for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
+        axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)
+    axes.set(xlabel="environment steps", ylabel="true return")
+    axes.update_datalim([(0, limit) for limit in config["return_range"]], updatex=False)
+    axes.autoscale_view()
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
+
+
+def plot_learning(records: list[dict[str, Any]]) -> Figure:
+    """What is learned from beside what it is for, and the world model's losses."""
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    episodes = [r for r in records if "train_return" in r]
+    if episodes:
+        reward, true = [r["train_reward"] for r in episodes], [r["train_return"] for r in episodes]
+        points = left.scatter(reward, true, c=[r["step"] for r in episodes], s=10)
+        figure.colorbar(points, ax=left, label="environment steps")
+    left.set(xlabel="learned-from reward of an episode", ylabel="its true return")
+    for loss in LOSSES:
+        curve = [(r["step"], r[loss]) for r in episodes if loss in r]
+        if curve:
+            right.plot(*zip(*curve, strict=True), label=loss.replace("_", " "))
+    right.set(xlabel="environment steps", yscale="log")
+    if right.lines:
+        right.legend(frameon=False)
+    return figure
+
+
+def _config(run: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"no run in {run}: its config.yaml can't be read") from error
+    return config
+
+
+def _films(folder: Path, task: str) -> Dataset | None:
+    try:
+        return load_dataset(folder, 64, tasks=(task,))
+    except ModelError:
+        return None  # A run on the simulator's own reward needs no films.
+
+
+def _behaviours(data: Dataset | None) -> list[Score]:
+    returns: dict[str, list[float]] = defaultdict(list)
+    for film in data.films if data else ():
+        if film.task_reward is not None and film.behaviour in (EXPERT, "random"):
+            returns[film.behaviour].append(float(film.task_reward.sum()))
+    return [Score(who, values) for who, values in sorted(returns.items())]
+
+
+def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
+    """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
+    other = run.parent / f"{config['task']}_oracle"
+    if config["reward"] != "viper" or not (other / "metrics.jsonl").exists():
+        return []
+    rounds = evaluations(read_metrics(other))
+    return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []
+
+
+@dataclass(frozen=True)
+class ScoredFilm:
+    title: str
+    frames: np.ndarray
+    """uint8 [time, size, size, 3], at the model's size."""
+    scores: FrameScores
+
+
+def plot_films(films: list[ScoredFilm], columns: int = 10) -> Figure:
+    """Frames of each film, evenly spaced in time, above what surprised the model in them."""
+    figure = Figure(figsize=(columns, 2.2 * len(films)), layout="constrained")
+    for row, part in zip(films, figure.subfigures(len(films), 1, squeeze=False)[:, 0], strict=True):
+        part.suptitle(f"{row.title}: {row.scores.conditional.mean():.1f} nats a frame", fontsize=11)
+        shown = np.linspace(0, len(row.frames) - 1, columns).astype(int)
+        for axes, index in zip(part.subplots(2, columns).T, shown, strict=True):
+            axes[0].imshow(row.frames[index])
+            axes[1].imshow(surprise_map(row.scores.code_log_probs[index]), cmap="gray", vmin=0, vmax=255)
+            for each in axes:
+                each.set_axis_off()
+    return figure
+
+
+def _scored_films(
+    run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset | None, task: str
+) -> list[ScoredFilm]:
+    """The policy before and after training, and an expert that the model was not trained on."""
+    model = VideoModel.load(model_folder)
+    films = {}
+    for title, number in zip(("before training", "after training"), rounds, strict=True):
+        path = run / "episodes" / f"evaluation_{number:08d}.npz"
+        if path.exists():
+            films[title] = read_film(path).frames
+    held_out: list[Film] = data.select(EXPERT, task=task) if data else []
+    if held_out:
+        films["expert, not trained on"] = held_out[0].frames
+    resized = {title: resize(frames, model.image_size) for title, frames in films.items()}
+    return [ScoredFilm(title, frames, score(model, frames, task)) for title, frames in resized.items()]
+
+
+def _clip(run: Path, film: ScoredFilm) -> Clip:
+    path = run / "films" / f"{film.title.replace(' ', '_').replace(',', '')}.mp4"
+    write_video(path, surprise_film(film.frames, film.scores.code_log_probs), rate=15)
+    return Clip(f"{film.title}: {film.scores.conditional.mean():.1f} nats a frame", path)
+
+
+def _check(model_folder: Path, task: str) -> dict[str, Any] | None:
+    path = model_folder / "check.json"
+    if not path.exists():
+        return None
+    check: dict[str, Any] = json.loads(path.read_text())["tasks"][task]
+    return check
+
+
+def _save(run: Path, name: str, figure: Figure) -> str:
+    """Keep a plot as plots/<name>.png; returns it as a data URL."""
+    path = run / "plots" / f"{name}.png"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error.strerror}") from error
+    return data_url(path)

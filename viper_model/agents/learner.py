@@ -1,0 +1,177 @@
+"""Training beside acting: a thread that updates the agent at a set ratio to what is collected."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.replay import Replay
+from viper_model.errors import ModelError
+from viper_model.torch_tools.checkpoint import read_tensors, write_tensors
+
+SLACK_UPDATES = 3
+"""Acting goes on while fewer updates than these are owed, so that neither waits for each of the other's steps."""
+
+
+class Learner:
+    """Runs updates in its own thread, so many that `replay_ratio` steps are replayed for each step collected.
+
+    Each step collected adds to a credit that each update spends; the caller that waits while `behind` keeps the ratio.
+    An error in the thread stops it, and is raised in the caller by the next call of any method but `stop`.
+    """
+
+    def __init__(
+        self, agent: Agent, replay: Replay, batch: int, length: int, replay_ratio: float, prefill_steps: int, seed: int
+    ) -> None:
+        """batch: sequences an update. length: steps a sequence. prefill_steps: so many are collected before learning
+        begins; they earn no credit. The thread begins with `start`.
+        """
+        self.agent, self.replay = agent, replay
+        self._batch, self._length = batch, length
+        self._replay_ratio, self._prefill_steps = replay_ratio, prefill_steps
+        self._rng = np.random.default_rng(seed)
+        self._collected = 0
+        self._credit = 0.0  # in replayed steps
+        self._metrics: dict[str, float] = {}
+        self._error: BaseException | None = None
+        self._running = False
+        self._stopping = False
+        self._changed = threading.Condition()  # guards everything above that changes
+        self._update_lock = threading.Lock()  # held during an update: who has it sees the agent between updates
+        self._thread: threading.Thread | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the last update; empty before the first."""
+        with self._changed:
+            self._raise_error()
+            return dict(self._metrics)
+
+    def start(self) -> None:
+        """Begin, or go on after `pause`."""
+        with self._changed:
+            self._raise_error()
+            self._running = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Hold still, once the update under way has ended, until `start`. Credit goes on adding up."""
+        with self._changed:
+            self._raise_error()
+            self._running = False
+        with self._update_lock:
+            pass
+
+    def stop(self) -> None:
+        """End the thread, once the update under way has ended. Stopping twice is harmless."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def collected(self, steps: int) -> None:
+        """So many steps more are in the replay."""
+        with self._changed:
+            self._raise_error()
+            self._collected += steps
+            if self._collected > self._prefill_steps:
+                self._credit += self._replay_ratio * min(steps, self._collected - self._prefill_steps)
+                self._changed.notify_all()
+
+    def behind(self) -> bool:
+        """Are so many updates owed that acting should wait? False while paused: waiting would not help."""
+        with self._changed:
+            self._raise_error()
+            return self._running and self._owed(SLACK_UPDATES)
+
+    def wait_until_caught_up(self, timeout: float) -> bool:
+        """Wait, at most `timeout` seconds, until not `behind`. Returns whether that was reached."""
+        with self._changed:
+            done = self._changed.wait_for(
+                lambda: self._error or not (self._running and self._owed(SLACK_UPDATES)), timeout
+            )
+            self._raise_error()
+            return bool(done)
+
+    def update(self) -> None:
+        """One update now, in the calling thread: for callers that keep learning and acting in step without `start`."""
+        batch = self.replay.sample(self._batch, self._length, self._rng)
+        metrics = self.agent.update(batch)
+        with self._changed:
+            self._metrics = metrics
+            self._credit -= self._batch * self._length
+            self._changed.notify_all()
+
+    def save(self, path: Path, **more: Any) -> None:
+        """Save all that training needs to go on exactly, as one file: weights, optimizer, random state, credit.
+
+        `more` is kept beside it, as JSON. Waits for the update under way. Raises ModelError where the file cannot be
+        written.
+        """
+        with self._update_lock, self._changed:
+            self._raise_error()
+            tensors, agent = self.agent.state()
+            tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+            document = {
+                "agent": agent,
+                "collected": self._collected,
+                "credit": self._credit,
+                "random": self._rng.bit_generator.state,
+                "more": more,
+            }
+        write_tensors(path, tensors, document)
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Go on from where `save` was; returns its `more`.
+
+        Raises ModelError where there is no such file or it is another agent's.
+        """
+        tensors, document = read_tensors(path)
+        if "agent" not in document:
+            raise ModelError(f"{path} holds no agent")
+        with self._update_lock, self._changed:
+            self._raise_error()
+            self.agent.restore(tensors, document["agent"], path)
+            self._collected, self._credit = document["collected"], document["credit"]
+            self._rng.bit_generator.state = document["random"]
+            self._changed.notify_all()
+        more: dict[str, Any] = document["more"]
+        return more
+
+    def _owed(self, updates: int = 1) -> bool:
+        # Fewer windows than sequences would be the same few over and over.
+        return self._credit >= updates * self._batch * self._length and self.replay.windows(self._length) >= self._batch
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while self._update_when_owed():
+                pass
+        except BaseException as error:  # the caller is told, whatever it is
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _update_when_owed(self) -> bool:
+        """One update, as soon as it is owed. Returns False when stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or (self._running and self._owed()))
+            if self._stopping:
+                return False
+        with self._update_lock:
+            with self._changed:
+                if not self._running:  # paused in between
+                    return True
+            self.update()
+        return True

@@ -1,0 +1,258 @@
+"""Films decoded once, and then read from the disk as they are needed.
+
+A decoded film is a folder with `frames.npy`, perhaps `task_reward.npy`, and `film.json`. Its name stands for everything
+that shaped it: the recording (its files' sizes and times), the preparation and the frames' size. It is written under
+another name and renamed when it is whole and on the disk. So the cache can be deleted at any time, and a process that
+is killed leaves nothing half-done under a name that is looked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from viper_model.errors import ModelError
+from viper_model.videos.find import FORMATS, read
+from viper_model.videos.preparation import Preparation
+from viper_model.videos.source import Source
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Of the cache's layout and of what decoding makes."""
+FOLDER = ".viper_cache"
+IN_THIS_PROCESS = 8 * 2**20
+"""Bytes of recordings that are decoded sooner than other processes have started."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A film to be decoded."""
+
+    source: Source
+    preparation: Preparation
+    image_size: int
+
+    def name(self) -> str:
+        """Of the folder in the cache. Raises ModelError where the film's files are gone."""
+        try:
+            files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.source.files]
+        except OSError as error:
+            raise ModelError(f"{error.filename} is missing") from error
+        source = (self.source.format, self.source.part, self.source.task)
+        made_of = (VERSION, files, source, self.preparation.key(), self.image_size)
+        return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A film in the cache."""
+
+    frames_file: Path
+    frames: int
+    height: int
+    """Of the recorded frames, like `width`."""
+    width: int
+    rate: float | None
+    """Hz, of the recorded frames; None where it is not known."""
+    task_reward: np.ndarray | None
+
+    @staticmethod
+    def open(folder: Path, image_size: int) -> Decoded | None:
+        """The film in a folder of the cache; None where it isn't there whole."""
+        try:
+            facts = json.loads((folder / "film.json").read_text())
+            frames = np.load(folder / "frames.npy", mmap_mode="r")
+            if frames.shape != (facts["frames"], image_size, image_size, 3):
+                return None
+            reward = np.load(folder / "task_reward.npy") if facts["has_reward"] else None
+        except (OSError, ValueError, KeyError):
+            return None
+        return Decoded(folder / "frames.npy", facts["frames"], facts["height"], facts["width"], facts["rate"], reward)
+
+
+def cache_folder(root: Path) -> Path:
+    """Where the films of a data folder are kept decoded: in it, or in the user's cache where it can't be written."""
+    try:
+        (root / FOLDER).mkdir(exist_ok=True)
+        if os.access(root / FOLDER, os.W_OK):
+            return root / FOLDER
+    except OSError:
+        pass
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "viper_ros"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"cannot write to {root / FOLDER} nor to {folder}: {error.strerror}") from error
+    return folder
+
+
+def decode_films(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError]:
+    """Each film from the cache, decoded first where it isn't there, or why it can't be.
+
+    Several processes decode side by side, each holding a few frames at a time. Raises ModelError where the cache can't
+    be written.
+    """
+    films: dict[Job, Decoded | ModelError] = {}
+    missing = []
+    for job in jobs:
+        try:
+            film = Decoded.open(cache / job.name(), job.image_size)
+        except ModelError as error:
+            films[job] = error
+            continue
+        if film:
+            films[job] = film
+        else:
+            missing.append(job)
+    if missing:
+        with _locked(cache):
+            try:
+                for job, why in _progress(missing, _decode_all(missing, cache)):
+                    film = None if why else Decoded.open(cache / job.name(), job.image_size)
+                    films[job] = film or ModelError(why or "the cache was deleted while films were read: start again")
+            except OSError as error:
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                why = "the disk is full: make room" if full else f"{error.strerror}: set it right"
+                raise ModelError(f"cannot keep decoded films in {cache}, {why} and start again") from error
+    return [films[job] for job in jobs]
+
+
+@contextmanager
+def _locked(cache: Path) -> Iterator[None]:
+    """Wait until no other process decodes into the cache, and clear away what killed ones have left."""
+    try:
+        file = open(cache / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise ModelError(f"cannot write to {cache}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if multiprocessing.parent_process() is not None:
+                # One of our own processes, which runs the caller's script again and would wait for itself.
+                raise ModelError("films are read in processes: begin below `if __name__ == '__main__':`") from None
+            logger.warning("another process reads films into %s: waiting for it", cache)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for part in cache.glob("*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+        yield
+
+
+def _decode_all(jobs: Sequence[Job], cache: Path) -> Iterator[tuple[Job, str | None]]:
+    """Each job as it is done, with what is wrong with its film."""
+    workers = min(len(os.sched_getaffinity(0)), len(jobs))
+    if workers == 1 or sum(path.stat().st_size for job in jobs for path in job.source.files) < IN_THIS_PROCESS:
+        for job in jobs:
+            yield job, decode(job, cache)
+        return
+    with _processes(workers) as pool:
+        left: dict[Future[str | None], Job] = {pool.submit(decode, job, cache): job for job in jobs}
+        for future in as_completed(list(left)):
+            try:
+                why = future.result()
+            except BrokenProcessPool:
+                continue
+            yield left.pop(future), why
+    for job in left.values():  # A process died. One film at a time will show on which.
+        with _processes(1) as pool:
+            try:
+                yield job, pool.submit(decode, job, cache).result()
+            except BrokenProcessPool:
+                yield job, "the process that decoded it died: it is damaged, or memory ran out"
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, which the terminal sends to all, ends it without a word.
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def decode(job: Job, cache: Path) -> str | None:
+    """Put a film into the cache; returns what is wrong with it. Raises OSError where the cache can't be written."""
+    part = Path(tempfile.mkdtemp(suffix=".part", dir=cache))
+    try:
+        try:
+            target = cache / job.name()
+            if Decoded.open(target, job.image_size):  # Another process was faster.
+                return None
+            _write(job, part)
+        except ModelError as error:
+            return str(error)
+        shutil.rmtree(target, ignore_errors=True)  # There only where it was damaged.
+        os.rename(part, target)
+        return None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(job: Job, folder: Path) -> None:
+    size = job.image_size
+    facts = FORMATS[job.source.format].look(job.source)
+    count = 0
+    rewards: list[np.ndarray] = []
+    # Not np.lib.format.open_memmap: a full disk would kill the process instead of raising an error.
+    with open(folder / "frames.npy", "wb") as file:
+        _write_header(file, (0, size, size, 3))
+        for chunk in job.preparation.film(read(job.source), size):
+            file.write(np.ascontiguousarray(chunk.frames).data)
+            count += len(chunk.frames)
+            if chunk.task_reward is not None:
+                rewards.append(chunk.task_reward)
+        file.seek(0)
+        _write_header(file, (count, size, size, 3))
+        file.flush()
+        os.fsync(file.fileno())
+    if rewards:
+        np.save(folder / "task_reward.npy", np.concatenate(rewards))
+    document = {"frames": count, "height": facts.height, "width": facts.width, "rate": facts.rate}
+    (folder / "film.json").write_text(json.dumps({**document, "has_reward": bool(rewards)}))
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    # NumPy leaves room in the header for a longer first dimension.
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _progress(jobs: Sequence[Job], done: Iterator[tuple[Job, str | None]]) -> Iterator[tuple[Job, str | None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(done, total=len(jobs), description="reading films")

@@ -1,0 +1,98 @@
+"""Which films a folder holds.
+
+A data folder is laid out as `<task>/<behaviour>/<film>`, or `<task>/<film>` where all are experts', or holds the films
+of a single task itself. A film is a file, or a folder that a recorder made. The folders `train` and `test` hold
+experts' films, as the data published with VIPER do; those in `test` are kept from training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from viper_model.errors import ModelError
+from viper_model.videos import lerobot, npz, rosbag, video_file
+from viper_model.videos.source import Chunk, Format, Source
+
+_MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
+FORMATS = {module.NAME: module for module in _MODULES}
+EXPERT = "expert"
+SPLITS = {"train": False, "test": True}
+"""Whether the films in such a folder are kept from training."""
+
+
+@dataclass(frozen=True)
+class FoundFilm:
+    task: str
+    behaviour: str
+    name: str
+    """Path within the data folder, and which film of those at that path."""
+    held_out: bool | None
+    """Kept from training; None where the folders don't say."""
+    source: Source
+
+
+@dataclass(frozen=True)
+class Found:
+    films: tuple[FoundFilm, ...]
+    broken: dict[str, str]
+    """What holds no film that can be used, by name, and why."""
+
+
+def find_films(root: Path, camera: str | None) -> Found:
+    """The films under `root`, unread, sorted by name. Raises ModelError where there is no such folder."""
+    if not root.is_dir():
+        raise ModelError(f"no data folder at {root}")
+    films: list[FoundFilm] = []
+    broken: dict[str, str] = {}
+
+    def look(path: Path, task: str, behaviour: str) -> bool:
+        """Add the films at `path`, if it is of any format."""
+        found = format_of(path)
+        if found is None:
+            return False
+        name = "" if path == root else str(path.relative_to(root))
+        try:
+            sources = found.find(path, camera)
+            if not sources:
+                broken[name or root.name] = "it holds no films"
+        except ModelError as error:
+            broken[name or root.name] = str(error)
+            return True
+        held_out = SPLITS.get(behaviour)
+        who = EXPERT if behaviour in SPLITS else behaviour
+        for source in sources:
+            full_name = "/".join(filter(None, (name, source.part)))
+            films.append(FoundFilm(source.task or task, who, full_name, held_out, source))
+        return True
+
+    only = root.resolve().name
+    if not look(root, only, EXPERT):
+        for first in _entries(root):
+            if look(first, only, EXPERT) or not first.is_dir():
+                continue
+            for second in _entries(first):
+                if look(second, first.name, EXPERT) or not second.is_dir():
+                    continue
+                for third in _entries(second):
+                    look(third, first.name, second.name)
+    return Found(tuple(sorted(films, key=lambda film: film.name)), broken)
+
+
+def read(source: Source) -> Iterator[Chunk]:
+    """A film's frames. Raises ModelError for whatever damaged bytes lead its reader to."""
+    try:
+        yield from FORMATS[source.format].read(source)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"it cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+
+
+def format_of(path: Path) -> Format | None:
+    return next((each for each in FORMATS.values() if each.holds(path)), None)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

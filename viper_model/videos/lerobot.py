@@ -1,0 +1,123 @@
+"""LeRobot datasets, versions 2.0, 2.1 and 3.0, of a camera that was kept as video. A film an episode.
+
+The layout is that of the files which `lerobot` 0.3 (v2.1) and 0.4 (v3.0) write: `meta/info.json` tells the version, the
+rate and the pattern of the videos' paths. Version 2 has a line an episode in `meta/episodes.jsonl` and a video an
+episode; version 3 has rows in `meta/episodes/**/*.parquet` and many episodes in each video, from a second to a second.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from viper_model.errors import ModelError
+from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunks_of
+from viper_model.videos.video_io import decode, probe
+
+NAME = "lerobot"
+INFO = Path("meta", "info.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeRobotFilm(Source):
+    frames: int
+    rate: float
+    """Hz."""
+    begin: float
+    """Second of the video at which the episode begins."""
+
+
+def holds(path: Path) -> bool:
+    return (path / INFO).is_file()
+
+
+def find(path: Path, camera: str | None) -> Sequence[LeRobotFilm]:
+    try:
+        info = json.loads((path / INFO).read_text())
+        version = str(info["codebase_version"])
+        kinds = {key: feature["dtype"] for key, feature in info["features"].items()}
+        videos = [key for key, kind in kinds.items() if kind == "video"]
+        if not videos and "image" in kinds.values():
+            raise ModelError("its cameras are kept as single images: convert them to video, as LeRobot's tools do")
+        key = choose_camera(videos, camera)
+        if not version.startswith(("v2.", "v3.")):
+            raise ModelError(
+                f"it is of version {version}; 2.0, 2.1 and 3.0 can be read: convert it with LeRobot's tools"
+            )
+        second = version.startswith("v2.")
+        rows = _episodes_2(path, info, key) if second else _episodes_3(path, key)
+        return [
+            LeRobotFilm(
+                format=NAME,
+                path=path,
+                files=(path / info["video_path"].format(video_key=key, **row["place"]),),
+                part=f"episode_{row['episode_index']:06}",
+                task=_task(path, row),
+                frames=int(row["length"]),
+                rate=float(info["fps"]),
+                begin=float(row["begin"]),
+            )
+            for row in rows
+        ]
+    except (OSError, KeyError, IndexError, TypeError, ValueError, AttributeError, pyarrow.ArrowException) as error:
+        why = f"{type(error).__name__} {error}".splitlines()[0]
+        raise ModelError(f"its meta/ folder is not that of a LeRobot dataset: {why}") from error
+
+
+def look(source: Source) -> Facts:
+    assert isinstance(source, LeRobotFilm)
+    _, _, height, width = probe(source.files[0])
+    return Facts(source.frames, source.rate, height, width)
+
+
+def read(source: Source) -> Iterator[Chunk]:
+    assert isinstance(source, LeRobotFilm)
+    return chunks_of(_frames(source))
+
+
+def _frames(film: LeRobotFilm) -> Iterator[tuple[np.ndarray, float]]:
+    half = 0.5 / film.rate
+    count = 0
+    for image, second in decode(film.files[0], film.begin):
+        if second < film.begin - half:
+            continue  # The key frame that decoding has to begin with is earlier.
+        if count == film.frames:
+            return
+        yield image, count / film.rate
+        count += 1
+    if count < film.frames:
+        raise ModelError(f"{film.files[0].name} holds {count} of the episode's {film.frames} frames")
+
+
+def _episodes_2(path: Path, info: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    for line in (path / "meta" / "episodes.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        index = row["episode_index"]
+        yield {**row, "begin": 0, "place": {"episode_index": index, "episode_chunk": index // info["chunks_size"]}}
+
+
+def _episodes_3(path: Path, key: str) -> Iterator[dict[str, Any]]:
+    place = {name: f"videos/{key}/{name}" for name in ("chunk_index", "file_index")}
+    begin = f"videos/{key}/from_timestamp"
+    files = sorted((path / "meta" / "episodes").rglob("*.parquet"))
+    if not files:
+        raise ModelError("meta/episodes/ holds no episodes")
+    for file in files:
+        columns = ["episode_index", "length", "tasks", begin, *place.values()]
+        for row in pyarrow.parquet.read_table(file, columns=columns).to_pylist():
+            yield {**row, "begin": row[begin], "place": {name: row[column] for name, column in place.items()}}
+
+
+def _task(path: Path, row: dict[str, Any]) -> str:
+    """The episode's task, which is a sentence, as a name that can be typed and can name a file."""
+    sentences = row["tasks"]
+    names = {re.sub(r"\W+", "_", sentence.strip().lower()).strip("_") for sentence in sentences} - {""}
+    return names.pop() if len(names) == 1 else path.name

@@ -1,0 +1,123 @@
+"""The choices of how films are prepared, made once.
+
+They stand in `films.yaml` beside the films, and are kept with the model, so that whatever it is shown later is treated
+alike. All keys may be left out:
+
+    rate: 10            # frames a second that the model sees; as recorded unless given
+    recorded_rate: 50   # rate of films whose format does not say (npz)
+    camera: /cam/image  # topic (rosbag2) or key (LeRobot), where a recording has several
+    crop: {top: 0, left: 80, height: 480, width: 480}   # pixels of the recorded frame
+    masks: {pong: masks/pong.png}   # a task's mask, as large as its recorded frames: what is dark in it becomes black
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from viper_model.errors import ModelError
+from viper_model.files import replace_file
+from viper_model.videos.preparation import Crop, Preparation
+from viper_model.videos.source import SETTINGS
+
+KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
+
+
+@dataclass(frozen=True)
+class FilmSettings:
+    """What `films.yaml` says."""
+
+    rate: float | None = None
+    recorded_rate: float | None = None
+    camera: str | None = None
+    crop: Crop | None = None
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """By task, bool [height, width]."""
+
+    def of(self, task: str) -> Preparation:
+        return Preparation(self.rate, self.recorded_rate, self.crop, self.masks.get(task))
+
+    @staticmethod
+    def load(folder: Path) -> FilmSettings:
+        """The settings in a folder, of films or of a model; the defaults where there are none. Raises ModelError."""
+        path = folder / SETTINGS
+        if not path.exists():
+            return FilmSettings()
+        try:
+            document = yaml.safe_load(path.read_bytes()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+        if not isinstance(document, dict):
+            raise ModelError(f"{path} has no keys; it may have {', '.join(KEYS)}")
+        for key in document:
+            if key not in KEYS:
+                raise ModelError(f"{path} has an unknown key '{key}'; it may have {', '.join(KEYS)}")
+        return FilmSettings(
+            rate=_rate(path, document, "rate"),
+            recorded_rate=_rate(path, document, "recorded_rate"),
+            camera=_camera(path, document.get("camera")),
+            crop=_crop(path, document.get("crop")),
+            masks=_masks(path, document.get("masks")),
+        )
+
+    def save(self, folder: Path, tasks: tuple[str, ...]) -> None:
+        """Write what `load` reads, with the masks of `tasks`. Raises ModelError."""
+        document: dict[str, Any] = {"rate": self.rate, "recorded_rate": self.recorded_rate, "camera": self.camera}
+        document["crop"] = None if self.crop is None else vars(self.crop)
+        document["masks"] = {task: f"masks/{task}.png" for task in tasks if task in self.masks}
+        for task, file in document["masks"].items():
+            _, png = cv2.imencode(".png", self.masks[task].astype(np.uint8) * 255)
+            replace_file(folder / file, png.tobytes())
+        chosen = {key: value for key, value in document.items() if value}
+        replace_file(folder / SETTINGS, yaml.safe_dump(chosen, sort_keys=False).encode())
+
+
+def _rate(path: Path, document: dict[str, Any], key: str) -> float | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+        raise ModelError(f"{path}: `{key}` is frames a second, a number above 0, not {value!r}")
+    return float(value)
+
+
+def _camera(path: Path, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ModelError(f"{path}: `camera` is the name of a topic or of a LeRobot key, not {value!r}")
+    return value
+
+
+def _crop(path: Path, value: Any) -> Crop | None:
+    if value is None:
+        return None
+    names = ("top", "left", "height", "width")
+    lowest = (0, 0, 1, 1)
+    if (
+        not isinstance(value, dict)
+        or set(value) != set(names)
+        or not all(type(value[name]) is int and value[name] >= low for name, low in zip(names, lowest, strict=True))
+    ):
+        raise ModelError(f"{path}: `crop` is {{top, left, height, width}} in whole pixels, not {value!r}")
+    return Crop(**value)
+
+
+def _masks(path: Path, value: Any) -> dict[str, np.ndarray]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(file, str) for file in value.values()):
+        raise ModelError(f"{path}: `masks` names an image file for each task, not {value!r}")
+    masks = {}
+    for task, file in value.items():
+        picture = path.parent / file
+        # OpenCV warns of missing files in lines of its own.
+        image = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE) if picture.exists() else None
+        if image is None:
+            raise ModelError(f"{path}: there is no image at {picture}, the mask of {task}")
+        masks[str(task)] = image >= 128
+    return masks

@@ -1,0 +1,28 @@
+"""Video files, one film each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from viper_model.videos.source import Chunk, Facts, Source, chunks_of
+from viper_model.videos.video_io import decode, probe
+
+NAME = "video"
+ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+
+
+def holds(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and path.is_file()
+
+
+def find(path: Path, camera: str | None) -> Sequence[Source]:
+    return [Source(format=NAME, path=path, files=(path,))]
+
+
+def look(source: Source) -> Facts:
+    return Facts(*probe(source.path))
+
+
+def read(source: Source) -> Iterator[Chunk]:
+    return chunks_of(decode(source.path))

@@ -1,0 +1,223 @@
+"""Acts on what cameras see and learns from the rewards that follow."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from sim import Description
+from viper_lab.errors import UserError
+from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.trainer import Moment, Settings, Trainer
+from viper_lab.parameters import Parameter
+from viper_model.agents.dreamer.agent import IMAGE_SIZES
+from viper_model.agents.dreamer.sizes import SIZES
+from viper_model.torch_tools.device import DEVICES, torch_device
+from viper_model.videos.dataset import resize
+from viper_ros.messages import environment_description as description
+from viper_ros.messages import images
+from viper_ros.messages.images import FrameError
+from viper_ros.msg import Action, Reward, Step
+from viper_ros.runtime.join import Joiner
+from viper_ros.runtime.node import Health, MessageError, ViperNode
+from viper_ros.runtime.process import run_process
+from viper_ros.runtime.qos import FACTS, MOMENTS
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
+
+MANY = 1_000_000_000
+RETRY_SECONDS = 0.002
+
+PARAMETERS = (
+    Parameter("run", "", "Directory of the run. Where one is there already, it goes on."),
+    Parameter("environments", ["env_0"], "Namespaces of the environments to act in."),
+    Parameter(
+        "reward",
+        "viper",
+        "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
+        choices=("viper", "task"),
+    ),
+    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(SIZES)),
+    Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
+    Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
+    Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
+    Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
+    Parameter("batch_size", 8, "Sequences in a batch.", 1, 4096),
+    Parameter("batch_length", 32, "Steps in a sequence.", 2, 4096),
+    Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
+    Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
+    Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
+    Parameter("evaluation_episodes", 3, "Episodes in a round of evaluation.", 1, 10_000),
+    Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
+    Parameter("seed", 0, "Seed of everything random in the agent.", 0, 2**31 - 1),
+    Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
+    Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
+)
+
+IDENTITY = ("environments", "reward", "size", "image_size")
+"""Parameters that make a run what it is: it can't go on with others."""
+
+
+class PolicyNode(ViperNode):
+    """Subscribes to <environment>/image_raw, step, reward and description; publishes <environment>/action.
+
+    Completes `done` when the schedule is: all steps collected and learned from, the last evaluation made.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("policy_node", PARAMETERS, **options)
+        self.trainer: Trainer | None = None
+        """From the moment when all environments have said what they are."""
+
+    def configure(self) -> None:
+        if not self.value("run"):
+            raise UserError("no run: set the parameter 'run' to the directory where it is to live")
+        self._device = torch_device(self.value("device"))
+        self._environments = list(self.value("environments"))
+        self._directory = Path(str(self.value("run"))).expanduser()
+        self._worlds: dict[str, Description] = {}
+        self._joiners: dict[str, Joiner[np.ndarray, Step]] = {name: Joiner() for name in self._environments}
+        self._actions = {name: self.create_publisher(Action, f"{name}/action", MOMENTS) for name in self._environments}
+
+    def activate(self) -> None:
+        self._save_timer = self.every(self.value("save_every"), self._save)
+        # Runs only while the learner is behind what was collected.
+        self._retry_timer = self.every(RETRY_SECONDS, self._send_answers)
+        self._retry_timer.cancel()
+        if self.trainer:
+            self.trainer.learner.start()
+        listeners = (
+            (String, "description", self._on_description, FACTS),
+            (Step, "step", self._on_step, MOMENTS),
+            (Image, "image_raw", self._on_image, MOMENTS),
+            (Reward, "reward", self._on_reward, MOMENTS),
+        )
+        for name in self._environments:
+            for kind, topic, callback, qos in listeners:
+                self.listen(kind, f"{name}/{topic}", partial(callback, name), qos)
+
+    def deactivate(self) -> None:
+        self.destroy_timer(self._save_timer)
+        self.destroy_timer(self._retry_timer)
+        if self.trainer:
+            self.trainer.learner.pause()
+
+    def cleanup(self) -> None:
+        for publisher in self._actions.values():
+            self.destroy_publisher(publisher)
+        if self.trainer:
+            self.trainer.close()
+            self.trainer = None
+
+    def claims(self) -> dict[str, type]:
+        return {f"{name}/action": Action for name in self._environments}
+
+    def health(self) -> Health:
+        trainer = self.trainer
+        if trainer is None:
+            missing = [name for name in getattr(self, "_environments", []) if name not in self._worlds]
+            return Health(f"waiting for the description of {', '.join(missing)}", DiagnosticStatus.WARN)
+        values = {
+            "steps": trainer.collected,
+            "updates": trainer.agent.updates,
+            "last_evaluation_return": trainer.last_evaluation,
+            "moments_without_reward": trainer.lost,
+        }
+        waiting = trainer.waiting_for_rewards()
+        if waiting:
+            return Health(f"waiting for the rewards of {', '.join(waiting)}", DiagnosticStatus.WARN, values)
+        return Health("training", values=values)
+
+    def _on_description(self, name: str, message: String) -> None:
+        if self.trainer:
+            return  # A world that came back: the run goes on with what it began with.
+        self._worlds[name] = description.from_json(message.data)
+        if len(self._worlds) == len(self._environments):
+            self.trainer = self._make_trainer()
+
+    def _make_trainer(self) -> Trainer:
+        worlds = list(self._worlds.values())
+        if any(world.action_space != worlds[0].action_space for world in worlds):
+            raise UserError("the environments have different actions: one policy needs them alike")
+        values = {field.name: self.value(field.name) for field in dataclasses.fields(Settings)}
+        values["device"] = self._device
+        identity = {"sim": worlds[0].sim, "task": worlds[0].task, **{name: self.value(name) for name in IDENTITY}}
+        run = Run(self._directory, {**identity, "return_range": list(worlds[0].return_range)})
+        trainer = Trainer(Settings(**values), run, worlds[0], self._environments)
+        trainer.learner.start()
+        for line in trainer.replay.skipped:
+            self.get_logger().warning(line)
+        word = "goes on" if trainer.collected or trainer.agent.updates else "begins"
+        self.get_logger().info(f"run {self._directory} {word} at step {trainer.collected} of {values['steps']}")
+        return trainer
+
+    def _on_image(self, name: str, message: Image) -> None:
+        if self.trainer is None:
+            return  # The world will publish it again.
+        try:
+            image = resize(images.to_rgb(message)[None], self.value("image_size"))[0]
+        except FrameError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        self._observe(name, self._joiners[name].left(nanoseconds(message.header.stamp), image))
+
+    def _on_step(self, name: str, step: Step) -> None:
+        if step.answered or self.trainer is None:
+            return
+        if self.value("reward") == "task" and not isfinite(step.task_reward):
+            raise MessageError(f"{name}/step: a task reward of {step.task_reward}, where that is what is learned from")
+        stamp = nanoseconds(step.header.stamp)
+        answer = self.trainer.last_answer(name, stamp)
+        if answer is not None:
+            self._send(name, stamp, answer)
+        else:
+            self._observe(name, self._joiners[name].right(stamp, step))
+
+    def _on_reward(self, name: str, reward: Reward) -> None:
+        if not (isfinite(reward.reward) and isfinite(reward.log_likelihood)):
+            raise MessageError(f"{name}/reward: {reward.reward}, ln p {reward.log_likelihood}: not finite")
+        if self.trainer:
+            self.trainer.reward(name, nanoseconds(reward.header.stamp), reward.reward, reward.log_likelihood)
+            self._send_answers()
+
+    def _observe(self, name: str, pair: tuple[int, np.ndarray, Step] | None) -> None:
+        if self.trainer is None:
+            return
+        if pair is not None:
+            stamp, image, step = pair
+            self.trainer.observe(
+                name, Moment(stamp, image, step.is_first, step.is_last, step.is_terminal, step.task_reward)
+            )
+        self._send_answers()  # also to what is shown again: it may have had to wait when it was first seen
+
+    def _send_answers(self) -> None:
+        if self.trainer is None:
+            return
+        for name, stamp, action in self.trainer.answers():
+            self._send(name, stamp, action)
+        if not self.trainer.learner.behind():
+            self._retry_timer.cancel()
+        elif self._retry_timer.is_canceled():
+            self._retry_timer.reset()
+        if self.trainer.done:
+            self.finish(0)
+
+    def _send(self, name: str, stamp: int, values: np.ndarray) -> None:
+        action = Action(values=values)
+        action.header.stamp = to_stamp(stamp)
+        self._actions[name].publish(action)
+
+    def _save(self) -> None:
+        if self.trainer:
+            self.trainer.save()
+
+
+def main() -> int:
+    return run_process(PolicyNode)

@@ -1,0 +1,267 @@
+"""Scores what cameras see: frames in, rewards and surprise maps out, at the frames' stamps."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from viper_lab.errors import UserError
+from viper_lab.parameters import Parameter
+from viper_model.errors import ModelError
+from viper_model.reward.likelihood import Stream, conditional, joint, surprise_map
+from viper_model.torch_tools.device import DEVICES, torch_device
+from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.preparation import Clock
+from viper_model.videos.settings import FilmSettings
+from viper_ros.messages import images
+from viper_ros.messages.images import FrameError
+from viper_ros.msg import Reward, Step
+from viper_ros.runtime.join import Joiner
+from viper_ros.runtime.node import Health, MessageError, ViperNode
+from viper_ros.runtime.process import run_process
+from viper_ros.runtime.qos import MOMENTS, UNDER_WAY
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
+
+STRAGGLER_NANOSECONDS = 1_000_000_000
+"""A frame of a camera alone that is older than the newest by less has come late, or again; by more: the clock was set
+back."""
+SILENCE_SECONDS = 5.0
+"""So long without a frame is worth telling."""
+
+PARAMETERS = (
+    Parameter("model", "", "Folder of the video model, as `viper fit` leaves it."),
+    Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
+    Parameter(
+        "likelihood",
+        "conditional",
+        "conditional: ln p(x_t | x_<t), the paper's reward; joint: its mean over the model's context.",
+        choices=("conditional", "joint"),
+    ),
+    Parameter(
+        "steps",
+        True,
+        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first, "
+        "at the rate of the films that the model is of.",
+    ),
+    Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
+    Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
+    Parameter("device", "auto", "Where the model runs.", choices=DEVICES),
+    Parameter(
+        "precision",
+        "float32",
+        "Of the model's transformer. bfloat16 is faster and moves a frame's likelihood by some 0.05 nats.",
+        choices=PRECISIONS,
+    ),
+)
+
+
+@dataclass
+class Film:
+    """One environment's frames on their way to their rewards."""
+
+    joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
+    newest: int | None = None
+    """The stamp of the last frame of a camera alone."""
+    begins: bool = False
+    """The next frame of a camera alone is a film's first."""
+    waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
+    """Stamp, frame, step and arrival time of what isn't scored yet."""
+    window: deque[torch.Tensor] = field(default_factory=deque)
+    """The log-probabilities of the codes of the model's context, for the joint likelihood."""
+    sent: OrderedDict[int, Reward] = field(default_factory=OrderedDict)
+    """The last rewards, for a node that missed them."""
+    clock: Clock | None = None
+    """Which frames of a camera alone are scored; all where None."""
+
+
+class RewardNode(ViperNode):
+    """Subscribes to <environment>/image_raw and step; publishes <environment>/reward and likelihood_map."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("reward_node", PARAMETERS, **options)
+        self._scored = self._dropped = self._bad_frames = self._longest_queue = 0
+        self._latency: deque[float] = deque(maxlen=1000)
+        self._active = False
+        self._last_frame = 0.0
+
+    def configure(self) -> None:
+        path = str(self.value("model"))
+        if not path:
+            raise UserError("no video model: set the parameter 'model' to a folder that `viper fit` made")
+        self._model = VideoModel.load(Path(path).expanduser(), torch_device(self.value("device")))
+        prepare_for_inference(self._model, self.value("precision"))
+        self._film_settings = FilmSettings.load(Path(path).expanduser())
+        self._environments = list(self.value("environments"))
+        self._with_steps = self.value("steps")
+        if not self._with_steps:
+            self._task = self.value("task") or self._model.tasks[0]
+            if not self.value("task") and len(self._model.tasks) > 1:
+                raise UserError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
+            self._model.task_index(self._task)
+        self._films = [Film() for _ in self._environments]
+        self._stream: Stream = self._model.stream(len(self._films))
+        self._rewards = [self.create_publisher(Reward, f"{name}/reward", MOMENTS) for name in self._environments]
+        self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", MOMENTS) for name in self._environments]
+
+    def activate(self) -> None:
+        frames = (Image, "image_raw", self._on_image, MOMENTS if self._with_steps else qos_profile_sensor_data)
+        listeners = [(Step, "step", self._on_step, MOMENTS), frames] if self._with_steps else [frames]
+        for film, name in enumerate(self._environments):
+            for kind, topic, callback, qos in listeners:
+                self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
+        self._active = True
+        self._last_frame = monotonic()
+
+    def deactivate(self) -> None:
+        self._active = False
+
+    def cleanup(self) -> None:
+        for publisher in (*self._rewards, *self._maps):
+            self.destroy_publisher(publisher)
+        del self._model, self._stream
+
+    def claims(self) -> dict[str, type]:
+        return {f"{name}/reward": Reward for name in self._environments}
+
+    def health(self) -> Health:
+        latency = np.array(self._latency) * 1e3 if self._latency else np.zeros(1)
+        waiting = sum(len(film.waiting) for film in self._films) if self._active else 0
+        values = {
+            "frames_scored": self._scored,
+            "frames_dropped": self._dropped,
+            "frames_unreadable": self._bad_frames,
+            "queue_length": waiting,
+            "longest_queue": self._longest_queue,
+            "latency_ms_median": round(float(np.median(latency)), 2),
+            "latency_ms_p99": round(float(np.quantile(latency, 0.99)), 2),
+        }
+        if self._active and waiting > 2 * len(self._films):
+            return Health(f"falling behind: {waiting} frames wait", DiagnosticStatus.WARN, values)
+        silence = monotonic() - self._last_frame
+        if self._active and silence > SILENCE_SECONDS:
+            return Health(f"no frames for {silence:.0f} s", DiagnosticStatus.WARN, values)
+        return Health("keeping up" if self._active else "not active", values=values)
+
+    def _on_image(self, film: int, message: Image) -> None:
+        self._last_frame = monotonic()
+        stamp = nanoseconds(message.header.stamp)
+        if self._send_again(film, stamp):
+            return
+        if not self._with_steps and not self._is_due(self._films[film], stamp):
+            return
+        try:
+            frame = images.to_rgb(message)
+        except FrameError as error:
+            self._bad_frames += 1
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        if not self._with_steps:
+            self._queue_newest(film, stamp, frame, message.header)
+            return
+        self._queue(film, self._films[film].joiner.left(stamp, frame))
+
+    def _on_step(self, film: int, step: Step) -> None:
+        stamp = nanoseconds(step.header.stamp)
+        if not self._send_again(film, stamp):
+            self._queue(film, self._films[film].joiner.right(stamp, step))
+
+    def _send_again(self, film: int, stamp: int) -> bool:
+        reward = self._films[film].sent.get(stamp)
+        if reward is not None:
+            self._rewards[film].publish(reward)
+        return reward is not None
+
+    def _is_due(self, film: Film, stamp: int) -> bool:
+        """Is a frame of a camera alone the next to score, at the films' rate?"""
+        if film.newest is not None and 0 <= film.newest - stamp < STRAGGLER_NANOSECONDS:
+            return False
+        if film.newest is None or stamp < film.newest:
+            # A clock that was set back, a bag that is played again: another film.
+            film.begins = True
+            film.clock = Clock(self._film_settings.rate) if self._film_settings.rate else None
+        film.newest = stamp
+        return film.clock is None or bool(film.clock.ticks(np.array([stamp / 1e9]))[0])
+
+    def _queue_newest(self, index: int, stamp: int, image: np.ndarray, header: Header) -> None:
+        """Queue a frame of a camera alone in the place of those that wait."""
+        film = self._films[index]
+        is_first = film.begins or any(step.is_first for _, _, step, _ in film.waiting)
+        film.begins = False
+        self._dropped += len(film.waiting)
+        film.waiting.clear()
+        self._queue(index, (stamp, image, Step(header=header, task=self._task, is_first=is_first)))
+
+    def _queue(self, film: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
+        if pair is None:
+            return
+        stamp, image, step = pair
+        try:
+            self._model.task_index(step.task)
+        except ModelError as error:
+            raise MessageError(str(error)) from error
+        frame = self._film_settings.of(step.task).frames(image[None], self._model.image_size)[0]
+        waiting = self._films[film].waiting
+        waiting.append((stamp, frame, step, monotonic()))
+        self._longest_queue = max(self._longest_queue, len(waiting))
+        # After the frames that have already arrived: so they make one batch.
+        self.soon(self._score_waiting)
+
+    def _score_waiting(self) -> None:
+        """Score the oldest waiting frame of each environment, in one batch, until none waits."""
+        while batch := [(i, film.waiting.popleft()) for i, film in enumerate(self._films) if film.waiting]:
+            films, entries = zip(*batch, strict=True)
+            stamps, frames, steps, arrivals = zip(*entries, strict=True)
+            tasks = [self._model.task_index(step.task) for step in steps]
+            log_probs = self._stream.step(
+                torch.tensor(films),
+                torch.from_numpy(np.stack(frames)),
+                torch.tensor(tasks),
+                torch.tensor([step.is_first for step in steps]),
+            )
+            for film, stamp, step, arrival, code_log_probs in zip(
+                films, stamps, steps, arrivals, log_probs, strict=True
+            ):
+                self._publish(film, stamp, step, code_log_probs)
+                self._latency.append(monotonic() - arrival)
+                self._scored += 1
+
+    def _publish(self, index: int, stamp: int, step: Step, code_log_probs: torch.Tensor) -> None:
+        film = self._films[index]
+        if self.value("likelihood") == "joint":
+            if step.is_first:
+                film.window.clear()
+            film.window.append(code_log_probs)
+            while len(film.window) > self._model.context:
+                film.window.popleft()
+            log_likelihood = float(joint(torch.stack(tuple(film.window)), self._model.context)[-1])
+        else:
+            log_likelihood = float(conditional(code_log_probs))
+        reward = Reward(
+            reward=float(self._model.calibration[step.task].reward(np.array(log_likelihood))),
+            log_likelihood=log_likelihood,
+        )
+        reward.header.stamp = to_stamp(stamp)
+        reward.header.frame_id = step.header.frame_id
+        film.sent[stamp] = reward
+        while len(film.sent) > UNDER_WAY:
+            film.sent.popitem(last=False)
+        self._rewards[index].publish(reward)
+        if self.value("publish_map") and self._maps[index].get_subscription_count():
+            brightness = surprise_map(code_log_probs.numpy())
+            self._maps[index].publish(images.to_message(brightness, reward.header.stamp, step.header.frame_id))
+
+
+def main() -> int:
+    return run_process(RewardNode)

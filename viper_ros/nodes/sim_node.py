@@ -1,0 +1,162 @@
+"""A simulated world as a ROS 2 node, in lockstep: it moves when the action with its last frame's stamp arrives."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+import sim
+from sim import SimDiedError, SimError, TimeStep
+from sim.options import parse_options
+from viper_lab.parameters import Parameter
+from viper_ros.messages import environment_description as description
+from viper_ros.messages import images
+from viper_ros.msg import Action, Step
+from viper_ros.runtime.node import Health, ViperNode
+from viper_ros.runtime.process import run_process
+from viper_ros.runtime.qos import FACTS, MOMENTS, UNDER_WAY
+from viper_ros.runtime.stamps import nanoseconds, to_stamp
+
+PARAMETERS = (
+    Parameter("sim", "dmc", "Simulator that the world comes from.", choices=tuple(sim.SIMS)),
+    Parameter("task", "cartpole_swingup", "Task of the simulator."),
+    Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
+    Parameter("camera", "", "Camera that films the world, by number or name; empty: the simulator's usual one."),
+    Parameter("arm", "", "Arm, where the simulator has several; empty: its usual one."),
+    Parameter(
+        "options", "", "More options of the simulator, in YAML, such as {life_loss: true}: see its module in sim/."
+    ),
+    Parameter("action_repeat", 2, "Control steps of the simulator for which an action is held.", low=1, high=100),
+    Parameter("seed", 0, "Seed of everything random in the world.", low=0, high=2**31 - 1),
+    Parameter(
+        "repeat_after",
+        1.0,
+        "Seconds without an answer after which the last moments are published again, for a node that came late.",
+        low=0.05,
+        high=60.0,
+        read_only=False,
+    ),
+)
+
+
+class SimNode(ViperNode):
+    """Publishes image_raw, step and (latched) description; subscribes to action."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("sim_node", PARAMETERS, **options)
+
+    def configure(self) -> None:
+        size = self.value("image_size")
+        # A world's name tells it from others: environments side by side must not film the same episodes.
+        self._env = sim.make(
+            self.value("sim"),
+            self.value("task"),
+            image_size=(size, size),
+            action_repeat=self.value("action_repeat"),
+            seed=self.value("seed"),
+            **parse_options(self.value("camera"), self.value("arm"), self.value("options")),
+        )
+        self._images = self.create_publisher(Image, "image_raw", MOMENTS)
+        self._steps = self.create_publisher(Step, "step", MOMENTS)
+        self._descriptions = self.create_publisher(String, "description", FACTS)
+        self._recent: deque[tuple[Image, Step]] = deque(maxlen=UNDER_WAY)
+        self._stamp = 0
+        self._episode = -1
+        self._steps_made = 0
+        self._error = ""
+
+    def activate(self) -> None:
+        self._descriptions.publish(String(data=description.to_json(self._env.description)))
+        self.listen(Action, "action", self._on_action, MOMENTS)
+        self._repeat_timer = self.every(self.value("repeat_after"), self._repeat)
+        self._begin_episode()
+
+    def deactivate(self) -> None:
+        self.destroy_timer(self._repeat_timer)
+
+    def cleanup(self) -> None:
+        self._env.close()
+        for publisher in (self._images, self._steps, self._descriptions):
+            self.destroy_publisher(publisher)
+
+    def claims(self) -> dict[str, type]:
+        return {"step": Step, "image_raw": Image}
+
+    def health(self) -> Health:
+        values = {"steps": getattr(self, "_steps_made", 0), "episode": getattr(self, "_episode", 0)}
+        if getattr(self, "_error", ""):
+            return Health(self._error, DiagnosticStatus.ERROR, values)
+        if getattr(self, "_stamp", 0):
+            waited = (self.get_clock().now() - Time.from_msg(to_stamp(self._stamp))).nanoseconds / 1e9
+            values["seconds_since_frame"] = round(waited, 3)
+            if waited > 5 * self.value("repeat_after"):
+                return Health(f"no action for {waited:.0f} s: the world stands still", DiagnosticStatus.WARN, values)
+        return Health("running", values=values)
+
+    def _on_action(self, action: Action) -> None:
+        # Answers to older frames are repeats of what has already been acted on.
+        if nanoseconds(action.header.stamp) != self._stamp:
+            return
+        self._repeat_timer.reset()
+        if self._last.is_last:
+            self._begin_episode()
+            return
+        try:
+            moment = self._env.step(action.values)
+        except SimDiedError as error:
+            self.get_logger().error(f"{error}: starting it again, with a new episode")
+            self._begin_episode()
+            return
+        except SimError as error:
+            # The world has not moved and waits for a better answer.
+            self._error = str(error)
+            self.get_logger().error(self._error)
+            return
+        self._error = ""
+        self._steps_made += 1
+        self._index += 1
+        self._task_return += moment.task_reward
+        self._publish(moment)
+
+    def _begin_episode(self) -> None:
+        self._episode += 1
+        self._index = 0
+        self._task_return = 0.0
+        self._publish(self._env.reset())
+
+    def _publish(self, moment: TimeStep) -> None:
+        self._last = moment
+        for _, answered in self._recent:
+            answered.answered = True
+        self._stamp = max(self.get_clock().now().nanoseconds, self._stamp + 1)
+        stamp = to_stamp(self._stamp)
+        step = Step(
+            task=self._env.description.task,
+            episode=self._episode,
+            index=self._index,
+            is_first=moment.is_first,
+            is_last=moment.is_last,
+            is_terminal=moment.is_terminal,
+            task_reward=float(moment.task_reward),
+            normalised_score=self._env.description.normalised_score(self._task_return),
+        )
+        step.header.stamp = stamp
+        image = images.to_message(moment.image, stamp, "camera_optical_frame")
+        step.header.frame_id = image.header.frame_id
+        self._recent.append((image, step))
+        self._steps.publish(step)
+        self._images.publish(image)
+
+    def _repeat(self) -> None:
+        for image, step in self._recent:
+            self._steps.publish(step)
+            self._images.publish(image)
+
+
+def main() -> int:
+    return run_process(SimNode)

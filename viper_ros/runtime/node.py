@@ -1,0 +1,216 @@
+"""The lifecycle base of every node."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.task import Future
+from rclpy.timer import Timer
+
+from viper_lab.errors import USER_ERRORS
+from viper_lab.parameters import Parameter
+from viper_ros.runtime.parameters import declare
+
+AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
+REFUSAL_SECONDS = 10.0
+"""So long a refused message is told of on /diagnostics."""
+
+
+class MessageError(Exception):
+    """A message that can't be used, told in one line: it is refused, and the node goes on."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a node says of itself on /diagnostics, once a second."""
+
+    message: str
+    level: bytes = DiagnosticStatus.OK
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+class ViperNode(LifecycleNode):
+    """A lifecycle node that loads in configure, moves in activate, and stops moving first in deactivate.
+
+    A subclass fills in `configure`, `activate`, `deactivate`, `cleanup` and `health`. What they raise of USER_ERRORS
+    is logged in one line and fails the transition; `done` then holds the exit status.
+    """
+
+    def __init__(self, name: str, parameters: Sequence[Parameter], **options: Any) -> None:
+        super().__init__(name, **options)
+        for service in self.services:  # rclpy's own: one request of a type that it doesn't know would end the node.
+            service.callback = self._answering(service.callback)
+        declare(self, [*parameters, AUTOSTART])
+        self.done: Future[int] = Future()
+        """Completes with the exit status when the node has nothing left to do."""
+        self._refused = 0
+        self._refusal: tuple[str, float] | None = None
+        """Why a message was last refused, and when."""
+        self._listeners: list[Subscription] = []
+        self._real_time = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.every(1.0, self._publish_health)
+
+    def value(self, name: str) -> Any:
+        """A parameter's value."""
+        return self.get_parameter(name).value
+
+    def finish(self, status: int) -> None:
+        """Ask for the node's process to end with this exit status. The first word counts."""
+        if not self.done.done():
+            self.done.set_result(status)
+
+    def start(self) -> bool:
+        """Configure and activate; False where a transition failed."""
+        return self.ready() and self.go()
+
+    def ready(self) -> bool:
+        """Configure; False where that failed."""
+        return self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+    def go(self) -> bool:
+        """Activate; False where that failed."""
+        return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+
+    def stop(self) -> bool:
+        """Stop moving, then give back what the node holds. Right in any state; False where a transition failed."""
+        ended = []
+        if self._state_machine.current_state[1] == "active":
+            ended.append(self.trigger_deactivate())
+        if self._state_machine.current_state[1] == "inactive":
+            ended.append(self.trigger_cleanup())
+        return all(result == TransitionCallbackReturn.SUCCESS for result in ended)
+
+    def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        """Subscribe until the node is deactivated; a message for which `callback` raises MessageError is refused, which
+        /diagnostics tells of.
+
+        What it raises of USER_ERRORS ends the node in one line.
+        """
+        heard = self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
+        self._listeners.append(heard)
+
+    def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """A timer, in real time whatever `use_sim_time` says: /clock may stand still. Errors as for `listen`."""
+        return self.create_timer(seconds, lambda: self._guard(callback), clock=self._real_time)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Have the executor call `callback` after what has already arrived; errors as for `listen`.
+
+        From the executor's own thread only: rclpy's EventsExecutor deadlocks where another calls it.
+        """
+        if self.executor:
+            self.executor.create_task(lambda: self._guard(callback))
+
+    def _guard(self, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except MessageError as error:
+            self._refuse(f"message refused: {error}")
+        except USER_ERRORS as error:
+            self.get_logger().fatal(str(error))
+            self.finish(1)
+        except Exception:
+            # Not the user's mistake but ours. EventsExecutor hangs where an exception reaches it from a task.
+            self.get_logger().fatal(traceback.format_exc())
+            self.finish(1)
+
+    def _refuse(self, why: str) -> None:
+        self._refused += 1
+        self._refusal = (why, monotonic())
+        self.get_logger().error(why, throttle_duration_sec=5.0)
+
+    def _answering(self, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """A service's callback that answers with nothing where it would raise."""
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self._refuse(f"request refused: {error}")
+                return type(response)()
+
+        return answer
+
+    def configure(self) -> None:
+        """Load what takes time."""
+
+    def activate(self) -> None:
+        """Begin to move."""
+
+    def deactivate(self) -> None:
+        """Stop moving."""
+
+    def cleanup(self) -> None:
+        """Give back what `configure` took."""
+
+    def claims(self) -> Mapping[str, type]:
+        """The topics that nobody else may publish, and their types; known from `configure` on."""
+        raise NotImplementedError
+
+    def health(self) -> Health:
+        raise NotImplementedError
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._stop_moving)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if state.label == "active":
+            self._stop_moving()
+        if state.label in ("active", "inactive"):
+            self.cleanup()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _stop_moving(self) -> None:
+        try:
+            self.deactivate()
+        finally:
+            for subscription in self._listeners:
+                self.destroy_subscription(subscription)
+            self._listeners.clear()
+
+    def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            step()
+        except USER_ERRORS as error:
+            self.get_logger().fatal(str(error))
+            self.finish(1)
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def _publish_health(self) -> None:
+        health = self.health()
+        if self._refusal and monotonic() - self._refusal[1] < REFUSAL_SECONDS and health.level < DiagnosticStatus.ERROR:
+            health = dataclasses.replace(health, message=self._refusal[0], level=DiagnosticStatus.ERROR)
+        all_values = {**health.values, **({"messages_refused": self._refused} if self._refused else {})}
+        values = [KeyValue(key=key, value=str(value)) for key, value in all_values.items()]
+        status = DiagnosticStatus(
+            level=health.level,
+            name=self.get_fully_qualified_name(),
+            message=health.message,
+            hardware_id="",
+            values=values,
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)

@@ -1,0 +1,166 @@
+"""How nodes run as a process: joining the graph, signals, one executor, and an orderly end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import rclpy
+import torch
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from viper_lab.config import config_directory
+from viper_lab.errors import USER_ERRORS
+from viper_ros.runtime.node import ViperNode
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What asks a process to stop."""
+FAST_DDS_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS looks for its settings: now, and before Fast DDS 3."""
+LISTEN_SECONDS = 1.5
+"""How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
+LISTEN_LONGER_SECONDS = 5.0
+"""And how much longer where there is another publisher: on a busy machine it may take its time."""
+
+
+def make_executor() -> Executor:
+    """The executor with the least cost a message that this ROS distribution has."""
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def start_alone(nodes: Sequence[ViperNode]) -> bool:
+    """Start `nodes`, unless another graph is at work on their topics: two on the same ones ruin each other's runs.
+
+    Returns False where a transition failed or a topic is taken, which is logged; all nodes are then stopped. They are
+    in no executor yet.
+    """
+    if all(node.ready() for node in nodes):
+        taken = _taken(nodes)
+        if not taken and all(node.go() for node in nodes):
+            return True
+        if taken:
+            nodes[0].get_logger().fatal(
+                f"another graph publishes {taken}: stop that one first, or choose another namespace "
+                "(namespace:=<name>) or ROS_DOMAIN_ID for this one"
+            )
+    for node in nodes:
+        node.stop()
+    return False
+
+
+def _taken(nodes: Sequence[ViperNode]) -> str | None:
+    """The first of the nodes' topics on which somebody else is heard.
+
+    Heard, not discovered: the publishers of a process that was killed are there for another twenty seconds.
+    """
+    heard: Future[str] = Future()
+
+    def hear(topic: str) -> None:
+        if not heard.done():
+            heard.set_result(topic)
+
+    executor = SingleThreadedExecutor()
+    ears = []
+    claimed: Counter[str] = Counter()
+    for node in nodes:
+        for topic, kind in node.claims().items():
+            name = node.resolve_topic_name(topic)
+            claimed[name] += 1
+            ears.append((node, node.create_subscription(kind, topic, lambda _, name=name: hear(name), 1)))
+        executor.add_node(node)
+    executor.spin_until_future_complete(heard, LISTEN_SECONDS)
+    if any(nodes[0].count_publishers(name) > ours for name, ours in claimed.items()):
+        executor.spin_until_future_complete(heard, LISTEN_LONGER_SECONDS)
+    for node, ear in ears:
+        node.destroy_subscription(ear)
+    for node in nodes:
+        executor.remove_node(node)
+    executor.shutdown()
+    return heard.result() if heard.done() else None
+
+
+def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
+    """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
+
+    Returns the exit status: `done`'s result, 128 + the signal's number, or 1 where a node could not stop as it should
+    (it could not save, say).
+    """
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        # Once is enough: under `ros2 launch`, Ctrl-C comes from the terminal and from the launcher.
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        if not done.done():
+            done.set_result(128 + number)
+
+    def follow_parent() -> None:
+        # SIGTERM to `ros2 launch` alone leaves its nodes behind.
+        if os.getppid() != parent and not done.done():
+            nodes[0].get_logger().error("the process that started this node is gone: stopping")
+            done.set_result(1)
+
+    parent = int(os.environ.get("VIPER_ROS_PARENT", os.getppid()))
+    nodes[0].every(1.0, follow_parent)
+    for number in SIGNALS:
+        signal.signal(number, interrupted)
+    executor = make_executor()
+    for node in nodes:
+        executor.add_node(node)
+    try:
+        while not done.done():
+            # EventsExecutor never returns without a timeout; between two calls Python handles signals.
+            executor.spin_until_future_complete(done, 1.0)
+    finally:
+        stopped = [node.stop() for node in nodes]
+        executor.shutdown()
+        if not (done.done() and (done.result() or 0) > 128):  # else the launcher may yet send its own
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+    return (done.result() or 0) if all(stopped) else 1
+
+
+def share_cores() -> None:
+    """Leave cores to the other nodes: torch takes all of them, and two that do slow each other down tenfold."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+
+
+def join_graph(arguments: Sequence[str]) -> None:
+    """`rclpy.init` for processes that send camera frames; what SIGNALS do stays with `spin`.
+
+    Fast DDS is given config/fastdds.xml, unless the user has set a profile of their own.
+    """
+    if not any(name in os.environ for name in FAST_DDS_PROFILES):
+        os.environ[FAST_DDS_PROFILES[0]] = str(config_directory() / "fastdds.xml")
+    rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+
+
+def run_process(node_class: Callable[[], ViperNode]) -> int:
+    """The main function of a process that runs one node. Returns its exit status."""
+    share_cores()
+    join_graph(sys.argv)
+    try:
+        node = node_class()
+        if node.value("autostart") and not start_alone([node]):
+            return 1
+        # What is loaded now stays: looking through it for garbage would hold the node up by tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        status = spin([node], node.done)
+        gc.unfreeze()
+        return 0 if status > 128 else status  # To stop when told to is to end well.
+    except USER_ERRORS as error:
+        print(f"viper_ros: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
