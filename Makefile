@@ -1,4 +1,4 @@
-# make train    films, video model, policy: the main job, with all its set-up
+# make train    videos, video model, policy: the main job, with all its set-up
 # make test     the whole test suite, with all its set-up
 # make check    lint, format and types
 # make docs     docs/reference.md and config/sros2/policy.xml, from the code

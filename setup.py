@@ -1,4 +1,4 @@
-"""`pip install .`: the video model and the worlds, for use without ROS. The ROS 2 package is built by colcon."""
+"""`pip install .`: the video model and the environments, for use without ROS. The ROS 2 package is built by colcon."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def pinned(name: str) -> list[str]:
 setup(
     name="viper_ros",
     version="0.1.0",
-    description="Video prediction models as rewards: the video model, its likelihood and the simulated worlds",
+    description="Video prediction models as rewards: the video model, its likelihood and the simulated environments",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["viper_model*", "sim*"]),

@@ -1,13 +1,13 @@
-"""Every likelihood model fitted to the same films: is it a usable reward, and what does it cost?
+"""Every likelihood model fitted to the same videos: is it a usable reward, and what does it cost?
 
     .venv/bin/in_ros python benchmarks/compare_likelihoods.py --data data/dmc --models models/compared
     … --tasks pendulum_swingup --size tiny --vqgan-steps 200 --code-model-steps 300 --clock cpu
 
 Each is fitted into `<models>/<name>`, which goes on where it was interrupted and is only read when it has finished.
 Seed and schedule are the same for all, and so are the codes that they read. Printed for each task: the likelihood of
-held-out expert clips, the AUC of expert against each other kind of clip, and the rank correlation with the true return.
-Then, measured in alternation, with the ratio to the first model's: a new frame of one camera with its encoding and
-without, a whole clip without its encoding, and a training step of the code model.
+held-out expert clips, the AUC of expert against each other kind of clip, and the rank correlation with the ground-truth
+return. Then, measured in alternation, with the ratio to the first model's: a new frame of one camera with its encoding
+and without, a whole clip without its encoding, and a training step of the code model.
 
 --clock cpu counts the time on the processor: for a machine that others use.
 """
@@ -35,7 +35,7 @@ def print_checks(checks: dict[str, TaskCheck], codes: int) -> None:
     rows: dict[str, list[float | None]] = {
         "expert, nats a code": [check.kinds[EXPERT].log_likelihood / codes for check in checks.values()],
         **{
-            f"AUC of films against {kind}": [check.kinds[kind].film_auc for check in checks.values()]
+            f"AUC of videos against {kind}": [check.kinds[kind].video_auc for check in checks.values()]
             for kind in next(iter(checks.values())).kinds
             if kind != EXPERT
         },
@@ -50,20 +50,20 @@ def runs_of(model: VideoModel, batch: int, clip_frames: int) -> dict[str, tuple[
     size, grid = model.image_size, model.config.vqgan.grid
     frame = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8)
     codes = torch.randint(model.config.vqgan.codes, (batch, CLIP_FRAMES, grid, grid))
-    film, task, later = torch.zeros(1, dtype=torch.int64), torch.zeros(batch, dtype=torch.int64), torch.tensor([False])
+    video, task, later = torch.zeros(1, dtype=torch.int64), torch.zeros(batch, dtype=torch.int64), torch.tensor([False])
     stream, cache = model.stream(1), model.code_model.cache(1)
     for _ in range(model.context * model.frame_skip):
-        stream.step(film, frame, film, later)
-        model.code_model.score(cache, film, codes[:1, 0].flatten(1), film)
+        stream.step(video, frame, video, later)
+        model.code_model.score(cache, video, codes[:1, 0].flatten(1), video)
 
     def train() -> None:
         model.code_model.loss(codes[:, :clip_frames].flatten(2), task).backward()
         model.zero_grad()
 
     return {
-        "a new frame": (lambda: stream.step(film, frame, film, later), 16),
-        "a new frame, encoded": (lambda: model.code_model.score(cache, film, codes[:1, 0].flatten(1), film), 16),
-        f"a clip of {CLIP_FRAMES} frames, encoded": (lambda: model.code_log_probs(codes[:1], film), 2),
+        "a new frame": (lambda: stream.step(video, frame, video, later), 16),
+        "a new frame, encoded": (lambda: model.code_model.score(cache, video, codes[:1, 0].flatten(1), video), 16),
+        f"a clip of {CLIP_FRAMES} frames, encoded": (lambda: model.code_log_probs(codes[:1], video), 2),
         "a training step of the code model": (train, 1),
     }
 

@@ -3,11 +3,11 @@
     sudo -E .venv/bin/in_ros python benchmarks/cut_link.py [--cuts 5]
 
 Two network namespaces joined by a virtual cable stand for the machines (Linux, iproute2, root); DDS goes over UDP.
-First a training graph, its world and reward node on one machine and its policy node on the other: the cable is
+First a training graph, its environment and reward node on one machine and its policy node on the other: the cable is
 unplugged for half a second to five seconds, once for 25 (longer than DDS remembers a neighbour), and what reached
-replay is compared with the world's own log, as in restarts.py. Then a deployment, twice: the policy away from the arm,
-and arm_node away from the arm. Each time that the cable is unplugged the arm must come to rest, and stay so when it is
-plugged in again, until the fault is cleared.
+replay is compared with the environment's own log, as in restarts.py. Then a deployment, twice: the policy away from the
+arm, and arm_node away from the arm. Each time that the cable is unplugged the arm must come to rest, and stay so when
+it is plugged in again, until the fault is cleared.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from std_srvs.srv import Trigger
 from viper_lab.experiment.untrained import untrained_policy
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 
 NAMESPACES = (f"viper{os.getpid()}a", f"viper{os.getpid()}b")
 RESTING = 0.01
@@ -113,7 +113,7 @@ class Observer(ViperNode):
             name: self.create_client(Trigger, name) for name in ("start_episode", "clear_fault", "reset_episode")
         }
         self._wanted: list[str] = []
-        self.listen(JointState, "joint_states", self._on_joint_states, MOMENTS)
+        self.listen(JointState, "joint_states", self._on_joint_states, RELIABLE)
         self.every(0.05, self._call)
         threading.Thread(target=self._read, daemon=True).start()
 

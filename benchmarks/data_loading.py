@@ -1,8 +1,8 @@
 """Does training wait for its data? And how long does decoding take?
 
-    .venv/bin/in_ros python -m benchmarks.data_loading [--seconds 60] [--films 12] [--frames 300]
+    .venv/bin/in_ros python -m benchmarks.data_loading [--seconds 60] [--videos 12] [--frames 300]
 
-First, films of 640×480 at 30 Hz are decoded from each format: seconds for 1,000 frames on all cores, the recordings in
+First, videos of 640×480 at 30 Hz are decoded from each format: seconds for 1,000 frames on all cores, the recordings in
 the page cache. Then a model of the tiny size trains on them for a while: the share of the time that it spends on
 reading frames and codes (both stages), everything else being the model's own work.
 """
@@ -32,29 +32,29 @@ RATE = 30.0
 TINY = SIZES["tiny"]
 
 
-def film(seed: int, frames: int) -> np.ndarray:
+def video(seed: int, frames: int) -> np.ndarray:
     """Smooth colours under a moving square: as compressible as a camera's picture. uint8 [frames, 480, 640, 3]."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (30, 40, 3), np.uint8)
     ground = small.repeat(16, 0).repeat(16, 1)
-    film = np.broadcast_to(ground, (frames, *ground.shape)).copy()
+    video = np.broadcast_to(ground, (frames, *ground.shape)).copy()
     for t in range(frames):
         left, top = 4 * t % 560, 2 * t % 400
-        film[t, top : top + 80, left : left + 80] = 255 - ground[top : top + 80, left : left + 80]
-    return film
+        video[t, top : top + 80, left : left + 80] = 255 - ground[top : top + 80, left : left + 80]
+    return video
 
 
-def writers(films: list[np.ndarray]) -> dict[str, Callable[[Path], None]]:
+def writers(videos: list[np.ndarray]) -> dict[str, Callable[[Path], None]]:
     def each(write: Callable[[Path, np.ndarray], None], ending: str = "") -> Callable[[Path], None]:
-        return lambda root: [write(root / "push" / f"{i}{ending}", film) for i, film in enumerate(films)] and None
+        return lambda root: [write(root / "push" / f"{i}{ending}", video) for i, video in enumerate(videos)] and None
 
-    episodes = [("push", film) for film in films]
+    episodes = [("push", video) for video in videos]
     jpeg = ("/camera/compressed",)
     return {
-        "mp4": each(lambda path, film: write_mp4(path, film, RATE), ".mp4"),
+        "mp4": each(lambda path, video: write_mp4(path, video, RATE), ".mp4"),
         "npz": each(write_npz, ".npz"),
-        "rosbag2 sqlite3, raw": each(lambda path, film: write_bag(path, film, RATE, storage=StoragePlugin.SQLITE3)),
-        "rosbag2 mcap, jpeg": each(lambda path, film: write_bag(path, film, RATE, topics=jpeg)),
+        "rosbag2 sqlite3, raw": each(lambda path, video: write_bag(path, video, RATE, storage=StoragePlugin.SQLITE3)),
+        "rosbag2 mcap, jpeg": each(lambda path, video: write_bag(path, video, RATE, topics=jpeg)),
         "lerobot 2.1": lambda root: write_lerobot_2(root, episodes, RATE),
         "lerobot 3.0": lambda root: write_lerobot_3(root, episodes, RATE),
     }
@@ -64,8 +64,8 @@ def time_decoding(root: Path) -> float:
     """Seconds for 1,000 frames, new processes included."""
     shutil.rmtree(root / FOLDER, ignore_errors=True)
     begin = time.perf_counter()
-    films = load_dataset(root, TINY.vqgan.image_size).films
-    return (time.perf_counter() - begin) / sum(len(film.frames) for film in films) * 1000
+    videos = load_dataset(root, TINY.vqgan.image_size).videos
+    return (time.perf_counter() - begin) / sum(len(video.frames) for video in videos) * 1000
 
 
 class Timed:
@@ -112,13 +112,13 @@ def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="of training, for each of both stages")
-    parser.add_argument("--films", type=int, default=12)
-    parser.add_argument("--frames", type=int, default=300, help="of each film")
+    parser.add_argument("--videos", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=300, help="of each video")
     arguments = parser.parse_args()
-    films = [film(seed, arguments.frames) for seed in range(arguments.films)]
-    print(f"{arguments.films} films of {arguments.frames} frames of 640×480 on {len(os.sched_getaffinity(0))} cores")
+    videos = [video(seed, arguments.frames) for seed in range(arguments.videos)]
+    print(f"{arguments.videos} videos of {arguments.frames} frames of 640×480 on {len(os.sched_getaffinity(0))} cores")
     with tempfile.TemporaryDirectory() as folder:
-        for name, write in writers(films).items():
+        for name, write in writers(videos).items():
             root = Path(folder) / name
             write(root)
             os.sync()  # else the cache, which is made durable, waits for the recordings to be so

@@ -20,14 +20,14 @@ def solved(job: tuple[str, str, int, int]) -> int:
     """Episodes that the expert solves."""
     task, arm, episodes, seed = job
     count = 0
-    with sim.make(SIM, task, arm=arm, seed=seed) as world:
+    with sim.make(SIM, task, arm=arm, seed=seed) as environment:
         for episode in range(episodes):
-            moment = world.reset()
+            time_step = environment.reset()
             expert = make_behaviour("expert", SIM, task, episode)
-            expert.reset(world)
-            while not moment.is_last:
-                moment = world.step(expert.act(world))
-                count += int(moment.task_reward)
+            expert.reset(environment)
+            while not time_step.is_last:
+                time_step = environment.step(expert.act(environment))
+                count += int(time_step.task_reward)
     return count
 
 

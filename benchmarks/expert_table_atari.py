@@ -15,19 +15,19 @@ from sim.experts import make_behaviour
 
 
 def play(job: tuple[str, int, int]) -> str:
-    """A line of the table: one episode, on a world whose seed no expert was tuned on."""
+    """A line of the table: one episode, on an environment whose seed no expert was tuned on."""
     game, max_frames, seed = job
-    with sim.make("atari", game, seed=seed, max_frames=max_frames) as world:
+    with sim.make("atari", game, seed=seed, max_frames=max_frames) as environment:
         began, score, steps = time.monotonic(), 0.0, 0
-        moment = world.reset()
+        time_step = environment.reset()
         expert = make_behaviour("expert", "atari", game, seed)
-        expert.reset(world)
-        while not moment.is_last:
-            moment = world.step(expert.act(world))
-            score, steps = score + moment.task_reward, steps + 1
-        _, human = world.description.return_range
-        ended = "game over" if moment.is_terminal else "time limit"
-        normalised = world.description.normalised_score(score)
+        expert.reset(environment)
+        while not time_step.is_last:
+            time_step = environment.step(expert.act(environment))
+            score, steps = score + time_step.task_reward, steps + 1
+        _, human = environment.description.return_range
+        ended = "game over" if time_step.is_terminal else "time limit"
+        normalised = environment.description.normalised_score(score)
         seconds = time.monotonic() - began
     return f"| {game} | {score:.0f} | {human:g} | {normalised:.0%} | {steps}, {ended} | {seconds:.0f} |"
 

@@ -1,9 +1,9 @@
-"""The experts of DeepMind Control: films of each task, and what they reach.
+"""The experts of DeepMind Control: videos of each task, and what they reach.
 
-    .venv/bin/in_ros python benchmarks/expert_table_dmc.py --films data/expert_table --episodes 2 [--tasks …]
+    .venv/bin/in_ros python benchmarks/expert_table_dmc.py --videos data/expert_table --episodes 2 [--tasks …]
 
-Every film counts: none is made again for a low return. Films that are there already are kept, so what was interrupted
-goes on; without --episodes, only the table is printed. Seconds are wall-clock for one episode, filmed by one process,
+Every video counts: none is made again for a low return. Videos that are there already are kept, so what was interrupted
+goes on; without --episodes, only the table is printed. Seconds are wall-clock for one episode, recorded by one process,
 with rendering and the start of the process.
 """
 
@@ -39,9 +39,9 @@ OTHERS = ("walker_stand", "walker_walk", "reacher_hard")
 MAXIMUM = 1000
 
 
-def film(task: str, films: Path, episodes: int, action_repeat: int) -> None:
-    """Film until the task has `episodes` episodes, and keep the seconds that each took beside them."""
-    folder = films / task / "expert"
+def video(task: str, videos: Path, episodes: int, action_repeat: int) -> None:
+    """Record until the task has `episodes` episodes, and keep the seconds that each took beside them."""
+    folder = videos / task / "expert"
     for count in range(len(list_episodes(folder)) + 1, episodes + 1):
         begin = time.perf_counter()
         record(
@@ -49,7 +49,7 @@ def film(task: str, films: Path, episodes: int, action_repeat: int) -> None:
             task,
             "expert",
             count,
-            films,
+            videos,
             image_size=(64, 64),
             action_repeat=action_repeat,
             workers=1,
@@ -59,13 +59,13 @@ def film(task: str, films: Path, episodes: int, action_repeat: int) -> None:
             file.write(f"{time.perf_counter() - begin:.1f}\n")
 
 
-def row(task: str, films: Path) -> str:
+def row(task: str, videos: Path) -> str:
     """A line of the table, in Markdown."""
-    episodes = list(list_episodes(films / task / "expert").values())
+    episodes = list(list_episodes(videos / task / "expert").values())
     if not episodes:
         return f"| {task} | | | | |"
     returns = np.array([episode.task_return for episode in episodes])
-    seconds = np.loadtxt(films / task / "expert" / "seconds.txt", ndmin=1)
+    seconds = np.loadtxt(videos / task / "expert" / "seconds.txt", ndmin=1)
     share = returns.mean() / MAXIMUM
     return (
         f"| {task} | {returns.mean():.0f} ± {returns.std():.0f} | {len(returns)} | {share:.0%} | {seconds.mean():.0f} |"
@@ -74,16 +74,16 @@ def row(task: str, films: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", type=Path, required=True)
+    parser.add_argument("--videos", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", default=PAPER + OTHERS)
     parser.add_argument("--episodes", type=int, default=0)
     parser.add_argument("--action-repeat", type=int, default=2)
     arguments = parser.parse_args()
     for task in arguments.tasks:
-        film(task, arguments.films, arguments.episodes, arguments.action_repeat)
+        video(task, arguments.videos, arguments.episodes, arguments.action_repeat)
     print("| task | return of the planner | episodes | of 1000 | s an episode |\n| --- | --- | --- | --- | --- |")
-    print("\n".join(row(task, arguments.films) for task in PAPER + OTHERS))
-    known = [episode for episode in list_episodes(arguments.films).values() if episode.behaviour == "expert"]
+    print("\n".join(row(task, arguments.videos) for task in PAPER + OTHERS))
+    known = [episode for episode in list_episodes(arguments.videos).values() if episode.behaviour == "expert"]
     versions = {f"{name} {version}" for episode in known for name, version in episode.versions.items()}
     print(f"\naction repeat {sorted({episode.action_repeat for episode in known})}, {', '.join(sorted(versions))}")
 

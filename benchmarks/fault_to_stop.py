@@ -2,8 +2,8 @@
 
     .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000] [--minutes 60]
 
-This process is the rest of the world: an arm that follows its trajectories exactly, its camera, the policy, the
-operator and the stopwatch. A fault comes at a random moment of a control period while the arm moves at a steady
+This process is the rest of the environment: an arm that follows its trajectories exactly, its camera, the policy, the
+operator and the stopwatch. A fault comes at a random time step of a control period while the arm moves at a steady
 0.2 rad/s; its time ends when the trajectory that brakes is heard. The target is one control period plus 20 ms.
 
 A fault that is a message begins when it is sent; one that is a silence when its deadline (1 s here, for all, so that a
@@ -37,7 +37,7 @@ from viper_ros.messages import images
 from viper_ros.nodes.arm_node import before_others
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 DEADLINE = 1.0
@@ -98,18 +98,18 @@ class Bench(ViperNode):
         self.times: dict[str, list[float]] = {}
         self.rests: list[float] = []
         self.spurious = self.missed = 0
-        self._actions = self.create_publisher(Action, "action", MOMENTS)
-        self._button = self.create_publisher(Bool, "e_stop", MOMENTS)
-        self._enable = self.create_publisher(Bool, "enable", MOMENTS)
-        self._joints = self.create_publisher(JointState, "joint_states", MOMENTS)
-        self._frames = self.create_publisher(Image, "camera/image_raw", MOMENTS)
+        self._actions = self.create_publisher(Action, "action", RELIABLE)
+        self._button = self.create_publisher(Bool, "e_stop", RELIABLE)
+        self._enable = self.create_publisher(Bool, "enable", RELIABLE)
+        self._joints = self.create_publisher(JointState, "joint_states", RELIABLE)
+        self._frames = self.create_publisher(Image, "camera/image_raw", RELIABLE)
         names = ("start_episode", "clear_fault", "reset_episode", "end_episode", "e_stop")
         self._offered = {name: self.create_client(Trigger, name) for name in names}
-        self.listen(Step, "step", self._on_step, MOMENTS)
-        self.listen(Action, "action", self._on_action, MOMENTS)
-        self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_command, MOMENTS)
+        self.listen(Step, "step", self._on_step, RELIABLE)
+        self.listen(Action, "action", self._on_action, RELIABLE)
+        self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_command, RELIABLE)
         self.every(0.01, self._measure)
-        self.every(0.05, self._film)
+        self.every(0.05, self._video)
         self.every(0.1, self._hold_dead_man)
         self.every(0.01, self._drive)
 
@@ -129,7 +129,7 @@ class Bench(ViperNode):
             positions = self._target(time.perf_counter()) + shift
             self._joints.publish(JointState(name=list(PANDA.joints), position=positions.tolist()))
 
-    def _film(self) -> None:
+    def _video(self) -> None:
         if self._goes_on("frames"):
             stamp = self.get_clock().now().to_msg()
             self._frames.publish(images.to_message(np.zeros((64, 64, 3), np.uint8), stamp, "camera"))

@@ -55,7 +55,7 @@ from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
-from viper_ros.runtime.qos import FACTS, MOMENTS
+from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 TASK = "cartpole_swingup"
@@ -203,8 +203,8 @@ class Fuzzer(ViperNode):
         self.heard: dict[str, list[Any]] = {}
         self.healths: dict[str, dict[str, str]] = {}
         self.moved = 0.0
-        self.listen(JointTrajectory, "/arm/arm_controller/joint_trajectory", self._on_command, MOMENTS)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MOMENTS)
+        self.listen(JointTrajectory, "/arm/arm_controller/joint_trajectory", self._on_command, RELIABLE)
+        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
 
     def claims(self) -> dict[str, type]:
         return {}
@@ -214,7 +214,7 @@ class Fuzzer(ViperNode):
 
     def hear(self, kind: type, topic: str) -> list[Any]:
         self.heard[topic] = []
-        self.listen(kind, topic, self.heard[topic].append, MOMENTS)
+        self.listen(kind, topic, self.heard[topic].append, RELIABLE)
         return self.heard[topic]
 
     def _on_command(self, command: JointTrajectory) -> None:
@@ -255,7 +255,11 @@ class Attack:
         self.victims = [
             Victim(node, namespace, folder, parameters)
             for node, namespace, parameters in (
-                ("sim_node", "/world", {"task": TASK, "image_size": SIZE, "action_repeat": 50, "repeat_after": 0.2}),
+                (
+                    "sim_node",
+                    "/environment",
+                    {"task": TASK, "image_size": SIZE, "action_repeat": 50, "repeat_after": 0.2},
+                ),
                 ("reward_node", "/scorer", {"model": model}),
                 ("reward_node", "/viewer", {"model": model, "steps": False}),
                 (
@@ -275,7 +279,7 @@ class Attack:
             )
         ]
         self.fuzzer = Fuzzer()
-        self.fuzzer.create_publisher(String, "/learner/env_0/description", FACTS).publish(String(data=facts()))
+        self.fuzzer.create_publisher(String, "/learner/env_0/description", LATCHED).publish(String(data=facts()))
         self._steps_of_arm = self.fuzzer.hear(Step, "/arm/step")
         self._executor = make_executor()
         self._executor.add_node(self.fuzzer)
@@ -437,7 +441,7 @@ class Attack:
     def still_working(self) -> list[str]:
         """The nodes that do not do their work any more."""
         trials = {
-            "/world": self._world_answers,
+            "/environment": self._environment_answers,
             "/scorer": partial(self._is_scored, "/scorer/env_0"),
             "/viewer": partial(self._is_scored, "/viewer/env_0"),
             "/learner": partial(self._is_acted_on, "/learner/env_0"),
@@ -451,9 +455,9 @@ class Attack:
             if victim.process.status is None and not trials[victim.namespace]()
         ]
 
-    def _world_answers(self) -> bool:
-        steps = self.fuzzer.hear(Step, "/world/step")
-        actions = self.fuzzer.create_publisher(Action, "/world/action", MOMENTS)
+    def _environment_answers(self) -> bool:
+        steps = self.fuzzer.hear(Step, "/environment/step")
+        actions = self.fuzzer.create_publisher(Action, "/environment/action", RELIABLE)
         if not self.until(lambda: bool(steps), 30):
             return False
         newest = max(nanoseconds(step.header.stamp) for step in steps)
@@ -466,8 +470,8 @@ class Attack:
         return self.until(lambda: any(nanoseconds(step.header.stamp) > newest for step in steps), 30, answer)
 
     def _show(self, environment: str) -> Callable[[], int]:
-        frames = self.fuzzer.create_publisher(Image, f"{environment}/image_raw", MOMENTS)
-        steps = self.fuzzer.create_publisher(Step, f"{environment}/step", MOMENTS)
+        frames = self.fuzzer.create_publisher(Image, f"{environment}/image_raw", RELIABLE)
+        steps = self.fuzzer.create_publisher(Step, f"{environment}/step", RELIABLE)
         picture = self.rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)
 
         def show() -> int:
@@ -489,9 +493,9 @@ class Attack:
         )
 
     def _is_acted_on(self, environment: str) -> bool:
-        """As a world in lockstep: the moment and its reward come again until it is answered."""
+        """As an environment in lockstep: the time step and its reward come again until it is answered."""
         actions, show, shown = self.fuzzer.hear(Action, f"{environment}/action"), self._show(environment), []
-        rewards = self.fuzzer.create_publisher(Reward, f"{environment}/reward", MOMENTS)
+        rewards = self.fuzzer.create_publisher(Reward, f"{environment}/reward", RELIABLE)
 
         def live() -> None:
             shown.append(show())
@@ -506,9 +510,9 @@ class Attack:
     def _arm_begins(self) -> bool:
         """Well supplied and cleared, the arm may begin an episode again."""
         clear, begin = (self.fuzzer.create_client(Trigger, f"/arm/{name}") for name in ("clear_fault", "start_episode"))
-        joints = self.fuzzer.create_publisher(JointState, "/arm/joint_states", MOMENTS)
-        frames = self.fuzzer.create_publisher(Image, "/arm/camera/image_raw", MOMENTS)
-        button = self.fuzzer.create_publisher(Bool, "/arm/e_stop", MOMENTS)
+        joints = self.fuzzer.create_publisher(JointState, "/arm/joint_states", RELIABLE)
+        frames = self.fuzzer.create_publisher(Image, "/arm/camera/image_raw", RELIABLE)
+        button = self.fuzzer.create_publisher(Bool, "/arm/e_stop", RELIABLE)
         before = len(self._steps_of_arm)
 
         def supply() -> None:
@@ -525,7 +529,7 @@ class Attack:
 
     def _simulated_arm_moves(self) -> bool:
         states = self.fuzzer.hear(JointState, "/simulated/joint_states")
-        commands = self.fuzzer.create_publisher(JointTrajectory, "/simulated/arm_controller/joint_trajectory", MOMENTS)
+        commands = self.fuzzer.create_publisher(JointTrajectory, "/simulated/arm_controller/joint_trajectory", RELIABLE)
         target = arm.load("panda").home + 0.1
         command = JointTrajectory(joint_names=list(arm.load("panda").joints))
         command.points = [JointTrajectoryPoint(positions=target.tolist())]

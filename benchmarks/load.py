@@ -1,11 +1,11 @@
-"""More than a reward node can take: a camera at 60 Hz before a slow model, and ten worlds at once.
+"""More than a reward node can take: a camera at 60 Hz before a slow model, and ten environments at once.
 
     .venv/bin/in_ros python benchmarks/load.py [--seconds 60]
 
 First a camera alone (steps:=false), 640×480 at 60 Hz, before a model that takes a tenth of a second a frame: memory
-must stay bounded, what is scored must be the newest, and what is not must be counted. Then worlds in lockstep, one and
-ten, against one reward node of size tiny (untrained, which costs the same): rewards a second and latencies, as the node
-tells on /diagnostics. Each world shows its next frame when it has the last one's reward.
+must stay bounded, what is scored must be the newest, and what is not must be counted. Then environments in lockstep,
+one and ten, against one reward node of size tiny (untrained, which costs the same): rewards a second and latencies, as
+the node tells on /diagnostics. Each environment shows its next frame when it has the last one's reward.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from viper_lab.experiment.untrained import untrained_model
 from viper_ros.messages import images
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import join_graph, make_executor
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 TASK = "cartpole_swingup"
@@ -53,23 +53,23 @@ RewardNode.configure = configured
 """
 
 
-class Worlds(ViperNode):
+class Environments(ViperNode):
     def __init__(self, names: list[str]) -> None:
-        super().__init__("worlds", [])
+        super().__init__("environments", [])
         self.values: dict[str, str] = {}
         self.rewards: list[tuple[float, float]] = []
         """When a reward came, and the age of its frame, both in seconds."""
         self._frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
         self._shows = {
             name: (
-                self.create_publisher(Step, f"{name}/step", MOMENTS),
-                self.create_publisher(Image, f"{name}/image_raw", MOMENTS),
+                self.create_publisher(Step, f"{name}/step", RELIABLE),
+                self.create_publisher(Image, f"{name}/image_raw", RELIABLE),
             )
             for name in names
         }
         for name in names:
-            self.listen(Reward, f"{name}/reward", partial(self._on_reward, name), MOMENTS)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MOMENTS)
+            self.listen(Reward, f"{name}/reward", partial(self._on_reward, name), RELIABLE)
+        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
 
     def claims(self) -> dict[str, type]:
         return {}
@@ -107,19 +107,19 @@ class Camera(ViperNode):
         self.shown = 0
         self._frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
         self.images = self.create_publisher(Image, "env_0/image_raw", qos_profile_sensor_data)
-        self.listen(Reward, "env_0/reward", self._on_reward, MOMENTS)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MOMENTS)
-        self.filming = False
-        self.every(1 / RATE, self._film)
+        self.listen(Reward, "env_0/reward", self._on_reward, RELIABLE)
+        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
+        self.recording = False
+        self.every(1 / RATE, self._video)
 
     def claims(self) -> dict[str, type]:
         return {}
 
     def health(self) -> Health:
-        return Health("filming")
+        return Health("recording")
 
-    def _film(self) -> None:
-        if self.filming:
+    def _video(self) -> None:
+        if self.recording:
             stamp = self.get_clock().now().nanoseconds
             self.images.publish(images.to_message(self._frame, to_stamp(stamp), "camera"))
             self.shown += 1
@@ -156,12 +156,12 @@ def camera(folder: Path, seconds: float) -> list[str]:
     reward_node.start()
     node = Camera()
     spin(node, 300.0, lambda: node.images.get_subscription_count() > 0)
-    node.filming = True
+    node.recording = True
     spin(node, 10.0)
     begin = reward_node.memory()
     spin(node, seconds)
     end = reward_node.memory()
-    node.filming = False
+    node.recording = False
     spin(node, 3.0)
     scored, dropped = int(node.values["frames_scored"]), int(node.values["frames_dropped"])
     reward_node.end()
@@ -182,11 +182,11 @@ def camera(folder: Path, seconds: float) -> list[str]:
     return wrong
 
 
-def worlds(folder: Path, count: int, seconds: float) -> None:
+def environments(folder: Path, count: int, seconds: float) -> None:
     names = [f"env_{i}" for i in range(count)]
     reward_node = NodeProcess("reward_node", folder, {"model": str(folder / "model"), "environments": names})
     reward_node.start()
-    node = Worlds(names)
+    node = Environments(names)
     spin(node, 300.0, node.connected)
     spin(node, 1.0)
     for name in names:
@@ -199,7 +199,8 @@ def worlds(folder: Path, count: int, seconds: float) -> None:
     ages = np.array([age for _, age in node.rewards]) * 1e3
     inside = f"{node.values['latency_ms_median']} / {node.values['latency_ms_p99']} ms inside the node"
     print(
-        f"{count:2} worlds: {len(ages) / seconds:6.1f} rewards a second; longest queue {node.values['longest_queue']}"
+        f"{count:2} environments: {len(ages) / seconds:6.1f} rewards a second; "
+        f"longest queue {node.values['longest_queue']}"
     )
     print(f"  latency median / p99 {np.median(ages):.1f} / {np.quantile(ages, 0.99):.1f} ms, {inside}", flush=True)
 
@@ -214,7 +215,7 @@ def main() -> int:
         untrained_model(folder / "model", TASK)
         wrong = camera(folder, seconds)
         for count in (1, 10):
-            worlds(folder, count, seconds / 3)
+            environments(folder, count, seconds / 3)
     rclpy.try_shutdown()
     for line in wrong:
         print(f"WRONG: {line}")

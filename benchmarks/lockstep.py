@@ -1,10 +1,11 @@
 """What the ROS graph costs: environment steps a second through the three nodes in one process, against the same agent,
-model and world in a plain Python loop, side by side.
+model and environment in a plain Python loop, side by side.
 
     .venv/bin/in_ros python benchmarks/lockstep.py [--steps 2000] [--rounds 5] [--learn]
 
-Both collect with the policy and the video model (untrained: it costs the same), the world rendering each frame. Without
---learn no update is made, so that nothing hides the graph's cost. Rounds alternate; the figure is the ratio of medians.
+Both collect with the policy and the video model (untrained: it costs the same), the environment rendering each frame.
+Without --learn no update is made, so that nothing hides the graph's cost. Rounds alternate; the figure is the ratio of
+medians.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rclpy.task import Future
 import sim
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.experiment.run_directory import Run
-from viper_lab.experiment.trainer import Moment, Settings, Trainer
+from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.experiment.untrained import untrained_model
 from viper_model.reward.likelihood import conditional
 from viper_model.video_model.video_model import VideoModel
@@ -65,7 +66,7 @@ def plain_loop(plan: Plan, steps: int) -> float:
     """Steps a second of the same parts, called one after the other."""
     parameters = plan.sim_parameters("env_0")
     size = parameters["image_size"]
-    world = sim.make(
+    environment = sim.make(
         plan.sim, plan.task, image_size=(size, size), action_repeat=parameters["action_repeat"], seed=parameters["seed"]
     )
     model = VideoModel.load(plan.model)
@@ -73,26 +74,28 @@ def plain_loop(plan: Plan, steps: int) -> float:
     defaults = {parameter.name: parameter.default for parameter in policy_node.PARAMETERS}
     values = {**defaults, **plan.settings["policy_node"], "device": "cpu"}
     settings = Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
-    trainer = Trainer(settings, Run(plan.run, {}), world.description, ["env_0"])
+    trainer = Trainer(settings, Run(plan.run, {}), environment.description, ["env_0"])
     trainer.learner.start()
     index, task = torch.tensor([0]), torch.tensor([0])
-    moment, stamp, begin = world.reset(), 0, 0.0
+    time_step, stamp, begin = environment.reset(), 0, 0.0
     while trainer.collected < steps:
         stamp += 1
-        frame = resize(moment.image[None], settings.image_size)[0]
-        trainer.observe("env_0", Moment(stamp, frame, moment.is_first, moment.is_last, False, moment.task_reward))
+        frame = resize(time_step.image[None], settings.image_size)[0]
+        trainer.observe(
+            "env_0", ReplayStep(stamp, frame, time_step.is_first, time_step.is_last, False, time_step.task_reward)
+        )
         while not (answers := trainer.answers()):
             time.sleep(0.001)
-        seen = torch.from_numpy(resize(moment.image[None], model.image_size))
-        log_likelihood = float(conditional(stream.step(index, seen, task, torch.tensor([moment.is_first])))[0])
+        seen = torch.from_numpy(resize(time_step.image[None], model.image_size))
+        log_likelihood = float(conditional(stream.step(index, seen, task, torch.tensor([time_step.is_first])))[0])
         reward = float(model.calibration[plan.task].reward(np.float32(log_likelihood)))
         trainer.reward("env_0", stamp, reward, log_likelihood)
-        moment = world.reset() if moment.is_last else world.step(answers[0][2])
+        time_step = environment.reset() if time_step.is_last else environment.step(answers[0][2])
         if trainer.collected == 1 and not begin:
             begin = time.perf_counter()
     rate = (trainer.collected - 1) / (time.perf_counter() - begin)
     trainer.close()
-    world.close()
+    environment.close()
     return rate
 
 

@@ -1,4 +1,4 @@
-"""Environment steps with a 64×64 frame a second: this package's worlds against dm_control's own, side by side.
+"""Environment steps with a 64×64 frame a second: this package's environments against dm_control's own, side by side.
 
     .venv/bin/in_ros python benchmarks/rendering_speed.py [--processes 2] [--steps 100] [--rounds 5]
 
@@ -28,13 +28,13 @@ SIDES = ("viper_ros", "dm_control")
 def stepper(side: str, task: str, action_repeat: int) -> Callable[[], object]:
     """What makes one step and its frame, and begins again where an episode ends."""
     rng = np.random.default_rng(0)
-    world = sim.make("dmc", task, action_repeat=action_repeat)
-    world.reset()
-    space = world.description.action_space
+    environment = sim.make("dmc", task, action_repeat=action_repeat)
+    environment.reset()
+    space = environment.description.action_space
 
     def ours() -> object:
-        moment = world.step(space.sample(rng))
-        return world.reset() if moment.is_last else moment.image
+        time_step = environment.step(space.sample(rng))
+        return environment.reset() if time_step.is_last else time_step.image
 
     if side == "viper_ros":
         return ours
@@ -44,7 +44,7 @@ def stepper(side: str, task: str, action_repeat: int) -> Callable[[], object]:
     environment = suite.load(domain, name, task_kwargs={"random": 0})
     environment.reset()
     low, high = environment.action_spec().minimum, environment.action_spec().maximum
-    camera = world.description.options["camera"]
+    camera = environment.description.options["camera"]
 
     def theirs() -> object:
         action = low + (space.sample(rng) + 1) / 2 * (high - low)

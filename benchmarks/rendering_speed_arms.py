@@ -1,8 +1,8 @@
-"""Steps a second of the arms, each with a 64 × 64 frame, beside those of the same world in robosuite's own look.
+"""Steps a second of the arms, each with a 64 × 64 frame, beside those of the same environment in robosuite's own look.
 
     .venv/bin/in_ros python benchmarks/rendering_speed_arms.py
 
-Both worlds move by the same controller; they take turns in short rounds, so that what else the machine does slows
+Both environments move by the same controller; they take turns in short rounds, so that what else the machine does slows
 both. robosuite's own look is its visual meshes with its camera sensor's default rendering.
 """
 
@@ -18,11 +18,11 @@ import sim
 from sim import Env
 
 
-def steps_a_second(world: Env, steps: int, rng: np.random.Generator) -> float:
-    world.reset()
+def steps_a_second(environment: Env, steps: int, rng: np.random.Generator) -> float:
+    environment.reset()
     begin = time.perf_counter()
     for _ in range(steps):
-        world.step(world.description.action_space.sample(rng))
+        environment.step(environment.description.action_space.sample(rng))
     return steps / (time.perf_counter() - begin)
 
 

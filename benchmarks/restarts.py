@@ -2,14 +2,14 @@
 
     .venv/bin/in_ros python benchmarks/restarts.py [--faults 100] [--seed 0] [--minutes 120]
 
-A training graph in lockstep, a process per node over real DDS. In random order and at random moments, each node is
-killed (kill -9) and started again, frozen (SIGSTOP, SIGCONT) and restarted (SIGINT). Two witnesses: the world's own
-log, written before anything is published, which also paints each frame's number into its corner; and a recorder of
-frames and rewards. Every transition in replay must have happened, once, in order, with the action that the world took
-and the reward that was published for that frame. What is missing must be within what the documents allow:
+A training graph in lockstep, a process per node over real DDS. In random order and at random time steps, each node is
+killed (kill -9) and started again, frozen (SIGSTOP, SIGCONT) and restarted (SIGINT). Two witnesses: the environment's
+own log, written before anything is published, which also paints each frame's number into its corner; and a recorder of
+frames and rewards. Every transition in replay must have happened, once, in order, with the action that the environment
+took and the reward that was published for that frame. What is missing must be within what the documents allow:
 
-* a world that ends takes at most 2 moments with it: one under way to the policy, one under way to its reward;
-* a policy node that is told to stop saves first: at most 2 moments under way;
+* an environment that ends takes at most 2 time steps with it: one under way to the policy, one under way to its reward;
+* a policy node that is told to stop saves first: at most 2 time steps under way;
 * a policy node that is killed loses at most what replay had not written, since the last end of an episode;
 * a reward node, and any frozen node, loses nothing.
 """
@@ -55,27 +55,27 @@ import sim
 class Witnessed:
     '''Numbers its frames, and writes down what happens before anybody else knows of it.'''
 
-    def __init__(self, world, path):
-        self._world, self._path = world, path
+    def __init__(self, environment, path):
+        self._environment, self._path = environment, path
         self._number = len(open(path).read().splitlines()) if os.path.exists(path) else 0
         self._log = open(path, 'ab', buffering=0)
 
     def __getattr__(self, name):
-        return getattr(self._world, name)
+        return getattr(self._environment, name)
 
     def reset(self):
-        return self._told(self._world.reset(), None)
+        return self._told(self._environment.reset(), None)
 
     def step(self, action):
-        return self._told(self._world.step(action), [float(value) for value in action])
+        return self._told(self._environment.step(action), [float(value) for value in action])
 
-    def _told(self, moment, action):
+    def _told(self, time_step, action):
         number, self._number = self._number, self._number + 1
-        image = moment.image.copy()
+        image = time_step.image.copy()
         image[0, :8] = np.frombuffer(np.array([number, number ^ 0xFFFFFFFF], '<u4').tobytes(), np.uint8)[:, None]
-        happened = {'number': number, 'action': action, 'first': moment.is_first, 'last': moment.is_last}
+        happened = {'number': number, 'action': action, 'first': time_step.is_first, 'last': time_step.is_last}
         self._log.write((json.dumps(happened) + chr(10)).encode())
-        return type(moment)(**{**vars(moment), 'image': image})
+        return type(time_step)(**{**vars(time_step), 'image': image})
 
 make = sim.make
 sim.make = lambda *arguments, **options: Witnessed(make(*arguments, **options), PATH)
@@ -191,7 +191,7 @@ class Trial:
         return time.monotonic() - begin
 
     def newest(self) -> int:
-        """The number of the world's newest frame."""
+        """The number of the environment's newest frame."""
         return self.happened()[-1]["number"] if self.witness.exists() and self.witness.stat().st_size else -1
 
     def happened(self) -> list[dict]:
@@ -250,19 +250,21 @@ def judge(trial: Trial) -> list[str]:
     numbers = [number_in(image) for image in steps["image"]]
     if numbers != sorted(set(numbers)):
         twice = sorted({number for number in numbers if numbers.count(number) > 1})
-        wrong.append(f"moments doubled or out of order in replay, frames {twice[:10]}")
+        wrong.append(f"time steps doubled or out of order in replay, frames {twice[:10]}")
     heard: list[int] = []
     unheard: list[int] = []
     for row, number in enumerate(numbers):
-        moment, after = happened[number], happened[number + 1] if number + 1 < len(happened) else None
+        time_step, after = happened[number], happened[number + 1] if number + 1 < len(happened) else None
         if trial.recorder.numbers.get(int(steps["stamp"][row]), number) != number:
             wrong.append(f"frame {number} is in replay under the stamp of another")
-        if bool(steps["is_last"][row]) != moment["last"] or (moment["first"] and not steps["is_first"][row]):
+        if bool(steps["is_last"][row]) != time_step["last"] or (time_step["first"] and not steps["is_first"][row]):
             wrong.append(f"frame {number}: first or last is not as it happened")
         if after and after["action"] is not None:
             taken = np.array(after["action"], np.float32)
             if not np.array_equal(taken, steps["action"][row]):
-                wrong.append(f"frame {number}: action {steps['action'][row]} in replay, but the world took {taken}")
+                wrong.append(
+                    f"frame {number}: action {steps['action'][row]} in replay, but the environment took {taken}"
+                )
         pair = (float(steps["reward"][row]), float(steps["log_likelihood"][row]))
         published = trial.recorder.rewards.get(int(steps["stamp"][row]))
         (heard if published else unheard).append(number)
@@ -285,15 +287,18 @@ def judge(trial: Trial) -> list[str]:
         losses.setdefault((fault.node, fault.kind), []).append(len(mine))
         unexplained = [number for number in unexplained if number not in mine]
         if fault.node == "sim_node" and len(mine) > 2:
-            wrong.append(f"{fault.kind} of the world lost the {len(mine)} moments {mine}")
+            wrong.append(f"{fault.kind} of the environment lost the {len(mine)} time steps {mine}")
     if unexplained:
-        wrong.append(f"moments lost that no fault accounts for: frames {unexplained}")
-    print(f"{len(happened)} moments happened, {len(numbers)} are in replay ({len(happened) - begin} since evaluation)")
+        wrong.append(f"time steps lost that no fault accounts for: frames {unexplained}")
+    print(
+        f"{len(happened)} time steps happened, {len(numbers)} are in replay ({len(happened) - begin} since evaluation)"
+    )
     print(f"{len(heard)} rewards in replay were heard by the recorder too, {len(numbers) - len(heard)} were not")
     for (node, kind), counts in sorted(losses.items()):
         seconds = [fault.seconds for fault in trial.faults if (fault.node, fault.kind) == (node, kind)]
         print(
-            f"{node:12} {kind:8} {len(counts):3} times: moments lost {sum(counts):3}, at most {max(counts):2} at once; "
+            f"{node:12} {kind:8} {len(counts):3} times: time steps lost {sum(counts):3}, "
+            f"at most {max(counts):2} at once; "
             f"going on after {np.median(seconds):4.1f} s, at most {max(seconds):4.1f}"
         )
     return wrong
@@ -305,8 +310,8 @@ def lowest(fault: Fault, happened: list[dict]) -> int:
         return fault.last + 2
     if fault.node == "sim_node" or fault.kind == "restart":
         return fault.first - 2
-    # Replay is written when an episode's last moment has its reward, which comes a moment or two later.
-    ended = [moment["number"] for moment in happened[: max(0, fault.first - 2)] if moment["last"]]
+    # Replay is written when an episode's last time step has its reward, which comes a time step or two later.
+    ended = [time_step["number"] for time_step in happened[: max(0, fault.first - 2)] if time_step["last"]]
     return ended[-1] + 1 if ended else 0
 
 

@@ -1,7 +1,7 @@
 """How fast the reward is at the paper's DMC size, with random weights: they cost the same.
 
     .venv/bin/in_ros python benchmarks/reward_speed.py [--rounds 5] [--clock cpu]
-    .venv/bin/in_ros python benchmarks/reward_speed.py --model models/mine --films data/task/expert/*.npz
+    .venv/bin/in_ros python benchmarks/reward_speed.py --model models/mine --videos data/task/expert/*.npz
     python benchmarks/reward_speed.py --device cuda
 
 Measured in alternation, medians and their ratios printed:
@@ -10,8 +10,8 @@ Measured in alternation, medians and their ratios printed:
 * a whole trajectory in one banded pass against the same window for each of its frames;
 * several cameras in one batch;
 * on a GPU: the stream, which is a CUDA graph there, against the same kernels launched one by one.
-With a trained model and films (every `--films` of the first of the model's tasks) also what lower precision changes, in
-nats a frame, against the spread of the exact likelihoods: of the transformer (`precision:=bfloat16`), and, for
+With a trained model and videos (every `--videos` of the first of the model's tasks) also what lower precision changes,
+in nats a frame, against the spread of the exact likelihoods: of the transformer (`precision:=bfloat16`), and, for
 comparison, of the encoder too.
 
 --clock cpu counts the time on the processor instead: for a machine that others use, with one thread and no GPU.
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
 from viper_model.video_model.video_model import SIZES, VideoModel
-from viper_model.videos.dataset import read_film, resize
+from viper_model.videos.dataset import read_recording, resize
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 TRAJECTORY = 128
@@ -90,7 +90,7 @@ def camera_step(model: VideoModel, cameras: int, graphed: bool = True) -> Callab
 
 def one_camera(model: VideoModel, prepared: dict[str, VideoModel], timer: Timer, rounds: int) -> None:
     device, task = str(model.device), torch.zeros(1, dtype=torch.int64)
-    window, film = random_frames(1, model.context, device=device), random_frames(1, TRAJECTORY, device=device)
+    window, video = random_frames(1, model.context, device=device), random_frames(1, TRAJECTORY, device=device)
     codes = model.vqgan.encode(window)
     runs: dict[str, tuple[Callable[[], object], int]] = {
         "window": (lambda: model.log_probs(window, task), 1),
@@ -100,7 +100,7 @@ def one_camera(model: VideoModel, prepared: dict[str, VideoModel], timer: Timer,
         ),
     }
     for precision, fast in prepared.items():
-        runs[f"trajectory {precision}"] = (partial(fast.log_probs, film, task), 1)
+        runs[f"trajectory {precision}"] = (partial(fast.log_probs, video, task), 1)
         runs[f"stream {precision}"] = (camera_step(fast, 1), 8)
     for precision, fast in prepared.items() if device != "cpu" else ():
         runs[f"stream {precision}, no CUDA graph"] = (camera_step(fast, 1, graphed=False), 8)
@@ -142,21 +142,23 @@ class RoundedEncoder(nn.Module):
         return self.encoder(x.to(torch.bfloat16)).float()
 
 
-def precision_error(folder: Path, films: list[Path], device: str) -> None:
-    """Print what lower precision changes of the likelihood of every frame of `films`."""
+def precision_error(folder: Path, videos: list[Path], device: str) -> None:
+    """Print what lower precision changes of the likelihood of every frame of `videos`."""
     exact = VideoModel.load(folder, device)
     lower, rounded = copy.deepcopy(exact), copy.deepcopy(exact)
     rounded.vqgan.encoder = RoundedEncoder(exact.vqgan.encoder)  # type: ignore[assignment]
     prepare_for_inference(lower, "bfloat16")
     prepare_for_inference(rounded, "bfloat16")
-    clips = [torch.from_numpy(resize(read_film(film).frames, exact.image_size))[None] for film in films]
+    clips = [torch.from_numpy(resize(read_recording(video).frames, exact.image_size))[None] for video in videos]
     task = torch.zeros(1, dtype=torch.int64)
 
     def likelihood(model: VideoModel) -> Tensor:
         return torch.cat([conditional(model.log_probs(clip, task)[0]).cpu() for clip in clips])
 
     truth = likelihood(exact)
-    print(f"\n{len(truth)} frames of {len(films)} films: exact likelihood {truth.mean():.2f} ± {truth.std():.2f} nats")
+    print(
+        f"\n{len(truth)} frames of {len(videos)} videos: exact likelihood {truth.mean():.2f} ± {truth.std():.2f} nats"
+    )
     for name, model in (("transformer", lower), ("transformer and encoder", rounded)):
         difference = likelihood(model) - truth
         print(
@@ -173,13 +175,13 @@ def main() -> None:
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
     parser.add_argument("--cameras", type=int, nargs="+", help="Sizes of the batches of several cameras.")
     parser.add_argument("--model", type=Path, help="Folder of a trained model: measure what lower precision changes.")
-    parser.add_argument("--films", type=Path, nargs="+", default=[], help="Films for --model.")
+    parser.add_argument("--videos", type=Path, nargs="+", default=[], help="Videos for --model.")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA GPU here")
     torch.set_num_threads(arguments.threads)
     if arguments.model:
-        precision_error(arguments.model, arguments.films, arguments.device)
+        precision_error(arguments.model, arguments.videos, arguments.device)
         return
     torch.manual_seed(0)
     model = VideoModel(SIZES["dmc"], ("task",)).to(arguments.device)

@@ -50,13 +50,13 @@ def main() -> None:
     torch.manual_seed(0)
 
     model = VideoModel(SIZES["dmc"], ("task",))
-    film, task = random_frames(1, TRAJECTORY, device="cpu"), torch.zeros(1, dtype=torch.int64)
+    video, task = random_frames(1, TRAJECTORY, device="cpu"), torch.zeros(1, dtype=torch.int64)
     runs = {}
     for precision in PRECISIONS:
         fast = copy.deepcopy(model)
         prepare_for_inference(fast, precision)
         runs[f"ours, stream, {precision}"] = (camera_step(fast, 1), 16, 1)
-        runs[f"ours, whole trajectory, {precision}"] = (partial(fast.log_probs, film, task), 1, TRAJECTORY)
+        runs[f"ours, whole trajectory, {precision}"] = (partial(fast.log_probs, video, task), 1, TRAJECTORY)
 
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **ONE_THREAD}
     child = Path(__file__).with_name("public_jax_reward.py")

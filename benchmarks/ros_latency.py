@@ -28,7 +28,7 @@ from viper_lab.experiment.untrained import untrained_model, untrained_policy
 from viper_ros.messages import images
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import join_graph, make_executor
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 TASK = "cartpole_swingup"
@@ -59,11 +59,11 @@ from rclpy.task import Future
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward
 from viper_ros.runtime.process import join_graph, make_executor
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 join_graph([])
 node = rclpy.create_node('bare')
-publisher = node.create_publisher(Reward, '/bare/env_0/reward', MOMENTS)
-node.create_subscription(Image, '/bare/env_0/image_raw', lambda m: publisher.publish(Reward(header=m.header)), MOMENTS)
+publisher = node.create_publisher(Reward, '/bare/env_0/reward', RELIABLE)
+node.create_subscription(Image, '/bare/env_0/image_raw', lambda m: publisher.publish(Reward(header=m.header)), RELIABLE)
 executor = make_executor()
 executor.add_node(node)
 done = Future()
@@ -83,17 +83,17 @@ class Camera(ViperNode):
         for name in ("bare", "quick", "real"):
             for part, kind in (("reward", Reward), ("action", Action)):
                 topic = f"/{name}/env_0/{part}"
-                self.listen(kind, topic, lambda m, part=part: self._heard(part, nanoseconds(m.header.stamp)), MOMENTS)
+                self.listen(kind, topic, lambda m, part=part: self._heard(part, nanoseconds(m.header.stamp)), RELIABLE)
             self._shows[name] = (
-                self.create_publisher(Step, f"/{name}/env_0/step", MOMENTS),
-                self.create_publisher(Image, f"/{name}/env_0/image_raw", MOMENTS),
+                self.create_publisher(Step, f"/{name}/env_0/step", RELIABLE),
+                self.create_publisher(Image, f"/{name}/env_0/image_raw", RELIABLE),
             )
 
     def claims(self) -> dict[str, type]:
         return {}
 
     def health(self) -> Health:
-        return Health("filming")
+        return Health("recording")
 
     def _heard(self, part: str, stamp: int) -> None:
         if stamp in self._sent:
@@ -104,7 +104,7 @@ class Camera(ViperNode):
             image.get_subscription_count() >= (1 if name == "bare" else 2) for name, (_, image) in self._shows.items()
         )
 
-    def film(self, name: str, size: tuple[int, int], first: bool) -> None:
+    def video(self, name: str, size: tuple[int, int], first: bool) -> None:
         stamp = self.get_clock().now().nanoseconds
         step = Step(task=TASK, is_first=first)
         step.header.stamp = to_stamp(stamp)
@@ -125,7 +125,7 @@ def measure(camera: Camera, executor: object, name: str, size: tuple[int, int], 
     for number in range(frames + warm):
         if number == warm:
             camera.latencies = {}
-        camera.film(name, size, number == 0)
+        camera.video(name, size, number == 0)
         due = begin + (number + 1) / rate
         while (left := due - time.perf_counter()) > 0:
             executor.spin_until_future_complete(camera.done, left)  # type: ignore[attr-defined]

@@ -2,8 +2,8 @@
 
     .venv/bin/in_ros python benchmarks/soak.py [--minutes 60]
 
-The simulated arm films and moves at 30 Hz; arm_node shows each frame to act_node and reward_node at 30 Hz and takes the
-actions. The arm's deadlines are 5 s, so that a busy machine keeps moving; a fault all the same is cleared and a new
+The simulated arm records and moves at 30 Hz; arm_node shows each frame to act_node and reward_node at 30 Hz and takes
+the actions. The arm's deadlines are 5 s, so that a busy machine keeps moving; a fault all the same is cleared and a new
 episode begun, as an operator would; where the arm can't begin it is sent home. The resident memory of each node is
 read every 10 s. It passes where the largest value of the last tenth is within 5% of the median of the first tenth after
 the warm-up (a sixth of the time, 10 minutes at most). Models are untrained: they cost the same.
@@ -30,7 +30,7 @@ from viper_ros.msg import Action, Reward
 from viper_lab.experiment.untrained import untrained_model, untrained_policy
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 
 RATE = 30.0
 SAMPLE_SECONDS = 10.0
@@ -62,9 +62,9 @@ class Operator(ViperNode):
         self._heard = "nothing yet", time.monotonic()
         """What arm_node said last of itself, and when."""
         self._counted_before = dict(self.counts)
-        self.listen(Reward, f"{NAMESPACE}/reward", lambda _: self._count("reward"), MOMENTS)
-        self.listen(Action, f"{NAMESPACE}/action", lambda _: self._count("action"), MOMENTS)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MOMENTS)
+        self.listen(Reward, f"{NAMESPACE}/reward", lambda _: self._count("reward"), RELIABLE)
+        self.listen(Action, f"{NAMESPACE}/action", lambda _: self._count("action"), RELIABLE)
+        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
         self.every(SAMPLE_SECONDS, self._read)
 
     def claims(self) -> dict[str, type]:

@@ -5,7 +5,7 @@
 Prints, for the VQ-GAN's steps and the code model's, steps a second, the floating-point operations of a step (matrix
 products, convolutions and attention, forward and backward, as torch's own counter has them), and their rate against
 that of one large bfloat16 matrix product, measured in the same run; then the kernels in which a step of each spends
-its time. Films are random: they cost the same. --device cpu only shows that the script works.
+its time. Videos are random: they cost the same. --device cpu only shows that the script works.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from viper_model.video_model.fit.training import SCHEDULES, Training
 from viper_model.video_model.video_model import SIZES, VideoModel
 from viper_model.videos.dataset import load_dataset
 
-FILMS, FRAMES = 16, 64
+VIDEOS, FRAMES = 16, 64
 KERNELS = 12
 """So many are listed."""
 
@@ -39,17 +39,17 @@ def matrix_rate(device: str, side: int, seconds: float) -> float:
 
 
 def make_training(size: str, device: str, folder: Path, batch: int | None) -> Training:
-    """Training of a new model on random films; `batch`: frames and clips in a batch, as scheduled where None."""
+    """Training of a new model on random videos; `batch`: frames and clips in a batch, as scheduled where None."""
     config, schedule = SIZES[size], SCHEDULES[size]
     if batch:
         schedule = dataclasses.replace(schedule, vqgan_batch=batch, code_model_batch=batch)
-    films = folder / "films" / "task"
-    films.mkdir(parents=True)
+    videos = folder / "videos" / "task"
+    videos.mkdir(parents=True)
     side = config.vqgan.image_size
-    for number in range(FILMS):
+    for number in range(VIDEOS):
         image = np.random.default_rng(number).integers(0, 256, (FRAMES, side, side, 3), np.uint8)
-        np.savez(films / f"{number}.npz", image=image)
-    data = load_dataset(folder / "films", side)
+        np.savez(videos / f"{number}.npz", image=image)
+    data = load_dataset(folder / "videos", side)
     fabric = make_fabric(device)
     return Training(fabric, VideoModel(config, data.tasks).to(fabric.device), data, schedule, 0, folder / "model", {})
 

@@ -1,4 +1,4 @@
-"""Scores any camera, live, without a policy: reward and surprise map beside the camera's frames."""
+"""Scores any camera, live, without a policy: reward and likelihood map beside the camera's frames."""
 
 from __future__ import annotations
 

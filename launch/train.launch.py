@@ -1,6 +1,6 @@
-"""The training graph, a process per node: as many worlds as asked for, one reward node, one policy node.
+"""The training graph, a process per node: as many environments as asked for, one reward node, one policy node.
 
-Where films or the video model are missing, `viper prepare` records and fits them first.
+Where videos or the video model are missing, `viper prepare` records and fits them first.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from viper_ros.launching.arguments import TRAIN
 def nodes(plan: Plan, values: dict[str, str]) -> list[LaunchDescriptionEntity]:
     started: list[LaunchDescriptionEntity] = []
     for name in plan.environments:
-        world = plan.sim_parameters(name)
-        started += restarted(partial(node, "sim_node", world, values, inside=name))
-    if plan.learns_from_films:
+        environment = plan.sim_parameters(name)
+        started += restarted(partial(node, "sim_node", environment, values, inside=name))
+    if plan.learns_from_videos:
         started += restarted(partial(node, "reward_node", plan.reward_parameters(), values))
     started += restarted(partial(node, "policy_node", plan.policy_parameters(), values))
     return [*started, *viz(values, plan.environments)]
@@ -43,7 +43,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         directory=Path(values["directory"]).expanduser().resolve(),
     )
     running = nodes(plan, values)
-    if not plan.learns_from_films:
+    if not plan.learns_from_videos:
         return running
     names = ("sim", "task", "arm", "directory")
     options = [f"{name}:={values[name]}" for name in names if values[name]]

@@ -1,9 +1,9 @@
-"""Worlds: simulators behind one contract (`Env`), made by name.
+"""Environments: simulators behind one contract (`Env`), made by name.
 
->>> world = sim.make("dmc", "cartpole_swingup", image_size=(64, 64), action_repeat=4, seed=0)
->>> moment = world.reset()
->>> while not moment.is_last:
-...     moment = world.step(world.description.action_space.sample(rng))
+>>> environment = sim.make("dmc", "cartpole_swingup", image_size=(64, 64), action_repeat=4, seed=0)
+>>> time step = environment.reset()
+>>> while not time step.is_last:
+...     time step = environment.step(environment.description.action_space.sample(rng))
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def make(
     seed: int = 0,
     **options: Any,
 ) -> Env:
-    """A new world.
+    """A new environment.
 
     `image_size`: height and width of its frames in pixels. `action_repeat`: the simulator's control steps for each
-    `step`, None for what is usual for the simulator. `seed` decides everything random in the world. `options` are
+    `step`, None for what is usual for the simulator. `seed` decides everything random in the environment. `options` are
     the simulator's own, such as `camera` (see its module).
 
     Raises SimError for an unknown simulator, task or option, an impossible size or repeat, and a simulator that is
@@ -61,8 +61,10 @@ def make(
         raise SimError(f"action_repeat {action_repeat}: an action is held for at least 1 control step")
     if seed < 0 or seed >= 2**32:
         raise SimError(f"seed {seed}: a seed is from 0 to 2**32 - 1")
-    world: Env = module.make(task, image_size=tuple(image_size), action_repeat=action_repeat, seed=seed, **options)
-    return world
+    environment: Env = module.make(
+        task, image_size=tuple(image_size), action_repeat=action_repeat, seed=seed, **options
+    )
+    return environment
 
 
 def tasks(sim: str) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ Unless told otherwise as Machado et al. 2018 recommend: sticky actions, an actio
 The last two frames are pooled by their maximum, so that sprites that flicker are seen. The score is painted over: an
 expert's score is not what a video model should learn (Escontrela et al. 2023, section 4).
 
-The true reward is the change of the score. `Description.return_range` is from a random player's score to a human's:
-where a score lies in it is the human-normalised score.
+The ground-truth reward is the change of the score. `Description.return_range` is from a random player's score to a
+human's: where a score lies in it is the human-normalised score.
 """
 
 from __future__ import annotations

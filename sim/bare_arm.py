@@ -47,7 +47,7 @@ class BareArm:
 
     @property
     def time(self) -> float:
-        """Seconds of the world."""
+        """Seconds of the environment."""
         return float(self._data.time)
 
     @property

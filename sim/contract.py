@@ -1,8 +1,8 @@
-"""The test suite that holds a world to the contract of `sim.env`.
+"""The test suite that holds an environment to the contract of `sim.env`.
 
->>> class TestMyWorld(EnvContract):
+>>> class TestMyEnv(EnvContract):
 ...     def make(self, seed: int) -> Env:
-...         return MyWorld(seed)
+...         return MyEnv(seed)
 
 Test runners find its methods by their names; nothing here needs one.
 """
@@ -20,12 +20,12 @@ from sim.env import Env, SimError, TimeStep
 
 
 class EnvContract(ABC):
-    """What is true of every world."""
+    """What is true of every environment."""
 
     steps_to_compare = 10
-    """Steps in which two worlds must agree."""
+    """Steps in which two environments must agree."""
     episode_steps: int | None = None
-    """Steps from an episode's first moment to its last, None where that varies."""
+    """Steps from an episode's first time step to its last, None where that varies."""
     starts_vary = True
     """Whether another seed gives another first frame."""
     returns_have_limits = True
@@ -33,18 +33,18 @@ class EnvContract(ABC):
 
     @abstractmethod
     def make(self, seed: int) -> Env:
-        """A new world."""
+        """A new environment."""
 
-    def test_moments_have_the_shapes_and_types_described(self) -> None:
+    def test_time_steps_have_the_shapes_and_types_described(self) -> None:
         with self.make(0) as env:
             height, width = env.description.image_size
             low, high = env.description.return_range
             assert env.description.step_seconds > 0
             assert low < high
-            for moment in [env.reset(), *_play(env, self.steps_to_compare, seed=0)]:
-                assert moment.image.shape == (height, width, 3)
-                assert moment.image.dtype == np.uint8
-                assert np.isfinite(moment.task_reward)
+            for time_step in [env.reset(), *_play(env, self.steps_to_compare, seed=0)]:
+                assert time_step.image.shape == (height, width, 3)
+                assert time_step.image.dtype == np.uint8
+                assert np.isfinite(time_step.task_reward)
 
     def test_a_frame_is_not_overwritten_by_the_next(self) -> None:
         with self.make(0) as env:
@@ -55,22 +55,22 @@ class EnvContract(ABC):
 
     def test_something_is_seen_to_move(self) -> None:
         with self.make(0) as env:
-            frames = [env.reset().image] + [moment.image for moment in _play(env, self.steps_to_compare, seed=0)]
+            frames = [env.reset().image] + [time_step.image for time_step in _play(env, self.steps_to_compare, seed=0)]
             assert any(not np.array_equal(before, after) for before, after in pairwise(frames))
             assert frames[0].min() < frames[0].max()
 
-    def test_an_episode_has_one_first_and_one_last_moment_and_a_return_within_range(self) -> None:
+    def test_an_episode_has_one_first_and_one_last_time_step_and_a_return_within_range(self) -> None:
         with self.make(0) as env:
-            moments = _episode(env, seed=0)
-            assert [moment.is_first for moment in moments] == [True] + [False] * (len(moments) - 1)
-            assert [moment.is_last for moment in moments] == [False] * (len(moments) - 1) + [True]
-            assert not any(moment.is_terminal and not moment.is_last for moment in moments)
-            assert moments[0].task_reward == 0
+            time_steps = _episode(env, seed=0)
+            assert [time_step.is_first for time_step in time_steps] == [True] + [False] * (len(time_steps) - 1)
+            assert [time_step.is_last for time_step in time_steps] == [False] * (len(time_steps) - 1) + [True]
+            assert not any(time_step.is_terminal and not time_step.is_last for time_step in time_steps)
+            assert time_steps[0].task_reward == 0
             if self.episode_steps is not None:
-                assert len(moments) - 1 == self.episode_steps
+                assert len(time_steps) - 1 == self.episode_steps
             low, high = env.description.return_range
             if self.returns_have_limits:
-                assert low <= sum(moment.task_reward for moment in moments) <= high
+                assert low <= sum(time_step.task_reward for time_step in time_steps) <= high
             _assert_refused(lambda: env.step(np.zeros(env.description.action_space.size, np.float32)))
             assert env.reset().is_first
 
@@ -94,7 +94,7 @@ class EnvContract(ABC):
             with self.make(1) as one, self.make(2) as other:
                 assert not np.array_equal(one.reset().image, other.reset().image)
 
-    def test_worlds_side_by_side_do_not_disturb_each_other(self) -> None:
+    def test_environments_side_by_side_do_not_disturb_each_other(self) -> None:
         with self.make(0) as alone:
             expected = [alone.reset(), *_play(alone, self.steps_to_compare, seed=0)]
         env, neighbour, gone = self.make(0), self.make(1), self.make(2)
@@ -105,13 +105,13 @@ class EnvContract(ABC):
         while len(found) < len(expected):
             neighbour.step(neighbour.description.action_space.sample(other_rng))
             found.append(env.step(env.description.action_space.sample(rng)))
-            gone.close()  # straight after a step of the world we watch: its graphics are the current ones
+            gone.close()  # straight after a step of the environment we watch: its graphics are the current ones
         for pair in zip(expected, found, strict=True):
             _assert_equal(*pair)
         env.close()
         neighbour.close()
 
-    def test_impossible_actions_are_refused_and_the_world_stays_where_it_was(self) -> None:
+    def test_impossible_actions_are_refused_and_the_environment_stays_where_it_was(self) -> None:
         with self.make(0) as env, self.make(0) as undisturbed:
             size = env.description.action_space.size
             env.reset()
@@ -141,7 +141,7 @@ class EnvContract(ABC):
         with self.make(0) as env:
             _assert_refused(lambda: env.step(np.zeros(env.description.action_space.size, np.float32)))
 
-    def test_a_closed_world_is_not_used_again(self) -> None:
+    def test_a_closed_environment_is_not_used_again(self) -> None:
         env = self.make(0)
         env.reset()
         env.close()
@@ -151,12 +151,12 @@ class EnvContract(ABC):
 
 
 def _play(env: Env, steps: int, seed: int) -> list[TimeStep]:
-    """The moments that random actions lead to, up to the episode's end."""
+    """The time steps that random actions lead to, up to the episode's end."""
     rng = np.random.default_rng(seed)
-    moments: list[TimeStep] = []
-    while len(moments) < steps and not (moments and moments[-1].is_last):
-        moments.append(env.step(env.description.action_space.sample(rng)))
-    return moments
+    time_steps: list[TimeStep] = []
+    while len(time_steps) < steps and not (time_steps and time_steps[-1].is_last):
+        time_steps.append(env.step(env.description.action_space.sample(rng)))
+    return time_steps
 
 
 def _episode(env: Env, seed: int) -> list[TimeStep]:

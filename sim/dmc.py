@@ -46,7 +46,7 @@ def make(
     camera: int | str | None = None,
     fast_render: bool = True,
 ) -> DMC:
-    """See `sim.make`. Options: `camera`, an index or name, None for the one that the field films the domain with;
+    """See `sim.make`. Options: `camera`, an index or name, None for the one that the field records the domain with;
     `fast_render`, see `sim.rendering.FrameRenderer`."""
     return DMC(task, image_size, action_repeat or ACTION_REPEAT, seed, camera, fast_render)
 
@@ -89,11 +89,12 @@ class DMC(Env):
         shaping: Callable[[Any], float] | None = None,
         coarseness: int = 1,
     ) -> NDArray[np.float64]:
-        """What would follow from this moment: the task's reward after each step, for each sequence of actions.
+        """What would follow from this time step: the task's reward after each step, for each sequence of actions.
 
         `actions`: [samples, horizon, size] in [-1, 1]. Returns float64 [samples, horizon], the reward of the last
         control step in each step, plus `shaping(physics)` where given. `coarseness`: how many times as long as the
-        world's own its physics steps are, fewer for it; it divides how many make a step. The world itself doesn't move.
+        environment's own its physics steps are, fewer for it; it divides how many make a step. The environment itself
+        doesn't move.
         """
         model, data = self._imagined.model.ptr, self._imagined.data.ptr
         task = self._suite_env.task
@@ -131,12 +132,12 @@ class DMC(Env):
         control = self._to_controls(action)
         reward = 0.0
         for _ in range(self._action_repeat):
-            moment = self._suite_env.step(control)
-            reward += moment.reward
-            if moment.last():
+            time_step = self._suite_env.step(control)
+            reward += time_step.reward
+            if time_step.last():
                 break
-        is_terminal = moment.last() and moment.discount == 0
-        return TimeStep(self._frame(), reward, is_first=False, is_last=moment.last(), is_terminal=is_terminal)
+        is_terminal = time_step.last() and time_step.discount == 0
+        return TimeStep(self._frame(), reward, is_first=False, is_last=time_step.last(), is_terminal=is_terminal)
 
     def _frame(self) -> NDArray[np.uint8]:
         return self._renderer.render(self._physics.data.ptr)

@@ -1,8 +1,8 @@
-"""The contract that every world meets.
+"""The contract that every environment meets.
 
-A world is a subclass of `Env` that fills in `_reset`, `_step` and `_close`. The base class does what all worlds
-owe their callers: it checks actions, keeps the order of calls, and refuses use after close. `sim.contract.EnvContract`
-is the test suite that holds a world to it.
+An environment is a subclass of `Env` that fills in `_reset`, `_step` and `_close`. The base class does what all
+environments owe their callers: it checks actions, keeps the order of calls, and refuses use after close.
+`sim.contract.EnvContract` is the test suite that holds an environment to it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class SimError(Exception):
 
 
 class SimDiedError(SimError):
-    """The simulator's process is gone, and its episode with it. The world's next `reset` starts another."""
+    """The simulator's process is gone, and its episode with it. The environment's next `reset` starts another."""
 
 
 @dataclass(frozen=True)
 class ActionSpace:
-    """The actions a world understands, always as a float32 vector of length `size`.
+    """The actions an environment understands, always as a float32 vector of length `size`.
 
     `continuous`: one value a dimension in [-1, 1], the ends being the actuators' limits. `discrete`: one-hot.
     """
@@ -36,7 +36,7 @@ class ActionSpace:
     def validated(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """A float32 copy of `action`, clipped to the space (discrete: the nearest one-hot).
 
-        Raises SimError where the length is wrong or a value is not finite: no world can act on that.
+        Raises SimError where the length is wrong or a value is not finite: no environment can act on that.
         """
         action = np.array(action, np.float32)
         if action.shape != (self.size,):
@@ -69,25 +69,26 @@ def task_label(task: str, arm: str = "") -> str:
 
 @dataclass(frozen=True)
 class Description:
-    """What is true of a world for as long as it lives."""
+    """What is true of an environment for as long as it lives."""
 
     sim: str
     """The simulator's name, as in `sim.make`."""
     task: str
-    """The label that conditions the video model and names the films: see `task_label`."""
+    """The label that conditions the video model and names the videos: see `task_label`."""
     action_space: ActionSpace
     image_size: tuple[int, int]
     """Height and width of a frame in pixels."""
     step_seconds: float
-    """World time between two steps, action repeat included."""
+    """Environment time between two steps, action repeat included."""
     return_range: tuple[float, float]
-    """The true return of doing nothing useful and the most that an episode can bring, or where there is no such most, a
-    human's: what scores compare with."""
+    """The ground-truth return of doing nothing useful and the most that an episode can bring, or where there is no such
+    most, a human's: what scores compare with."""
     options: dict[str, Any]
-    """The simulator's own settings, its defaults filled in: worlds that differ in them look or behave differently."""
+    """The simulator's own settings, its defaults filled in: environments that differ in them look or behave
+    differently."""
 
     def normalised_score(self, task_return: float) -> float:
-        """A true return on the scale on which `return_range` is from 0 to 1.
+        """A ground-truth return on the scale on which `return_range` is from 0 to 1.
 
         On Atari the human-normalised score (Mnih et al. 2015): 0 for a random player, 1 for a human, more for
         better ones.
@@ -103,12 +104,13 @@ def normalised_score(task_return: float, return_range: tuple[float, float]) -> f
 
 @dataclass(frozen=True)
 class TimeStep:
-    """One moment of an episode."""
+    """One time step of an episode."""
 
     image: NDArray[np.uint8]
     """uint8 [height, width, 3], RGB."""
     task_reward: float
-    """The task's true reward for reaching this moment, summed over the action repeat. For evaluation only."""
+    """The task's ground-truth reward for reaching this time step, summed over the action repeat. For evaluation
+    only."""
     is_first: bool
     is_last: bool
     is_terminal: bool
@@ -116,7 +118,8 @@ class TimeStep:
 
 
 class Env(ABC):
-    """One world. Not thread-safe: a world is used by the thread that made it (OpenGL contexts belong to threads)."""
+    """One environment. Not thread-safe: an environment is used by the thread that made it (OpenGL contexts belong to
+    threads)."""
 
     description: Description
 
@@ -125,16 +128,16 @@ class Env(ABC):
         self._closed = False
 
     def reset(self) -> TimeStep:
-        """Begin an episode and return its first moment."""
+        """Begin an episode and return its first time step."""
         self._refuse_if_closed()
         self._running = True
         return self._reset()
 
     def step(self, action: NDArray[np.float32]) -> TimeStep:
-        """Apply `action` (float32 [action_space.size]) for one step and return the moment reached.
+        """Apply `action` (float32 [action_space.size]) for one step and return the time step reached.
 
         Out-of-range values are clipped. Raises SimError where the action has the wrong length or is not finite (the
-        world has then not moved), before the first reset, and after the episode's last moment.
+        environment has then not moved), before the first reset, and after the episode's last time step.
         """
         self._refuse_if_closed()
         if not self._running:
@@ -144,7 +147,7 @@ class Env(ABC):
         return time_step
 
     def close(self) -> None:
-        """Give back what the world holds. Closing twice is harmless; anything else after it raises SimError."""
+        """Give back what the environment holds. Closing twice is harmless; anything else after it raises SimError."""
         if not self._closed:
             self._closed = True
             self._close()
@@ -157,7 +160,7 @@ class Env(ABC):
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise SimError("this world is closed: make a new one")
+            raise SimError("this environment is closed: make a new one")
 
     @abstractmethod
     def _reset(self) -> TimeStep: ...

@@ -1,13 +1,13 @@
-"""Films of a behaviour in a world.
+"""Videos of a behaviour in an environment.
 
-An episode is two files in `<directory>/<task>/<behaviour>/`, the task being `Description.task`. The first has the film,
-`00000.npz`:
+An episode is two files in `<directory>/<task>/<behaviour>/`, the task being `Description.task`. The first has the
+video, `00000.npz`:
 
     image        uint8   [time, height, width, 3]
     action       float32 [time, action size], the answer to the frame of the same index; zeros at the last
     task_reward  float64 [time], for reaching the frame of the same index; 0 at the first
 
-The second has what is known of it, `00000.yaml`, an `Episode`. It is written last: a film without it does not count.
+The second has what is known of it, `00000.yaml`, an `Episode`. It is written last: a video without it does not count.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ import yaml
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-import sim as worlds
+import sim as environments
 from sim.env import SimDiedError, SimError
 from sim.experts import make_behaviour
 
 ATTEMPTS = 3
-"""How often an episode is tried where the expert fails (then the best film is kept) or a worker dies (an error)."""
+"""How often an episode is tried where the expert fails (then the best video is kept) or a worker dies (an error)."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How films are made. All films of one folder share it."""
+    """How videos are made. All videos of one folder share it."""
 
     sim: str
     task: str
@@ -51,16 +51,16 @@ class Setting:
     options: dict[str, Any]
     """The simulator's own, as `Description.options` has them."""
     hold_steps: int | None = field(default=None, kw_only=True)
-    """How many steps a film goes on after the first reward above 0; to the episode's end where None."""
+    """How many steps a video goes on after the first reward above 0; to the episode's end where None."""
 
 
 @dataclass(frozen=True)
 class Episode(Setting):
-    """What is known of a film."""
+    """What is known of a video."""
 
     seed: int
     task_return: float
-    """The sum of the task's true rewards."""
+    """The sum of the task's ground-truth rewards."""
     versions: dict[str, str]
     """Of the simulator's packages."""
 
@@ -80,22 +80,23 @@ def record(
     hold_steps: int | None = None,
     **options: Any,
 ) -> list[float]:
-    """Film until the folder of `task` and `behaviour` has `episodes` films. Returns the true returns of all of them.
+    """Record until the folder of `task` and `behaviour` has `episodes` videos. Returns the ground-truth returns of all
+    of them.
 
-    Films that are there already are kept and counted, so what was interrupted goes on. An expert's episode that
-    reaches less than `min_score` of the world's return range is filmed again with another seed; the best of `ATTEMPTS`
-    is kept. `workers` processes (None: one a core) film side by side; what they film doesn't depend on their number.
-    `hold_steps`, for tasks that reward once, when they are solved: so many steps are filmed after that. Films that go
-    on holding still teach that standing still is likely, wherever it is done.
+    Videos that are there already are kept and counted, so what was interrupted goes on. An expert's episode that
+    reaches less than `min_score` of the environment's return range is recorded again with another seed; the best of
+    `ATTEMPTS` is kept. `workers` processes (None: one a core) record side by side; what they record doesn't depend on
+    their number. `hold_steps`, for tasks that reward once, when they are solved: so many steps are recorded after that.
+    Videos that go on holding still teach that standing still is likely, wherever it is done.
 
-    Raises SimError for what `sim.make` refuses, for a folder of films made otherwise, and where a film can't be
+    Raises SimError for what `sim.make` refuses, for a folder of videos made otherwise, and where a video can't be
     written.
     """
-    with worlds.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options) as world:
+    with environments.make(sim, task, image_size=image_size, action_repeat=action_repeat, **options) as environment:
         setting = Setting(
-            sim, task, behaviour, image_size, action_repeat, world.description.options, hold_steps=hold_steps
+            sim, task, behaviour, image_size, action_repeat, environment.description.options, hold_steps=hold_steps
         )
-        folder = directory / world.description.task / behaviour
+        folder = directory / environment.description.task / behaviour
     make_behaviour(behaviour, sim, task, seed)
     _make_folder(folder)
     have = list_episodes(folder)
@@ -104,7 +105,7 @@ def record(
     missing = [index for index in range(episodes) if _paths(folder, index)[1] not in have]
     jobs = [_Job(setting, folder, index, seed, min_score if behaviour == "expert" else -math.inf) for index in missing]
     if jobs:
-        _film_all(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
+        _video_all(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
     return list(returns(folder).values())
 
 
@@ -114,7 +115,7 @@ def list_episodes(directory: Path) -> dict[Path, Episode]:
 
 
 def returns(directory: Path) -> dict[Path, float]:
-    """The true return of every episode under `directory`, sorted, by the path of its film."""
+    """The ground-truth return of every episode under `directory`, sorted, by the path of its video."""
     return {path.with_suffix(".npz"): episode.task_return for path, episode in list_episodes(directory).items()}
 
 
@@ -127,7 +128,7 @@ class _Job:
     min_score: float
 
 
-def _film_all(jobs: list[_Job], workers: int) -> None:
+def _video_all(jobs: list[_Job], workers: int) -> None:
     """Hand the jobs to worker processes. A job whose worker dies goes to a new one."""
     queue, deaths = deque(jobs), Counter[int]()
     crew: dict[Connection, _Worker] = {}
@@ -151,8 +152,8 @@ def _film_all(jobs: list[_Job], workers: int) -> None:
                         worker.stop()
                         deaths[worker.job.index] += 1
                         if deaths[worker.job.index] == ATTEMPTS:
-                            raise SimError(f"{ATTEMPTS} workers died filming episode {worker.job.index}") from None
-                        progress.console.print(f"a worker died: episode {worker.job.index} is filmed again")
+                            raise SimError(f"{ATTEMPTS} workers died recording episode {worker.job.index}") from None
+                        progress.console.print(f"a worker died: episode {worker.job.index} is recorded again")
                         queue.append(worker.job)
                         continue
                     if kind == "note":
@@ -173,7 +174,7 @@ def _film_all(jobs: list[_Job], workers: int) -> None:
 
 
 class _Worker:
-    """A process that films one job at a time."""
+    """A process that records one job at a time."""
 
     job: _Job
 
@@ -197,12 +198,12 @@ class _Worker:
 def _work(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which stops us
     os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software renderer: the other cores have workers of their own
-    with suppress(EOFError, ConnectionError):  # when nobody is left to film for
+    with suppress(EOFError, ConnectionError):  # when nobody is left to record for
         while True:
             job = connection.recv()
             answer: tuple[str, object]
             try:
-                answer = "return", _film_job(job, lambda note: connection.send(("note", note)))
+                answer = "return", _video_job(job, lambda note: connection.send(("note", note)))
             except SimDiedError as error:
                 connection.send(("note", str(error)))
                 return  # a new worker tries again
@@ -211,54 +212,54 @@ def _work(connection: Connection) -> None:
             connection.send(answer)
 
 
-def _film_job(job: _Job, say: Callable[[str], None]) -> float:
+def _video_job(job: _Job, say: Callable[[str], None]) -> float:
     best: tuple[float, int, dict[str, NDArray[Any]]] | None = None
     for attempt in range(ATTEMPTS):
         seed = int(np.random.SeedSequence([job.seed, job.index, attempt]).generate_state(1)[0])
-        film, score = _film(job.setting, seed)
-        task_return = float(film["task_reward"].sum())
+        video, score = _video(job.setting, seed)
+        task_return = float(video["task_reward"].sum())
         if best is None or task_return > best[0]:
-            best = task_return, seed, film
+            best = task_return, seed, video
         if score >= job.min_score:
             break
-        then = "filming again" if attempt + 1 < ATTEMPTS else f"keeping the best, {best[0]:.0f}"
+        then = "recording again" if attempt + 1 < ATTEMPTS else f"keeping the best, {best[0]:.0f}"
         say(f"episode {job.index}: the expert reached {task_return:.0f}, {score:.0%} of the range: {then}")
     assert best is not None
-    task_return, seed, film = best
-    packages = [requirement.split("==")[0] for requirement in worlds.SIMS[job.setting.sim].split()]
+    task_return, seed, video = best
+    packages = [requirement.split("==")[0] for requirement in environments.SIMS[job.setting.sim].split()]
     versions = {package: importlib.metadata.version(package) for package in packages}
     episode = Episode(**vars(job.setting), seed=seed, task_return=task_return, versions=versions)
-    _write(job.folder, job.index, film, episode)
+    _write(job.folder, job.index, video, episode)
     return task_return
 
 
-def _film(setting: Setting, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
-    """One episode: its arrays, and its score, the return's place in the world's return range from 0 to 1."""
+def _video(setting: Setting, seed: int) -> tuple[dict[str, NDArray[Any]], float]:
+    """One episode: its arrays, and its score, the return's place in the environment's return range from 0 to 1."""
     behaviour = make_behaviour(setting.behaviour, setting.sim, setting.task, seed)
-    with worlds.make(
+    with environments.make(
         setting.sim,
         setting.task,
         image_size=setting.image_size,
         action_repeat=setting.action_repeat,
         seed=seed,
         **setting.options,
-    ) as world:
-        moments, actions = [world.reset()], []
-        behaviour.reset(world)
+    ) as environment:
+        time_steps, actions = [environment.reset()], []
+        behaviour.reset(environment)
         steps_left = math.inf
-        while not moments[-1].is_last and steps_left > 0:
-            actions.append(behaviour.act(world))
-            moments.append(world.step(actions[-1]))
+        while not time_steps[-1].is_last and steps_left > 0:
+            actions.append(behaviour.act(environment))
+            time_steps.append(environment.step(actions[-1]))
             steps_left -= 1
-            if setting.hold_steps is not None and moments[-1].task_reward > 0:
+            if setting.hold_steps is not None and time_steps[-1].task_reward > 0:
                 steps_left = min(steps_left, setting.hold_steps)
-        description = world.description
-    film = {
-        "image": np.stack([moment.image for moment in moments]),
+        description = environment.description
+    video = {
+        "image": np.stack([time_step.image for time_step in time_steps]),
         "action": np.stack([*actions, np.zeros(description.action_space.size, np.float32)]),
-        "task_reward": np.array([moment.task_reward for moment in moments]),
+        "task_reward": np.array([time_step.task_reward for time_step in time_steps]),
     }
-    return film, description.normalised_score(film["task_reward"].sum())
+    return video, description.normalised_score(video["task_reward"].sum())
 
 
 def _paths(folder: Path, index: int) -> tuple[Path, Path]:
@@ -272,18 +273,18 @@ def _make_folder(folder: Path) -> None:
         raise SimError(f"can't record in {folder}: {error.strerror}") from error
 
 
-def _write(folder: Path, index: int, film: dict[str, NDArray[Any]], episode: Episode) -> None:
-    film_path, episode_path = _paths(folder, index)
+def _write(folder: Path, index: int, video: dict[str, NDArray[Any]], episode: Episode) -> None:
+    video_path, episode_path = _paths(folder, index)
     document = asdict(episode) | {"image_size": list(episode.image_size)}
     try:
-        with _partial(film_path).open("wb") as file:
-            np.savez_compressed(file, **film)
-        os.replace(_partial(film_path), film_path)
+        with _partial(video_path).open("wb") as file:
+            np.savez_compressed(file, **video)
+        os.replace(_partial(video_path), video_path)
         _partial(episode_path).write_text(yaml.safe_dump(document, sort_keys=False))
         os.replace(_partial(episode_path), episode_path)
     except OSError as error:
         reason = f"{error.strerror}: free some space or choose another directory, then run this again"
-        raise SimError(f"can't write {film_path}: {reason}") from error
+        raise SimError(f"can't write {video_path}: {reason}") from error
 
 
 def _partial(path: Path) -> Path:
@@ -295,7 +296,7 @@ def _read(path: Path) -> Episode:
         document = yaml.safe_load(path.read_text())
         return Episode(**document | {"image_size": tuple(document["image_size"])})
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-        raise SimError(f"{path} does not describe an episode: remove it, and the film beside it") from error
+        raise SimError(f"{path} does not describe an episode: remove it, and the video beside it") from error
 
 
 def _refuse_other(setting: Setting, episode: Episode, path: Path) -> None:
@@ -303,6 +304,6 @@ def _refuse_other(setting: Setting, episode: Episode, path: Path) -> None:
         wanted, found = getattr(setting, name), getattr(episode, name)
         if wanted != found:
             raise SimError(
-                f"{path.parent} has films with {name} {found}, not {wanted}: choose another directory, or "
+                f"{path.parent} has videos with {name} {found}, not {wanted}: choose another directory, or "
                 f"record with {name} {found}"
             )

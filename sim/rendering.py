@@ -64,7 +64,7 @@ class FrameRenderer:
             mujoco.mjr_uploadHField(self._model, self._context, field)
 
     def render(self, data: mujoco.MjData) -> NDArray[np.uint8]:
-        """A new uint8 [height, width, 3] RGB frame of `data`'s moment."""
+        """A new uint8 [height, width, 3] RGB frame of `data`'s time step."""
         self._gl.make_current()
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._options, None, self._camera, everything, self._scene)
@@ -84,7 +84,7 @@ class FrameRenderer:
 
 
 def _free(gl: mujoco.GLContext, context: mujoco.MjrContext) -> None:
-    # In their own context: in whichever happened to be current, this would delete another world's textures.
+    # In their own context: in whichever happened to be current, this would delete another environment's textures.
     gl.make_current()
     context.free()
     gl.free()

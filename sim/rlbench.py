@@ -1,11 +1,11 @@
 """RLBench (James et al. 2020) itself, in CoppeliaSim, in a process of its own (`sim.rlbench_process`).
 
-An action is how the gripper moves, in [-1, 1]: x, y and z (±1 is ±3 cm, in the world's axes), a turn (a rotation
-vector in the world's axes, ±1 is ±0.2 rad along each), and the gripper, which opens below 0 and closes above. Inverse
-kinematics finds the joints; a move that it can't make is made half as far, a quarter, and then not at all.
+An action is how the gripper moves, in [-1, 1]: x, y and z (±1 is ±3 cm, in the environment's axes), a turn (a rotation
+vector in the environment's axes, ±1 is ±0.2 rad along each), and the gripper, which opens below 0 and closes above.
+Inverse kinematics finds the joints; a move that it can't make is made half as far, a quarter, and then not at all.
 
-The true reward is 1 for the moment in which RLBench's conditions are first met and 0 for all others; the episode goes
-on to its time limit, as in `sim.robosuite`.
+The ground-truth reward is 1 for the time step in which RLBench's conditions are first met and 0 for all others; the
+episode goes on to its time limit, as in `sim.robosuite`.
 
 CoppeliaSim may die. Then the step raises SimDiedError, and the next `reset` starts it again.
 """
@@ -91,7 +91,7 @@ def make(
     arm: str = "panda",
     camera: int | str = "front",
     fast_render: bool = True,
-) -> RLBenchWorld:
+) -> RLBenchEnv:
     """See `sim.make`. Options: `arm`, one of `ARMS`; `camera`, one of `CAMERAS` or its number; `fast_render`, without
     shadows."""
     if arm not in ARMS:
@@ -102,7 +102,7 @@ def make(
     if camera not in CAMERAS:
         raise SimError(f"no camera {camera!r}: choose {', '.join(CAMERAS)}")
     _refuse_incomplete()
-    return RLBenchWorld(task, image_size, action_repeat or 1, seed, arm, str(camera), fast_render)
+    return RLBenchEnv(task, image_size, action_repeat or 1, seed, arm, str(camera), fast_render)
 
 
 def _refuse_incomplete() -> None:
@@ -130,7 +130,7 @@ class Pose:
     is_open: bool
 
 
-class RLBenchWorld(Env):
+class RLBenchEnv(Env):
     """One arm at one task. `plan` and `pose` are for the expert."""
 
     pose: Pose
@@ -170,11 +170,11 @@ class RLBenchWorld(Env):
     def plan(self) -> list[Pose]:
         """How RLBench's own planner would do the task from the episode's start; empty where it finds no way.
 
-        The world is at its start again after it. Raises SimError unless the episode has just begun.
+        The environment is at its start again after it. Raises SimError unless the episode has just begun.
         """
         self._refuse_if_closed()
         if not self._running or self._steps or self._simulator is None:
-            raise SimError("plan() is for an episode's first moment: call reset() first")
+            raise SimError("plan() is for an episode's first time step: call reset() first")
         poses: list[Pose] = self._ask("plan")
         return poses
 

@@ -1,6 +1,6 @@
 """CoppeliaSim with one of RLBench's tasks, in a process of its own: it wants the main thread, and may crash.
 
-`python -m sim.rlbench_process <file descriptor of a socket>`, which answers a `sim.rlbench.RLBenchWorld` until that
+`python -m sim.rlbench_process <file descriptor of a socket>`, which answers a `sim.rlbench.RLBenchEnv` until that
 hangs up.
 """
 

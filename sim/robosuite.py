@@ -5,9 +5,9 @@ the arm's foot, z up), in tasks that need it then a turn about the vertical (±1
 which opens below 0 and closes above. The gripper points down throughout. The goal stays within 6 cm of where the
 gripper is and within the room above the table.
 
-The true reward is 1 for the moment in which the task is first solved and 0 for all others. The episode goes on to its
-time limit: all have one length, so that neither a likelihood below 0 makes ending early worth while nor one above 0
-makes finishing a loss, and films show the solved state held.
+The ground-truth reward is 1 for the time step in which the task is first solved and 0 for all others. The episode goes
+on to its time limit: all have one length, so that neither a likelihood below 0 makes ending early worth while nor one
+above 0 makes finishing a loss, and videos show the solved state held.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROOM_LOW, _ROOM_HIGH = np.array([-0.35, -0.5, 0.8]), np.array([0.35, 0.5, 1.3])
 _MOST_YAW = 1.8
 """Radians. A parallel gripper is the same again after a half turn, so this reaches every orientation."""
 _SETTLING_STEPS = 6
-"""Control steps before an episode's first moment, in which objects come to rest and the gripper opens."""
+"""Control steps before an episode's first time step, in which objects come to rest and the gripper opens."""
 
 
 def tasks() -> tuple[str, ...]:
@@ -53,16 +53,16 @@ def make(
     arm: str = ARM,
     camera: int | str = CAMERA,
     fast_render: bool = True,
-) -> ArmWorld:
+) -> ArmEnv:
     """See `sim.make`. Options: `arm`, panda or sawyer; `camera`, an index or name of the model; `fast_render`, see
     `sim.rendering.FrameRenderer` and `sim.arms.look.leave_out_meshes`."""
     if arm not in ARMS:
         near = difflib.get_close_matches(arm, ARMS, n=1, cutoff=0.4) or ARMS
         raise SimError(f"no arm {arm!r}: did you mean {' or '.join(near)}?")
-    return ArmWorld(task, image_size, action_repeat or 1, seed, arm, camera, fast_render)
+    return ArmEnv(task, image_size, action_repeat or 1, seed, arm, camera, fast_render)
 
 
-class ArmWorld(Env):
+class ArmEnv(Env):
     """One arm at one task. Where it is and what it would do next is for experts to read."""
 
     def __init__(
@@ -104,7 +104,7 @@ class ArmWorld(Env):
         return self._task.turns
 
     def point(self, body: str, offset: ArrayLike = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
-        """Where the point `offset` [3] of a body is in the world, float64 [3] in metres."""
+        """Where the point `offset` [3] of a body is in the environment, float64 [3] in metres."""
         place, rotation = self._pose(body)
         return np.asarray(place + rotation @ np.asarray(offset))
 

@@ -58,8 +58,8 @@ def examine() -> list[Finding]:
             for piece in rlbench.installation()
         ),
         Finding("rendering", _rendering(), f"sudo {APT}"),
-        Finding("films (H.264)", _h264(), "pip install -r requirements/python.txt"),
-        Finding("disk", _disk(), "make room: films, models and replay take about 1 GB", required=False),
+        Finding("videos (H.264)", _h264(), "pip install -r requirements/python.txt"),
+        Finding("disk", _disk(), "make room: videos, models and replay take about 1 GB", required=False),
         Finding("CPU", f"{os.cpu_count()} cores", ""),
     ]
 

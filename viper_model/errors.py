@@ -1,2 +1,2 @@
 class ModelError(Exception):
-    """A user's mistake (a missing checkpoint, an unreadable film), told in one line that says what to do."""
+    """A user's mistake (a missing checkpoint, an unreadable video), told in one line that says what to do."""

@@ -28,7 +28,7 @@ def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
         namespace=inside, parameter_overrides=overrides(policy_node.PARAMETERS, plan.policy_parameters())
     )
     nodes: list[ViperNode] = [policy]
-    if plan.learns_from_films:
+    if plan.learns_from_videos:
         values = plan.reward_parameters()
         nodes.append(RewardNode(namespace=inside, parameter_overrides=overrides(reward_node.PARAMETERS, values)))
     for name in plan.environments:
@@ -40,7 +40,7 @@ def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
 def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | None = None) -> int:
     """Make what is missing for the plan, then train until it is carried out, or interrupted.
 
-    Returns the exit status. Raises one of USER_ERRORS: for wrong settings of the nodes before films are recorded.
+    Returns the exit status. Raises one of USER_ERRORS: for wrong settings of the nodes before videos are recorded.
 
     viz: show what happens in a Rerun viewer, or write it to `viz_file`.
     """
@@ -51,7 +51,7 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
             file = "" if viz_file is None else str(viz_file)
             values = overrides(viz_node.PARAMETERS, {"environments": list(plan.environments), "file": file})
             nodes.append(VizNode(namespace=plan.namespace, parameter_overrides=values))
-        if plan.learns_from_films:
+        if plan.learns_from_videos:
             for node in nodes:
                 if node.has_parameter("device"):
                     torch_device(node.value("device"))

@@ -21,7 +21,7 @@ _COLLISION, _VISUAL = 0, 1
 
 @dataclass(frozen=True)
 class View:
-    """A camera that faces the arm: it looks along -x and downwards. Fixed in the world, whatever arm there is."""
+    """A camera that faces the arm: it looks along -x and downwards. Fixed in the environment, whatever arm there is."""
 
     look_at: tuple[float, float, float]
     """Metres."""
@@ -34,21 +34,21 @@ class View:
         """Put this camera into a model."""
         sine, cosine = math.sin(math.radians(self.elevation)), math.cos(math.radians(self.elevation))
         x, y, z = self.look_at
-        world = mjcf.find("worldbody")
-        assert world is not None
+        environment = mjcf.find("worldbody")
+        assert environment is not None
         attributes = {
             "name": CAMERA,
             "pos": f"{x + self.distance * cosine} {y} {z + self.distance * sine}",
             "xyaxes": f"0 1 0 {-sine} 0 {cosine}",
         }
-        ET.SubElement(world, "camera", attributes)
+        ET.SubElement(environment, "camera", attributes)
 
 
 def leave_out_meshes(mjcf: ET.Element) -> None:
     """Take the arm's meshes that are only for looking at out of a model, and show what the arm collides as instead.
 
     Its parts get the colours of their largest meshes, by the files' sizes. Most of the time of a frame, and of making
-    a world, goes into those meshes.
+    an environment, goes into those meshes.
     """
     files = {mesh.get("name", ""): mesh.get("file", "") for mesh in mjcf.iter("mesh")}
     colours = {material.get("name", ""): material.get("rgba", "") for material in mjcf.iter("material")}

@@ -1,4 +1,4 @@
-"""Behaviours that film themselves, by name."""
+"""Behaviours that record themselves, by name."""
 
 from sim.experts.behaviours import BEHAVIOURS, Behaviour, make_behaviour
 

@@ -1,4 +1,4 @@
-"""Who acts in a film: an expert, a random one, or something between."""
+"""Who acts in a video: an expert, a random one, or something between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Behaviour(Protocol):
         """Begin an episode in `env`, which has just been reset."""
 
     def act(self, env: Env) -> NDArray[np.float32]:
-        """The action that answers the moment `env` is at, float32 [action_space.size]."""
+        """The action that answers the time step `env` is at, float32 [action_space.size]."""
 
 
 class Random:
@@ -55,7 +55,7 @@ BEHAVIOURS = ("expert", "random", "noisy")
 
 
 def make_behaviour(name: str, sim: str, task: str, seed: int) -> Behaviour:
-    """A behaviour for films of `task` in `sim`. Raises SimError for a name that is not in `BEHAVIOURS`.
+    """A behaviour for videos of `task` in `sim`. Raises SimError for a name that is not in `BEHAVIOURS`.
 
     The simulator's expert is what `sim/experts/<sim>.py` makes: `make_expert(task, seed) -> Behaviour`.
     """

@@ -1,6 +1,6 @@
 """Motions of a gripper that points down, from which scripted experts are made.
 
-A motion is a generator of actions: each answers the moment that the world is at when it is asked for.
+A motion is a generator of actions: each answers the time step that the environment is at when it is asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.robosuite import STEP_METRES, STEP_RADIANS, ArmWorld
+from sim.robosuite import STEP_METRES, STEP_RADIANS, ArmEnv
 
 Motion = Iterator[NDArray[np.float32]]
 
@@ -26,10 +26,10 @@ def up(height: float) -> NDArray[np.float64]:
 
 
 class Hand:
-    """The gripper of a world: where it is told to go, and open or closed."""
+    """The gripper of an environment: where it is told to go, and open or closed."""
 
-    def __init__(self, world: ArmWorld) -> None:
-        self.world = world
+    def __init__(self, environment: ArmEnv) -> None:
+        self.environment = environment
         self.grip = OPEN
         self.yaw = 0.0
 
@@ -48,13 +48,13 @@ class Hand:
             self.yaw = yaw
         correction = np.zeros(3)
         for _ in range(steps):
-            missing = goal - self.world.gripper_position
-            turn = self.yaw - self.world.goal_yaw if self.world.turns else 0.0
+            missing = goal - self.environment.gripper_position
+            turn = self.yaw - self.environment.goal_yaw if self.environment.turns else 0.0
             if np.linalg.norm(missing) < tolerance and abs(turn) < 0.02:
                 return
-            if np.linalg.norm(goal + correction - self.world.goal_position) < STEP_METRES:
+            if np.linalg.norm(goal + correction - self.environment.goal_position) < STEP_METRES:
                 correction = (correction + _CORRECTION * missing).clip(-0.03, 0.03)
-            yield self._action((goal + correction - self.world.goal_position) / STEP_METRES, turn, speed)
+            yield self._action((goal + correction - self.environment.goal_position) / STEP_METRES, turn, speed)
 
     def stay(self, steps: int) -> Motion:
         for _ in range(steps):
@@ -70,11 +70,11 @@ class Hand:
 
     @property
     def position(self) -> NDArray[np.float64]:
-        return self.world.gripper_position
+        return self.environment.gripper_position
 
     def place_of(self, body: str, offset: ArrayLike = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
         """Where the point `offset` of a body is."""
-        return self.world.point(body, offset)
+        return self.environment.point(body, offset)
 
     def above(self, body: str, height: float) -> NDArray[np.float64]:
         """The place `height` metres above a body's origin."""
@@ -85,10 +85,10 @@ class Hand:
 
         `same_after`: the rotation after which the body looks the same to the gripper, in radians.
         """
-        yaw = self.world.yaw(body) + turn
-        return yaw - same_after * round((yaw - self.world.goal_yaw) / same_after)
+        yaw = self.environment.yaw(body) + turn
+        return yaw - same_after * round((yaw - self.environment.goal_yaw) / same_after)
 
     def _action(self, steps: NDArray[np.float64], turn: float, speed: float) -> NDArray[np.float32]:
         steps = steps * min(1.0, speed / max(float(np.abs(steps).max()), 1e-9))
-        turns = [np.clip(turn / STEP_RADIANS, -1, 1)] if self.world.turns else []
+        turns = [np.clip(turn / STEP_RADIANS, -1, 1)] if self.environment.turns else []
         return np.array([*steps, *turns, self.grip], np.float32)

@@ -34,12 +34,12 @@ class PlannerSettings:
     shaping: Callable[[Any], float] | None = None
     """Added to the reward in planning only: physics -> a hint where the task's own reward is flat."""
     coarseness: int = 1
-    """How many times as long as the world's own physics steps those of planning are: cheaper, not exact."""
+    """How many times as long as the environment's own physics steps those of planning are: cheaper, not exact."""
 
 
 @runtime_checkable
 class Imaginable(Protocol):
-    """A world that can say what would follow from actions. See `sim.dmc.DMC.rollout_rewards`."""
+    """An environment that can say what would follow from actions. See `sim.dmc.DMC.rollout_rewards`."""
 
     def rollout_rewards(
         self,
@@ -50,7 +50,7 @@ class Imaginable(Protocol):
 
 
 class Planner:
-    """A behaviour that plans at the step of the world it acts in, so that a policy could do what it does."""
+    """A behaviour that plans at the step of the environment it acts in, so that a policy could do what it does."""
 
     def __init__(self, settings: PlannerSettings, seed: int) -> None:
         self._settings = settings
@@ -60,7 +60,7 @@ class Planner:
         if not isinstance(env, Imaginable):
             raise SimError(f"the planner can't look ahead in {env.description.sim}: choose another behaviour")
         settings, seconds = self._settings, env.description.step_seconds
-        self._world: Imaginable = env
+        self._environment: Imaginable = env
         horizon = max(2, round(settings.horizon_seconds / seconds))
         spacing = max(1, round(settings.knot_seconds / seconds))
         knots = np.arange(0, horizon + spacing - 1, spacing)
@@ -69,11 +69,11 @@ class Planner:
         self._plan = np.zeros((horizon, env.description.action_space.size), np.float32)
 
     def act(self, env: Env) -> NDArray[np.float32]:
-        """The next action, float32 [size]. The world doesn't move."""
+        """The next action, float32 [size]. The environment doesn't move."""
         settings = self._settings
         for _ in range(settings.iterations):
             samples = self._variations()
-            returns = self._world.rollout_rewards(samples, settings.shaping, settings.coarseness).sum(axis=1)
+            returns = self._environment.rollout_rewards(samples, settings.shaping, settings.coarseness).sum(axis=1)
             elites = np.argsort(-returns, kind="stable")[: settings.elites]
             self._plan = samples[elites].mean(axis=0)
         action = np.array(self._plan[0])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from sim.env import Env, SimError
-from sim.rlbench import STEP_METRES, STEP_RADIANS, Pose, RLBenchWorld
+from sim.rlbench import STEP_METRES, STEP_RADIANS, Pose, RLBenchEnv
 
 _NEAR_METRES, _NEAR_RADIANS = 0.008, 0.05
 _PATIENCE = 4
@@ -17,7 +17,7 @@ _PATIENCE = 4
 
 
 def make_expert(task: str, seed: int) -> Follower:
-    """The expert of a task: the planner's chance comes with the world."""
+    """The expert of a task: the planner's chance comes with the environment."""
     return Follower()
 
 
@@ -25,14 +25,14 @@ class Follower:
     """Follows a plan of poses, and holds the last. Where there is no plan it stands still."""
 
     def reset(self, env: Env) -> None:
-        if not isinstance(env, RLBenchWorld):
+        if not isinstance(env, RLBenchEnv):
             raise SimError(f"RLBench's planner can't act in {env.description.sim}: choose another behaviour")
         self._plan = env.plan()
         self._next = self._waited = 0
 
     def act(self, env: Env) -> NDArray[np.float32]:
-        """The next action, float32 [7]. The world doesn't move."""
-        assert isinstance(env, RLBenchWorld)
+        """The next action, float32 [7]. The environment doesn't move."""
+        assert isinstance(env, RLBenchEnv)
         if not self._plan:
             return np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
         self._choose_goal(env.pose)
@@ -60,7 +60,7 @@ class Follower:
 
 
 def _difference(here: Pose, there: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The way in m, float64 [3], and the turn as a rotation vector in rad, float64 [3], in the world's axes."""
+    """The way in m, float64 [3], and the turn as a rotation vector in rad, float64 [3], in the environment's axes."""
     turn = Rotation.from_quat(there.rotation) * Rotation.from_quat(here.rotation).inv()
     return there.position - here.position, turn.as_rotvec()
 

@@ -1,6 +1,6 @@
 """Scripted experts of the arm tasks: waypoints above, at and beyond what is to be moved, for any arm.
 
-They read the world's state, close the loop on it in every step, and try a grasp again that came up empty.
+They read the environment's state, close the loop on it in every step, and try a grasp again that came up empty.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sim.env import Env, SimError
 from sim.experts.hand import OPEN, Hand, Motion, up
-from sim.robosuite import ArmWorld
+from sim.robosuite import ArmEnv
 
 _TRIES = 4
 _CARRYING_SPEED = 0.7
@@ -24,7 +24,7 @@ _CLEAR = 0.12
 
 
 def make_expert(task: str, seed: int) -> Scripted:
-    """The expert of a task. It is the same for every `seed`: what differs between its films is the world."""
+    """The expert of a task. It is the same for every `seed`: what differs between its videos is the environment."""
     return Scripted(_SCRIPTS[task])
 
 
@@ -35,13 +35,13 @@ class Scripted:
         self._script = script
 
     def reset(self, env: Env) -> None:
-        if not isinstance(env, ArmWorld):
+        if not isinstance(env, ArmEnv):
             raise SimError(f"the scripted expert can't act in {env.description.sim}: choose another behaviour")
         self._hand = Hand(env)
         self._motion = self._script(self._hand)
 
     def act(self, env: Env) -> NDArray[np.float32]:
-        """The next action, float32 [size]. The world doesn't move."""
+        """The next action, float32 [size]. The environment doesn't move."""
         action = next(self._motion, None)
         return next(self._hand.stay(1)) if action is None else action
 
@@ -163,7 +163,7 @@ def _nut(body: str, peg: str, reach: float) -> Callable[[Hand], Motion]:
         for _ in range(_TRIES):
             handle = hand.place_of(body, (reach, 0, 0.004)) - hand.place_of(body)
             yield from _pick(hand, body, handle, lift=0.2, yaw=yaw)
-            square = hand.world.goal_yaw - yaw()
+            square = hand.environment.goal_yaw - yaw()
             over = hand.place_of(peg)
             hand.yaw = square
             yield from hand.go([*over[:2] + (hand.position - hand.place_of(body))[:2], 1.07], tolerance=0.01)

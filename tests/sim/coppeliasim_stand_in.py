@@ -1,9 +1,9 @@
 """What stands in for CoppeliaSim's C library under PyRep (as its module `pyrep.backend._sim_cffi`) in tests.
 
-RLBench and PyRep above it are the real ones. Here is a world of bodies without physics: what is attached moves along,
-joints go where they are told at a limited speed, and sensors see what is near. The arm's first six joints are the
-gripper's position and its turn from pointing down, so that inverse kinematics is a subtraction; like the real one, it
-fails far from where the arm is, and under the table.
+RLBench and PyRep above it are the real ones. Here is an environment of bodies without physics: what is attached moves
+along, joints go where they are told at a limited speed, and sensors see what is near. The arm's first six joints are
+the gripper's position and its turn from pointing down, so that inverse kinematics is a subtraction; like the real one,
+it fails far from where the arm is, and under the table.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Library:
         self.ready = False
         self.motions: dict[int, list[float]] = {}
 
-    # The world
+    # The environment
 
     def add(self, body: Body, parent: int = -1) -> int:
         handle = self.next_handle
@@ -119,7 +119,7 @@ class Library:
         return np.array([self.bodies[self.handle(f"{self.arm}_joint{index}")].joint for index in range(1, 8)])
 
     def pose(self, handle: int) -> tuple[np.ndarray, Rotation]:
-        """In the world."""
+        """In the environment."""
         body = self.bodies[handle]
         if body.name.endswith("_tip"):
             joints = self.arm_joints()

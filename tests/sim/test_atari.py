@@ -22,9 +22,9 @@ SCORE_BYTES = {
 
 
 def make(task: str, size: tuple[int, int] = (64, 64), **options: object) -> Atari:
-    world = sim.make("atari", task, image_size=size, **options)  # type: ignore[arg-type]
-    assert isinstance(world, Atari)
-    return world
+    environment = sim.make("atari", task, image_size=size, **options)  # type: ignore[arg-type]
+    assert isinstance(environment, Atari)
+    return environment
 
 
 class TestAGame(EnvContract):
@@ -48,24 +48,24 @@ class TestAGameWithLives(EnvContract):
 @pytest.mark.parametrize("game", sim.tasks("atari"))
 def test_frames_do_not_depend_on_the_score(game: str) -> None:
     masked, shown = make(game, (210, 160)), make(game, (210, 160), show_score=True)
-    for world, differ in ((masked, False), (shown, True)):
+    for environment, differ in ((masked, False), (shown, True)):
         rng = np.random.default_rng(0)
-        world.reset()
+        environment.reset()
         for _ in range(50):
-            world.step(world.description.action_space.sample(rng))
-        now = world.console.cloneState()
-        noop = np.eye(world.description.action_space.size, dtype=np.float32)[0]
+            environment.step(environment.description.action_space.sample(rng))
+        now = environment.console.cloneState()
+        noop = np.eye(environment.description.action_space.size, dtype=np.float32)[0]
         frames = []
         # Decimal digits in both halves of a byte, but for Pong, which ends at 21.
         values = (3, 8, 15) if game == "pong" else (0x11, 0x35, 0x77)
         for byte in SCORE_BYTES[game]:
             for value in values:
-                world.console.restoreState(now)
-                world.console.setRAM(byte, value)
-                frames.append(world.step(noop).image)
+                environment.console.restoreState(now)
+                environment.console.setRAM(byte, value)
+                frames.append(environment.step(noop).image)
         same = [np.array_equal(frames[0], frame) for frame in frames[1:]]
         assert all(same) is not differ
-        world.close()
+        environment.close()
 
 
 def test_the_mask_hides_no_more_than_the_score() -> None:
@@ -95,42 +95,42 @@ def test_flickering_sprites_are_seen_in_every_frame() -> None:
 
 
 def test_a_lost_life_ends_the_episode_and_the_game_goes_on() -> None:
-    with make("breakout", life_loss=True, sticky=0.0) as world:
-        world.reset()
-        fire = world.actions.index(next(action for action in world.actions if action.name == "FIRE"))
-        action = np.eye(len(world.actions), dtype=np.float32)[fire]
+    with make("breakout", life_loss=True, sticky=0.0) as environment:
+        environment.reset()
+        fire = environment.actions.index(next(action for action in environment.actions if action.name == "FIRE"))
+        action = np.eye(len(environment.actions), dtype=np.float32)[fire]
         for lives in (4, 3):
-            moment = world.step(action)
-            while not moment.is_last:
-                moment = world.step(action)
-            assert moment.is_terminal
-            assert world.console.lives() == lives
-            assert world.reset().is_first
-            assert world.console.lives() == lives
+            time_step = environment.step(action)
+            while not time_step.is_last:
+                time_step = environment.step(action)
+            assert time_step.is_terminal
+            assert environment.console.lives() == lives
+            assert environment.reset().is_first
+            assert environment.console.lives() == lives
 
 
 def test_time_limits_end_an_episode_that_is_not_over() -> None:
-    with make("pong", max_frames=10) as world:
-        world.reset()
+    with make("pong", max_frames=10) as environment:
+        environment.reset()
         noop = np.eye(6, dtype=np.float32)[0]
-        moments = [world.step(noop) for _ in range(3)]
-        assert [moment.is_last for moment in moments] == [False, False, True]
-        assert not moments[-1].is_terminal
+        time_steps = [environment.step(noop) for _ in range(3)]
+        assert [time_step.is_last for time_step in time_steps] == [False, False, True]
+        assert not time_steps[-1].is_terminal
 
 
 # A human scores 12.1 in 7,200 frames of boxing; random play about 0. Who plays at random never gets across the road.
 @pytest.mark.parametrize(("game", "max_frames", "least"), [("boxing", 400, 13), ("freeway", 800, 2)])
 def test_experts_score_and_leave_the_console_as_it_was(game: str, max_frames: int, least: float) -> None:
-    with make(game, seed=2, max_frames=max_frames) as world:
-        moment, score = world.reset(), 0.0
+    with make(game, seed=2, max_frames=max_frames) as environment:
+        time_step, score = environment.reset(), 0.0
         expert = make_behaviour("expert", "atari", game, seed=0)
-        expert.reset(world)
-        while not moment.is_last:
-            before = world.console.getRAM().copy()
-            action = expert.act(world)
-            assert np.array_equal(world.console.getRAM(), before)
-            moment = world.step(action)
-            score += moment.task_reward
+        expert.reset(environment)
+        while not time_step.is_last:
+            before = environment.console.getRAM().copy()
+            action = expert.act(environment)
+            assert np.array_equal(environment.console.getRAM(), before)
+            time_step = environment.step(action)
+            score += time_step.task_reward
     assert score >= least
 
 

@@ -55,14 +55,14 @@ class TestWalkerWalkInItsDefaultLook(EnvContract):
         "walker_walk",
     ],
 )
-def test_the_literatures_tasks_are_worlds_whose_future_an_expert_can_ask(task: str) -> None:
-    with sim.make("dmc", task, image_size=(16, 16), seed=0) as world:
-        assert world.description.task == task
-        first = world.reset()
+def test_the_literatures_tasks_are_environments_whose_future_an_expert_can_ask(task: str) -> None:
+    with sim.make("dmc", task, image_size=(16, 16), seed=0) as environment:
+        assert environment.description.task == task
+        first = environment.reset()
         planner = make_behaviour("expert", "dmc", task, seed=0)
-        planner.reset(world)
+        planner.reset(environment)
         assert not np.array_equal(first.image, 0 * first.image)
-        assert 0 <= world.step(planner.act(world)).task_reward <= 2
+        assert 0 <= environment.step(planner.act(environment)).task_reward <= 2
 
 
 def test_action_repeat_sums_the_rewards_and_shows_the_last_frame() -> None:
@@ -73,36 +73,36 @@ def test_action_repeat_sums_the_rewards_and_shows_the_last_frame() -> None:
     ):
         slow.reset()
         fast.reset()
-        moments = [slow.step(action) for _ in range(12)]
+        time_steps = [slow.step(action) for _ in range(12)]
         skipped = [fast.step(action) for _ in range(3)]
-        rewards = [sum(moment.task_reward for moment in moments[start : start + 4]) for start in (0, 4, 8)]
-        assert rewards == pytest.approx([moment.task_reward for moment in skipped], abs=1e-12)
-        assert all(np.array_equal(moments[4 * i + 3].image, skipped[i].image) for i in range(3))
+        rewards = [sum(time_step.task_reward for time_step in time_steps[start : start + 4]) for start in (0, 4, 8)]
+        assert rewards == pytest.approx([time_step.task_reward for time_step in skipped], abs=1e-12)
+        assert all(np.array_equal(time_steps[4 * i + 3].image, skipped[i].image) for i in range(3))
         assert fast.description.step_seconds == pytest.approx(4 * slow.description.step_seconds)
 
 
 def test_actions_reach_the_ends_of_the_actuators_range() -> None:
-    with sim.make("dmc", "quadruped_walk", image_size=(16, 16)) as world:
-        world.reset()
-        bounds = world._suite_env.action_spec()  # type: ignore[attr-defined]
+    with sim.make("dmc", "quadruped_walk", image_size=(16, 16)) as environment:
+        environment.reset()
+        bounds = environment._suite_env.action_spec()  # type: ignore[attr-defined]
         assert (bounds.maximum > 1).any()
         for sign, bound in [(1, bounds.maximum), (-1, bounds.minimum), (0, (bounds.maximum + bounds.minimum) / 2)]:
-            world.step(np.full(12, sign, np.float32))
-            assert world._physics.control() == pytest.approx(bound)  # type: ignore[attr-defined]
+            environment.step(np.full(12, sign, np.float32))
+            assert environment._physics.control() == pytest.approx(bound)  # type: ignore[attr-defined]
 
 
 def test_default_look_is_the_suites_own() -> None:
-    with sim.make("dmc", "walker_walk", image_size=(48, 64), fast_render=False, seed=4) as world:
-        frame = world.reset().image
-        theirs = world._physics.render(height=48, width=64, camera_id=0)  # type: ignore[attr-defined]
+    with sim.make("dmc", "walker_walk", image_size=(48, 64), fast_render=False, seed=4) as environment:
+        frame = environment.reset().image
+        theirs = environment._physics.render(height=48, width=64, camera_id=0)  # type: ignore[attr-defined]
         assert np.array_equal(frame, theirs)
 
 
 def test_small_frames_keep_thin_limbs() -> None:
     # The pole is 1.4 pixels wide at 32: drawn without averaging it comes out as dashes.
-    with sim.make("dmc", "cartpole_balance", image_size=(32, 32), camera=0) as world:
-        red = world.reset().image[..., 0].astype(int)
-        blue = world.reset().image[..., 2].astype(int)
+    with sim.make("dmc", "cartpole_balance", image_size=(32, 32), camera=0) as environment:
+        red = environment.reset().image[..., 0].astype(int)
+        blue = environment.reset().image[..., 2].astype(int)
         rows = np.flatnonzero((red > blue).any(axis=1))
         assert len(rows) > 8
         assert (np.diff(rows) == 1).all()
@@ -121,8 +121,8 @@ def test_short_names_are_the_same_tasks(alias: str, name: str) -> None:
 def test_another_camera_sees_another_picture_and_may_be_named() -> None:
     frames = []
     for camera in (None, 1, 0, "lookatcart"):
-        with sim.make("dmc", "cartpole_swingup", camera=camera) as world:
-            frames.append(world.reset().image)
+        with sim.make("dmc", "cartpole_swingup", camera=camera) as environment:
+            frames.append(environment.reset().image)
     assert np.array_equal(frames[0], frames[1])
     assert not np.array_equal(frames[1], frames[2])
     assert np.array_equal(frames[1], frames[3])
@@ -130,36 +130,40 @@ def test_another_camera_sees_another_picture_and_may_be_named() -> None:
 
 @pytest.mark.parametrize("task", ["cartpole_swingup", "acrobot_swingup", "walker_walk", "reacher_easy", "cup_catch"])
 def test_imagined_rewards_are_those_that_come(task: str) -> None:
-    with sim.make("dmc", task, image_size=(16, 16), action_repeat=1, seed=2) as world:
-        world.reset()
+    with sim.make("dmc", task, image_size=(16, 16), action_repeat=1, seed=2) as environment:
+        environment.reset()
         rng = np.random.default_rng(0)
-        size = world.description.action_space.size
+        size = environment.description.action_space.size
         for _ in range(20):
-            world.step(world.description.action_space.sample(rng))
+            environment.step(environment.description.action_space.sample(rng))
         plans = rng.uniform(-1, 1, (3, 15, size)).astype(np.float32)
-        imagined = world.rollout_rewards(plans)  # type: ignore[attr-defined]
+        imagined = environment.rollout_rewards(plans)  # type: ignore[attr-defined]
         assert imagined.shape == (3, 15)
-        assert np.array_equal(imagined, world.rollout_rewards(plans))  # type: ignore[attr-defined]
-        shaped = world.rollout_rewards(plans, lambda physics: 2.0)  # type: ignore[attr-defined]
+        assert np.array_equal(imagined, environment.rollout_rewards(plans))  # type: ignore[attr-defined]
+        shaped = environment.rollout_rewards(plans, lambda physics: 2.0)  # type: ignore[attr-defined]
         assert shaped == pytest.approx(imagined + 2)
         # The last plan is the one tried last: what it left behind must not matter.
-        found = [world.step(action).task_reward for action in plans[0]]
+        found = [environment.step(action).task_reward for action in plans[0]]
         assert imagined[0] == pytest.approx(found, abs=1e-9)
 
 
-def test_coarse_physics_is_close_for_a_while_and_leaves_the_worlds_own_alone() -> None:
-    with sim.make("dmc", "walker_walk", image_size=(16, 16), seed=2) as world:
-        world.reset()
-        plans = np.random.default_rng(0).uniform(-1, 1, (3, 5, world.description.action_space.size)).astype(np.float32)
-        exact = world.rollout_rewards(plans)  # type: ignore[attr-defined]
-        coarse = world.rollout_rewards(plans, coarseness=2)  # type: ignore[attr-defined]
+def test_coarse_physics_is_close_for_a_while_and_leaves_the_environments_own_alone() -> None:
+    with sim.make("dmc", "walker_walk", image_size=(16, 16), seed=2) as environment:
+        environment.reset()
+        plans = (
+            np.random.default_rng(0)
+            .uniform(-1, 1, (3, 5, environment.description.action_space.size))
+            .astype(np.float32)
+        )
+        exact = environment.rollout_rewards(plans)  # type: ignore[attr-defined]
+        coarse = environment.rollout_rewards(plans, coarseness=2)  # type: ignore[attr-defined]
         assert not np.array_equal(coarse, exact)
         # Rewards are from 0 to 1. Coarse steps err by 0.04; as many steps, but longer, by 0.35.
         assert coarse == pytest.approx(exact, abs=0.1)
-        assert np.array_equal(world.rollout_rewards(plans), exact)  # type: ignore[attr-defined]
+        assert np.array_equal(environment.rollout_rewards(plans), exact)  # type: ignore[attr-defined]
 
 
-def test_worlds_that_were_closed_hold_no_memory() -> None:
+def test_environments_that_were_closed_hold_no_memory() -> None:
     def resident_mib() -> float:
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -167,13 +171,13 @@ def test_worlds_that_were_closed_hold_no_memory() -> None:
 
     def open_and_close(times: int) -> None:
         for seed in range(times):
-            with sim.make("dmc", "cartpole_balance", seed=seed, image_size=(480, 640)) as world:
-                world.reset()
+            with sim.make("dmc", "cartpole_balance", seed=seed, image_size=(480, 640)) as environment:
+                environment.reset()
 
     open_and_close(3)  # what libraries load once
     before = resident_mib()
     open_and_close(12)
-    # A buffer of this size is 5 MiB and there are several to a world: twelve that stayed would be over 100.
+    # A buffer of this size is 5 MiB and there are several to an environment: twelve that stayed would be over 100.
     assert resident_mib() - before < 60
 
 
@@ -198,5 +202,5 @@ def test_mistakes_are_told(arguments: tuple[str, str], options: dict[str, object
 
 
 def test_frames_larger_than_the_models_own_buffer() -> None:
-    with sim.make("dmc", "cartpole_balance", image_size=(500, 700)) as world:
-        assert world.reset().image.shape == (500, 700, 3)
+    with sim.make("dmc", "cartpole_balance", image_size=(500, 700)) as environment:
+        assert environment.reset().image.shape == (500, 700, 3)

@@ -10,19 +10,19 @@ from sim.experts.planner import Planner, PlannerSettings
 
 
 def play(task: str, behaviour: str, action_repeat: int) -> float:
-    with sim.make("dmc", task, image_size=(8, 8), action_repeat=action_repeat, seed=1) as world:
-        return sum(rewards(world, make_behaviour(behaviour, "dmc", task, seed=1)))
+    with sim.make("dmc", task, image_size=(8, 8), action_repeat=action_repeat, seed=1) as environment:
+        return sum(rewards(environment, make_behaviour(behaviour, "dmc", task, seed=1)))
 
 
-def rewards(world: Env, behaviour: Behaviour) -> list[float]:
-    moments = [world.reset()]
-    behaviour.reset(world)
-    while not moments[-1].is_last:
-        moments.append(world.step(behaviour.act(world)))
-    return [moment.task_reward for moment in moments]
+def rewards(environment: Env, behaviour: Behaviour) -> list[float]:
+    time_steps = [environment.reset()]
+    behaviour.reset(environment)
+    while not time_steps[-1].is_last:
+        time_steps.append(environment.step(behaviour.act(environment)))
+    return [time_step.task_reward for time_step in time_steps]
 
 
-# The returns that an expert's films start from. Random behaviour gets 300, 70 and 0 here.
+# The returns that an expert's videos start from. Random behaviour gets 300, 70 and 0 here.
 @pytest.mark.parametrize(
     ("task", "action_repeat", "least"),
     [("cartpole_balance", 8, 900), ("reacher_easy", 4, 800), ("pendulum_swingup", 4, 700)],
@@ -35,27 +35,27 @@ def test_random_is_not_an_expert() -> None:
     assert play("cartpole_balance", "random", 8) < 600
 
 
-def test_looking_ahead_does_not_move_the_world() -> None:
-    with sim.make("dmc", "walker_walk", seed=0) as world, sim.make("dmc", "walker_walk", seed=0) as undisturbed:
-        world.reset()
+def test_looking_ahead_does_not_move_the_environment() -> None:
+    with sim.make("dmc", "walker_walk", seed=0) as environment, sim.make("dmc", "walker_walk", seed=0) as undisturbed:
+        environment.reset()
         undisturbed.reset()
         planner = make_behaviour("expert", "dmc", "walker_walk", seed=0)
-        planner.reset(world)
+        planner.reset(environment)
         for _ in range(3):
-            action = planner.act(world)
-            assert np.array_equal(world.step(action).image, undisturbed.step(action).image)
+            action = planner.act(environment)
+            assert np.array_equal(environment.step(action).image, undisturbed.step(action).image)
 
 
 def test_a_plan_never_gets_worse_by_thinking_again() -> None:
     # With one elite the best of the samples is kept, and the plan itself is among them.
-    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as world:
-        world.reset()
+    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as environment:
+        environment.reset()
         planner = Planner(PlannerSettings(elites=1), seed=0)
-        planner.reset(world)
+        planner.reset(environment)
         best = -np.inf
         for _ in range(5):
             plans = planner._variations()
-            value = world.rollout_rewards(plans).sum(axis=1)  # type: ignore[attr-defined]
+            value = environment.rollout_rewards(plans).sum(axis=1)  # type: ignore[attr-defined]
             assert value[0] == pytest.approx(best) or best == -np.inf
             assert value.max() >= best
             best = value.max()
@@ -65,23 +65,23 @@ def test_a_plan_never_gets_worse_by_thinking_again() -> None:
 def test_more_rounds_find_a_better_plan() -> None:
     # The first round is the same, and with one elite no later one loses what it found.
     values = []
-    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as world:
-        world.reset()
+    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as environment:
+        environment.reset()
         for iterations in (1, 4):
             planner = Planner(PlannerSettings(elites=1, iterations=iterations), seed=0)
-            planner.reset(world)
-            action = planner.act(world)
+            planner.reset(environment)
+            action = planner.act(environment)
             plan = np.concatenate([action[None], planner._plan[:-1]])
-            values.append(world.rollout_rewards(plan[None]).sum())  # type: ignore[attr-defined]
+            values.append(environment.rollout_rewards(plan[None]).sum())  # type: ignore[attr-defined]
     assert values[1] > values[0]
 
 
 @pytest.mark.parametrize(("calmest", "ratio"), [(0.0, 1 / 3), (1.0, 1.0)])
 def test_noise_is_shared_out_as_asked_and_the_plan_itself_is_kept(calmest: float, ratio: float) -> None:
-    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as world:
-        world.reset()
+    with sim.make("dmc", "cartpole_swingup", action_repeat=4) as environment:
+        environment.reset()
         planner = Planner(PlannerSettings(samples=1001, noise=0.1, calmest=calmest), seed=0)
-        planner.reset(world)
+        planner.reset(environment)
         variations = planner._variations()
     assert (variations[0] == planner._plan).all()
     calm, wild = np.abs(variations[1:501]).mean(), np.abs(variations[501:]).mean()
@@ -92,11 +92,11 @@ def test_a_behaviour_repeats_with_its_seed() -> None:
     for name in BEHAVIOURS:
         actions = []
         for _ in range(2):
-            with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as world:
-                world.reset()
+            with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
+                environment.reset()
                 behaviour = make_behaviour(name, "dmc", "reacher_easy", seed=7)
-                behaviour.reset(world)
-                actions.append([behaviour.act(world).tolist() for _ in range(3)])
+                behaviour.reset(environment)
+                actions.append([behaviour.act(environment).tolist() for _ in range(3)])
         assert actions[0] == actions[1]
         assert np.abs(actions).max() <= 1
 
@@ -109,12 +109,12 @@ class Still:
 
 
 def test_noisy_mixes_by_another_share_in_each_episode() -> None:
-    with sim.make("dmc", "reacher_easy", seed=0) as world:
+    with sim.make("dmc", "reacher_easy", seed=0) as environment:
         noisy = Noisy(Still(), seed=0)
         shares = []
         for _ in range(30):
-            noisy.reset(world)
-            shares.append(np.mean([noisy.act(world).any() for _ in range(400)]))
+            noisy.reset(environment)
+            shares.append(np.mean([noisy.act(environment).any() for _ in range(400)]))
     # 400 draws know a share to 0.025, so this is four of those beyond either end.
     assert 0 < min(shares) < 0.3
     assert 0.7 < max(shares) < 1

@@ -66,15 +66,15 @@ def test_the_contract_loads_no_simulator_and_no_test_runner() -> None:
     assert run(code).strip() == "set()"
 
 
-def test_a_world_that_nobody_closes_ends_quietly() -> None:
+def test_a_environment_that_nobody_closes_ends_quietly() -> None:
     # Finalizers that a library made before MuJoCo came up are all run after MuJoCo has let go of its drivers.
     code = "import weakref; weakref.finalize(weakref.WeakSet(), int); import sim\n"
-    code += "world = sim.make('dmc', 'cartpole_balance', image_size=(16, 16)); world.reset()"
+    code += "environment = sim.make('dmc', 'cartpole_balance', image_size=(16, 16)); environment.reset()"
     assert run(code) == ""
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="this PyTorch came without Triton")
-def test_pytorchs_compiler_can_be_loaded_after_a_world_has_drawn() -> None:
+def test_pytorchs_compiler_can_be_loaded_after_a_environment_has_drawn() -> None:
     code = "import sim; sim.make('dmc', 'cartpole_balance', image_size=(16, 16)).reset()\n"
     code += "import torch; torch.optim.Adam([torch.zeros(1)]); import triton; print('both')"
     assert run(code) == "both\n"

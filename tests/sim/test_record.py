@@ -18,38 +18,38 @@ from sim.record import ATTEMPTS, list_episodes, record, returns
 SMALL: dict[str, Any] = {"image_size": (16, 16), "action_repeat": 100}
 
 
-def films(folder: Path) -> list[dict[str, NDArray[Any]]]:
+def videos(folder: Path) -> list[dict[str, NDArray[Any]]]:
     return [dict(np.load(path, allow_pickle=False)) for path in sorted(folder.glob("*.npz"))]
 
 
-def assert_equal_films(one: Path, other: Path) -> None:
-    for film, same in zip(films(one), films(other), strict=True):
-        assert all(np.array_equal(film[name], same[name]) for name in film)
+def assert_equal_videos(one: Path, other: Path) -> None:
+    for video, same in zip(videos(one), videos(other), strict=True):
+        assert all(np.array_equal(video[name], same[name]) for name in video)
 
 
-def test_a_film_is_what_the_world_showed(tmp_path: Path) -> None:
+def test_a_video_is_what_the_environment_showed(tmp_path: Path) -> None:
     total = record("dmc", "reacher_easy", "random", 2, tmp_path, **SMALL, workers=1)
     folder = tmp_path / "reacher_easy" / "random"
     episodes = list(list_episodes(folder).values())
     assert [path.name for path in returns(tmp_path)] == ["00000.npz", "00001.npz"]
     assert list(returns(tmp_path).values()) == total
     assert episodes[0].versions.keys() == {"mujoco", "dm_control"}
-    for film, episode in zip(films(folder), episodes, strict=True):
-        assert film["image"].shape == (11, 16, 16, 3)
-        assert film["image"].dtype == np.uint8
-        assert film["action"].shape == (11, 2)
-        assert film["action"].dtype == np.float32
-        assert film["task_reward"].dtype == np.float64
-        assert not film["action"][-1].any()
-        # Playing the film's actions again in a world of its seed shows the film again.
-        with sim.make("dmc", "reacher_easy", seed=episode.seed, **SMALL) as world:
-            moments = [world.reset(), *(world.step(action) for action in film["action"][:-1])]
-        assert np.array_equal(film["image"], np.stack([moment.image for moment in moments]))
-        assert film["task_reward"].tolist() == [moment.task_reward for moment in moments]
-        assert episode.task_return == film["task_reward"].sum()
+    for video, episode in zip(videos(folder), episodes, strict=True):
+        assert video["image"].shape == (11, 16, 16, 3)
+        assert video["image"].dtype == np.uint8
+        assert video["action"].shape == (11, 2)
+        assert video["action"].dtype == np.float32
+        assert video["task_reward"].dtype == np.float64
+        assert not video["action"][-1].any()
+        # Playing the video's actions again in an environment of its seed shows the video again.
+        with sim.make("dmc", "reacher_easy", seed=episode.seed, **SMALL) as environment:
+            time_steps = [environment.reset(), *(environment.step(action) for action in video["action"][:-1])]
+        assert np.array_equal(video["image"], np.stack([time_step.image for time_step in time_steps]))
+        assert video["task_reward"].tolist() == [time_step.task_reward for time_step in time_steps]
+        assert episode.task_return == video["task_reward"].sum()
 
 
-def test_films_do_not_depend_on_workers_or_interruptions(tmp_path: Path) -> None:
+def test_videos_do_not_depend_on_workers_or_interruptions(tmp_path: Path) -> None:
     task, behaviour = "cartpole_swingup", "random"
     record("dmc", task, behaviour, 3, tmp_path / "at_once", **SMALL, workers=2)
     record("dmc", task, behaviour, 1, tmp_path / "bit_by_bit", **SMALL, workers=1)
@@ -57,21 +57,21 @@ def test_films_do_not_depend_on_workers_or_interruptions(tmp_path: Path) -> None
     written = first.stat().st_mtime_ns
     record("dmc", task, behaviour, 3, tmp_path / "bit_by_bit", **SMALL, workers=1)
     assert first.stat().st_mtime_ns == written
-    assert_equal_films(*(tmp_path / name / task / behaviour for name in ("at_once", "bit_by_bit")))
+    assert_equal_videos(*(tmp_path / name / task / behaviour for name in ("at_once", "bit_by_bit")))
 
 
-def test_films_made_otherwise_are_not_mixed(tmp_path: Path) -> None:
+def test_videos_made_otherwise_are_not_mixed(tmp_path: Path) -> None:
     record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)
     others: list[dict[str, Any]] = [{"image_size": (24, 16)}, {"action_repeat": 4}, {"camera": 0}]
     for other in others:
-        with pytest.raises(SimError, match="has films with") as error:
+        with pytest.raises(SimError, match="has videos with") as error:
             record("dmc", "cartpole_swingup", "random", 2, tmp_path, **SMALL | other)
         assert str(next(iter(other.values()))) in str(error.value)
     # Asking for what is usual anyway is no other way.
     assert len(record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL, camera="lookatcart")) == 1
 
 
-def test_a_failing_expert_is_filmed_again_and_its_best_film_kept(
+def test_a_failing_expert_is_videoed_again_and_its_best_video_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A step of 1 s is too long to swing anything up.
@@ -82,7 +82,7 @@ def test_a_failing_expert_is_filmed_again_and_its_best_film_kept(
     assert round(task_return[0]) == max(reached)
 
 
-def test_an_episode_whose_worker_is_killed_is_filmed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_episode_whose_worker_is_killed_is_videoed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found: list[float] = []
     arguments = ("dmc", "cartpole_swingup", "random", 2, tmp_path)
     recording = Thread(target=lambda: found.extend(record(*arguments, **SMALL, workers=1)))
@@ -97,8 +97,8 @@ def test_an_episode_whose_worker_is_killed_is_filmed_again(tmp_path: Path, capsy
 
 
 def start_long_recording(folder: Path) -> subprocess.Popen[str]:
-    """In a process of its own, which has filmed two episodes at least."""
-    # More episodes than are waited for, but an end: what outlives a test that was killed shall not film for hours.
+    """In a process of its own, which has recorded two episodes at least."""
+    # More episodes than are waited for, but an end: what outlives a test that was killed shall not video for hours.
     script = folder / "long.py"
     script.write_text(
         "from pathlib import Path\n"
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # workers inherit it\n"
         "    try:\n"
-        f"        record('dmc', 'cartpole_swingup', 'random', 1, Path({str(tmp_path / 'films')!r}), **{SMALL})\n"
+        f"        record('dmc', 'cartpole_swingup', 'random', 1, Path({str(tmp_path / 'videos')!r}), **{SMALL})\n"
         "    except SimError as error:\n"
         "        print(error)\n"
     )
@@ -151,7 +151,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     said = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True).stdout
     assert "can't write" in said
     assert "free some space" in said
-    assert not list((tmp_path / "films").rglob("*.*"))
+    assert not list((tmp_path / "videos").rglob("*.*"))
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:

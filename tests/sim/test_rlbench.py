@@ -19,7 +19,7 @@ import sim
 from sim import Env, SimDiedError, SimError
 from sim.contract import EnvContract
 from sim.experts import make_behaviour
-from sim.rlbench import RLBenchWorld, installation
+from sim.rlbench import RLBenchEnv, installation
 
 STAND_IN = Path(__file__).with_name("coppeliasim_stand_in.py")
 COMPLETE = all(piece.found for piece in installation())
@@ -50,10 +50,10 @@ def coppeliasim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def make(task: str = "take_lid_off_saucepan", **options: object) -> RLBenchWorld:
-    world = sim.make("rlbench", task, **options)  # type: ignore[arg-type]
-    assert isinstance(world, RLBenchWorld)
-    return world
+def make(task: str = "take_lid_off_saucepan", **options: object) -> RLBenchEnv:
+    environment = sim.make("rlbench", task, **options)  # type: ignore[arg-type]
+    assert isinstance(environment, RLBenchEnv)
+    return environment
 
 
 @pytest.mark.usefixtures("coppeliasim")
@@ -68,67 +68,67 @@ class TestRLBench(EnvContract):
 @pytest.mark.usefixtures("coppeliasim")
 @pytest.mark.parametrize(("task", "arm"), [("take_lid_off_saucepan", "panda"), ("phone_on_base", "sawyer")])
 def test_the_planner_is_followed_to_success(task: str, arm: str) -> None:
-    with make(task, arm=arm, seed=3) as world:
-        assert world.description.task == f"{arm}_{task}"
-        first = world.reset()
+    with make(task, arm=arm, seed=3) as environment:
+        assert environment.description.task == f"{arm}_{task}"
+        first = environment.reset()
         expert = make_behaviour("expert", "rlbench", task, seed=0)
-        expert.reset(world)
-        still = world.step(np.array([0, 0, 0, 0, 0, 0, -1], np.float32))
-        assert np.array_equal(first.image, still.image), "the plan left the world elsewhere than at its start"
-        moments = [still]
-        while not moments[-1].is_last:
-            moments.append(world.step(expert.act(world)))
-        assert sum(moment.task_reward for moment in moments) == 1
+        expert.reset(environment)
+        still = environment.step(np.array([0, 0, 0, 0, 0, 0, -1], np.float32))
+        assert np.array_equal(first.image, still.image), "the plan left the environment elsewhere than at its start"
+        time_steps = [still]
+        while not time_steps[-1].is_last:
+            time_steps.append(environment.step(expert.act(environment)))
+        assert sum(time_step.task_reward for time_step in time_steps) == 1
 
 
 @pytest.mark.usefixtures("coppeliasim")
 def test_an_action_moves_and_turns_the_gripper_as_far_as_it_says() -> None:
-    with make(seed=1) as world:
-        world.reset()
-        before = world.pose.position
-        world.step(np.array([1, -0.5, 0, 0, 0, 0, -1], np.float32))
-        assert world.pose.position - before == pytest.approx([0.03, -0.015, 0], abs=2e-3)
-        assert world.pose.is_open
-        world.step(np.array([0, 0, 0, 0, 0, 0, 1], np.float32))
-        assert not world.pose.is_open
+    with make(seed=1) as environment:
+        environment.reset()
+        before = environment.pose.position
+        environment.step(np.array([1, -0.5, 0, 0, 0, 0, -1], np.float32))
+        assert environment.pose.position - before == pytest.approx([0.03, -0.015, 0], abs=2e-3)
+        assert environment.pose.is_open
+        environment.step(np.array([0, 0, 0, 0, 0, 0, 1], np.float32))
+        assert not environment.pose.is_open
 
 
 @pytest.mark.usefixtures("coppeliasim")
 def test_moves_that_the_arm_cannot_make_leave_it_near_where_it_was_and_the_episode_goes_on() -> None:
-    with make(seed=1) as world:
-        world.reset()
+    with make(seed=1) as environment:
+        environment.reset()
         for _ in range(40):
-            moment = world.step(np.array([0, 0, -1, 0, 0, 0, -1], np.float32))
-        assert not moment.is_last
-        assert world.pose.position[2] > 0.7, "under the table"
-        lowest = world.pose.position[2]
-        world.step(np.array([0, 0, 1, 0, 0, 0, -1], np.float32))
-        assert world.pose.position[2] > lowest + 0.02
+            time_step = environment.step(np.array([0, 0, -1, 0, 0, 0, -1], np.float32))
+        assert not time_step.is_last
+        assert environment.pose.position[2] > 0.7, "under the table"
+        lowest = environment.pose.position[2]
+        environment.step(np.array([0, 0, 1, 0, 0, 0, -1], np.float32))
+        assert environment.pose.position[2] > lowest + 0.02
 
 
 @pytest.mark.usefixtures("coppeliasim")
 def test_a_simulator_that_dies_is_told_and_started_again_while_others_go_on() -> None:
-    with make(seed=1) as world, make(seed=2) as other:
-        world.reset()
+    with make(seed=1) as environment, make(seed=2) as other:
+        environment.reset()
         other.reset()
         stay = np.zeros(7, np.float32)
-        [process] = _simulators(world)
+        [process] = _simulators(environment)
         os.kill(process, signal.SIGKILL)
         with pytest.raises(SimDiedError, match=r"CoppeliaSim has died \(Killed") as death:
-            world.step(stay)
+            environment.step(stay)
         assert "\n" not in str(death.value)
         with pytest.raises(SimError, match="reset"):
-            world.step(stay)
+            environment.step(stay)
         other.step(stay)
-        assert world.reset().is_first
-        world.step(stay)
+        assert environment.reset().is_first
+        environment.step(stay)
 
 
 @pytest.mark.usefixtures("coppeliasim")
-def test_no_simulator_outlives_its_world_or_its_worlds_process() -> None:
-    world = make(seed=1)
-    [closed] = _simulators(world)
-    world.close()
+def test_no_simulator_outlives_its_environment_or_its_environments_process() -> None:
+    environment = make(seed=1)
+    [closed] = _simulators(environment)
+    environment.close()
     assert not Path(f"/proc/{closed}").exists()
     code = "import sys; sys.path[:] = {!r}; import os, sim; w = sim.make('rlbench', 'take_lid_off_saucepan')\n"
     code += "print(w._simulator._process.pid); sys.stdout.flush(); os.kill(os.getpid(), 9)"
@@ -136,12 +136,12 @@ def test_no_simulator_outlives_its_world_or_its_worlds_process() -> None:
     orphan = int(run.stdout)
     deadline = time.monotonic() + 20
     while Path(f"/proc/{orphan}").exists():
-        assert time.monotonic() < deadline, "the simulator goes on without its world"
+        assert time.monotonic() < deadline, "the simulator goes on without its environment"
         time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("coppeliasim")
-def test_films_of_the_planner_are_recorded(tmp_path: Path) -> None:
+def test_videos_of_the_planner_are_recorded(tmp_path: Path) -> None:
     from sim.record import record
 
     returns = record("rlbench", "take_lid_off_saucepan", "expert", 2, tmp_path, image_size=(64, 64), action_repeat=1)
@@ -170,6 +170,6 @@ def test_what_is_missing_is_named_with_its_remedy(call: object, monkeypatch: pyt
     assert "\n" not in str(refusal.value)
 
 
-def _simulators(world: RLBenchWorld) -> list[int]:
-    assert world._simulator is not None
-    return [world._simulator._process.pid]
+def _simulators(environment: RLBenchEnv) -> list[int]:
+    assert environment._simulator is not None
+    return [environment._simulator._process.pid]

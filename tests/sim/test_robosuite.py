@@ -9,14 +9,14 @@ import sim
 from sim import Env, SimError
 from sim.contract import EnvContract
 from sim.record import record
-from sim.robosuite import ArmWorld
+from sim.robosuite import ArmEnv
 from tests.sim.test_experts import rewards
 
 
-def make(task: str, arm: str = "panda", size: int = 16, **options: object) -> ArmWorld:
-    world = sim.make("robosuite", task, image_size=(size, size), arm=arm, **options)  # type: ignore[arg-type]
-    assert isinstance(world, ArmWorld)
-    return world
+def make(task: str, arm: str = "panda", size: int = 16, **options: object) -> ArmEnv:
+    environment = sim.make("robosuite", task, image_size=(size, size), arm=arm, **options)  # type: ignore[arg-type]
+    assert isinstance(environment, ArmEnv)
+    return environment
 
 
 class TestPanda(EnvContract):
@@ -38,89 +38,91 @@ class TestSawyerAtATaskOfRobosuites(EnvContract):
 @pytest.mark.parametrize("task", sim.tasks("robosuite"))
 def test_every_task_begins_unsolved(task: str) -> None:
     arm = ("panda", "sawyer")[len(task) % 2]
-    with make(task, arm, seed=1) as world:
-        world.reset()
-        still = np.zeros(world.description.action_space.size, np.float32)
-        assert [world.step(still).task_reward for _ in range(3)] == [0, 0, 0]
-        assert world.description.task == f"{arm}_{task}"
+    with make(task, arm, seed=1) as environment:
+        environment.reset()
+        still = np.zeros(environment.description.action_space.size, np.float32)
+        assert [environment.step(still).task_reward for _ in range(3)] == [0, 0, 0]
+        assert environment.description.task == f"{arm}_{task}"
 
 
 # One of each kind of motion: the whole table is what benchmarks/expert_table.py prints.
 @pytest.mark.parametrize("arm", ["panda", "sawyer"])
 @pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack"])
 def test_experts_solve_their_tasks(task: str, arm: str) -> None:
-    with make(task, arm, seed=5) as world:
-        earned = rewards(world, sim.experts.make_behaviour("expert", "robosuite", task, seed=0))
+    with make(task, arm, seed=5) as environment:
+        earned = rewards(environment, sim.experts.make_behaviour("expert", "robosuite", task, seed=0))
     assert sum(earned) == 1
-    assert len(earned) == world._task.steps + 1  # the episode goes on to its time limit
+    assert len(earned) == environment._task.steps + 1  # the episode goes on to its time limit
 
 
 @pytest.mark.parametrize("arm", ["panda", "sawyer"])
 def test_an_action_moves_the_gripper_by_three_centimetres_and_turns_it(arm: str) -> None:
-    with make("lift", arm) as world:
-        world.reset()
+    with make("lift", arm) as environment:
+        environment.reset()
         for axis, sign in ((0, 1), (1, -1), (2, 1)):
-            before = world.gripper_position
+            before = environment.gripper_position
             action = np.zeros(5, np.float32)
             action[axis] = sign
             for _ in range(2):
-                world.step(action)
+                environment.step(action)
             for _ in range(5):
-                world.step(np.zeros(5, np.float32))
+                environment.step(np.zeros(5, np.float32))
             expected = np.zeros(3)
             expected[axis] = sign * 0.06
             # Tracking is good to a millimetre where nothing is in the way.
-            assert world.gripper_position - before == pytest.approx(expected, abs=2e-3)
-        fingers = world._suite_env.sim.data.site_xmat[world._suite_env.robots[0].eef_site_id["right"]].reshape(3, 3)
+            assert environment.gripper_position - before == pytest.approx(expected, abs=2e-3)
+        fingers = environment._suite_env.sim.data.site_xmat[
+            environment._suite_env.robots[0].eef_site_id["right"]
+        ].reshape(3, 3)
         facing = np.array(fingers[:, 0])
         for _ in range(2):
-            world.step(np.array([0, 0, 0, 1, 0], np.float32))
+            environment.step(np.array([0, 0, 0, 1, 0], np.float32))
         for _ in range(5):
-            world.step(np.zeros(5, np.float32))
+            environment.step(np.zeros(5, np.float32))
         turned = np.degrees(np.arccos(np.clip(facing @ np.array(fingers[:, 0]), -1, 1)))
         assert turned == pytest.approx(np.degrees(0.4), abs=1)
         assert fingers[2, 2] < -0.999  # still pointing down
 
 
 def test_the_goal_does_not_run_away_from_an_arm_that_is_held_up() -> None:
-    with make("lift", "sawyer") as world:
-        world.reset()
+    with make("lift", "sawyer") as environment:
+        environment.reset()
         for _ in range(30):
-            world.step(np.array([0, 0, -1, 0, 0], np.float32))
-        assert np.linalg.norm(world.goal_position - world.gripper_position) < 0.07
+            environment.step(np.array([0, 0, -1, 0, 0], np.float32))
+        assert np.linalg.norm(environment.goal_position - environment.gripper_position) < 0.07
         for _ in range(3):
-            world.step(np.array([0, 0, 1, 0, 0], np.float32))
-        assert world.gripper_position[2] > 0.83
+            environment.step(np.array([0, 0, 1, 0, 0], np.float32))
+        assert environment.gripper_position[2] > 0.83
 
 
 def test_arms_look_different_and_their_table_the_same() -> None:
     frames = []
     for arm in ("panda", "sawyer"):
-        with make("pick_and_lift", arm, 64, seed=3) as world:
-            frames.append(world.reset().image)
+        with make("pick_and_lift", arm, 64, seed=3) as environment:
+            frames.append(environment.reset().image)
     differs = (frames[0] != frames[1]).any(axis=-1)
     assert 0.02 < differs.mean() < 0.5
     assert not differs[-8:].any()  # the table's near edge
 
 
-def test_a_film_ends_so_many_steps_after_success(tmp_path: Path) -> None:
+def test_a_video_ends_so_many_steps_after_success(tmp_path: Path) -> None:
     small = {"image_size": (16, 16), "action_repeat": 1, "workers": 1}
     assert record("robosuite", "reach_target", "expert", 1, tmp_path, hold_steps=4, **small) == [1]
-    film = np.load(tmp_path / "panda_reach_target" / "expert" / "00000.npz")
-    solved = int(film["task_reward"].argmax())
-    assert {len(film[name]) for name in ("image", "action", "task_reward")} == {solved + 5}
-    assert not film["action"][-1].any()
+    video = np.load(tmp_path / "panda_reach_target" / "expert" / "00000.npz")
+    solved = int(video["task_reward"].argmax())
+    assert {len(video[name]) for name in ("image", "action", "task_reward")} == {solved + 5}
+    assert not video["action"][-1].any()
     with pytest.raises(SimError, match="hold_steps 4, not None"):
         record("robosuite", "reach_target", "expert", 2, tmp_path, **small)
 
 
 def test_a_cup_that_is_moved_but_not_held_is_not_picked_up() -> None:
-    with make("pick_up_cup", seed=2) as world:
-        world.reset()
-        before = world.point("cup")
-        world._suite_env.put("cup", 0.0, 0.3)
-        assert world.step(np.zeros(4, np.float32)).task_reward == 0
-        assert np.linalg.norm(world.point("cup") - before) > 0.1
+    with make("pick_up_cup", seed=2) as environment:
+        environment.reset()
+        before = environment.point("cup")
+        environment._suite_env.put("cup", 0.0, 0.3)
+        assert environment.step(np.zeros(4, np.float32)).task_reward == 0
+        assert np.linalg.norm(environment.point("cup") - before) > 0.1
 
 
 def test_the_usual_look_shows_the_same_scene_otherwise() -> None:

@@ -1,4 +1,4 @@
-"""From films of each format to a model that is fitted, checked and scores, through the same commands."""
+"""From videos of each format to a model that is fitted, checked and scores, through the same commands."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rosbags.rosbag2 import StoragePlugin
 from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
 from viper_lab.results.check_reward import check_model
 from viper_lab.results.data_table import print_survey
-from viper_lab.results.score import score_film
+from viper_lab.results.score import score_video
 from viper_model.video_model.fit.training import fit
 
-FILMS = 3
+VIDEOS = 3
 FRAMES = 40
 
 
-def film(number: int) -> np.ndarray:
+def video(number: int) -> np.ndarray:
     """A bright square slides over a dark ground, uint8 [time, 48, 64, 3]."""
     frames = np.full((FRAMES, 48, 64, 3), 30, np.uint8)
     for t in range(FRAMES):
@@ -31,52 +31,52 @@ def film(number: int) -> np.ndarray:
 
 
 def mp4(root: Path) -> Path:
-    for number in range(FILMS):
-        write_mp4(root / "push" / f"{number}.mp4", film(number), 20)
+    for number in range(VIDEOS):
+        write_mp4(root / "push" / f"{number}.mp4", video(number), 20)
     return root / "push" / "0.mp4"
 
 
 def npz(root: Path) -> Path:
-    for number in range(FILMS):
-        write_npz(root / "push" / "expert" / f"{number}.npz", film(number))
+    for number in range(VIDEOS):
+        write_npz(root / "push" / "expert" / f"{number}.npz", video(number))
     return root / "push" / "expert" / "0.npz"
 
 
 def bags(root: Path) -> Path:
-    for number in range(FILMS):
+    for number in range(VIDEOS):
         topic = "/camera/image" if number else "/camera/image/compressed"
         storage = StoragePlugin.SQLITE3 if number else StoragePlugin.MCAP
-        write_bag(root / "push" / f"{number}", film(number), 20, storage=storage, topics=(topic,))
+        write_bag(root / "push" / f"{number}", video(number), 20, storage=storage, topics=(topic,))
     return root / "push" / "0"
 
 
 def lerobot_2(root: Path) -> Path:
-    write_lerobot_2(root, [("Push", film(number)) for number in range(FILMS)], 20)
+    write_lerobot_2(root, [("Push", video(number)) for number in range(VIDEOS)], 20)
     return root
 
 
 def lerobot_3(root: Path) -> Path:
-    write_lerobot_3(root, [("Push", film(number)) for number in range(FILMS)], 20)
+    write_lerobot_3(root, [("Push", video(number)) for number in range(VIDEOS)], 20)
     return root
 
 
 @pytest.mark.parametrize("write", [mp4, npz, bags, lerobot_2, lerobot_3])
-def test_films_of_each_format_are_fitted_checked_and_scored(write: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_videos_of_each_format_are_fitted_checked_and_scored(write: Callable[[Path], Path], tmp_path: Path) -> None:
     data, model = tmp_path / "data", tmp_path / "model"
     data.mkdir()
     path = write(data)
     cv2.imwrite(str(data / "mask.png"), np.full((48, 64), 255, np.uint8))
-    (data / "films.yaml").write_text(
+    (data / "videos.yaml").write_text(
         "rate: 10\nrecorded_rate: 20\ncrop: {top: 0, left: 8, height: 48, width: 48}\nmasks: {push: mask.png}\n"
     )
     console = Console(record=True, width=120)
     assert print_survey(data, console)
-    assert f"{FILMS * FRAMES}" in console.export_text()
+    assert f"{VIDEOS * FRAMES}" in console.export_text()
     fit(data, model, "tiny", vqgan_steps=1, code_model_steps=1)
     check_model(data, model, console, device="cpu")
     assert (model / "check.json").exists()
     episode = 0 if write in (bags, lerobot_2, lerobot_3) else None
-    table, _, surprise = score_film(path, model, None, tmp_path / "scores", 10, episode=episode)
+    table, _, surprise = score_video(path, model, None, tmp_path / "scores", 10, episode=episode)
     assert len(table.read_text().splitlines()) == 1 + FRAMES // 2
     assert surprise.exists()
 
@@ -89,15 +89,15 @@ def test_the_table_names_what_is_wrong_and_says_where_nothing_is_usable(tmp_path
     assert not print_survey(tmp_path, console)
     assert "push/[bold].mp4: [bold].mp4 is empty, 0 bytes long" in console.export_text()
     for number in range(3):
-        write_npz(tmp_path / "push" / f"{number}.npz", film(number)[:, :, : 48 + 8 * (number == 2)])
-        write_mp4(tmp_path / "pull" / "random" / f"{number}.mp4", film(number), 20)
-        write_npz(tmp_path / "pick" / f"short_{number}.npz", film(number)[:3])
-        write_npz(tmp_path / "pick" / f"{number}.npz", film(number))
+        write_npz(tmp_path / "push" / f"{number}.npz", video(number)[:, :, : 48 + 8 * (number == 2)])
+        write_mp4(tmp_path / "pull" / "random" / f"{number}.mp4", video(number), 20)
+        write_npz(tmp_path / "pick" / f"short_{number}.npz", video(number)[:3])
+        write_npz(tmp_path / "pick" / f"{number}.npz", video(number))
     wide = Console(record=True, width=150)
     assert print_survey(tmp_path, wide)
     said = wide.export_text()
     assert "2 of 48×48, 1 of 56×48" in said
     assert "20 Hz" in said
     assert "6 s" in said
-    assert "pull: 0 usable expert films" in said
+    assert "pull: 0 usable expert videos" in said
     assert "pick/short_0.npz, pick/short_1.npz, pick/short_2.npz: it has 3 frames" in said

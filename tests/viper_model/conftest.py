@@ -1,4 +1,4 @@
-"""Films with known motion: a bright square slides over a dark ground, two pixels a frame."""
+"""Videos with known motion: a bright square slides over a dark ground, two pixels a frame."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ def micro(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sliding_square(rng: np.random.Generator, time: int, order: np.ndarray | None = None) -> np.ndarray:
-    """uint8 [time, 16, 16, 3]. order: the moments of the slide that the frames show, 0, 1, 2, … where None."""
-    moments = np.arange(time) if order is None else order
-    film = np.full((time, 16, 16, 3), 20, np.uint8)
+    """uint8 [time, 16, 16, 3]. order: the time steps of the slide that the frames show, 0, 1, 2, … where None."""
+    time_steps = np.arange(time) if order is None else order
+    video = np.full((time, 16, 16, 3), 20, np.uint8)
     row, column = 2 * rng.integers(0, 6), 2 * rng.integers(0, 8)
-    columns = (column + 2 * moments[:, None] + np.arange(4)) % 16  # [time, 4]
-    film[np.arange(time)[:, None], row : row + 4, columns] = [230, 180, 60]
-    return film
+    columns = (column + 2 * time_steps[:, None] + np.arange(4)) % 16  # [time, 4]
+    video[np.arange(time)[:, None], row : row + 4, columns] = [230, 180, 60]
+    return video
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Path:
-    """A data folder: expert films slide, random films jump, noisy films jump a third of the time."""
+def videos(tmp_path: Path) -> Path:
+    """A data folder: expert videos slide, random videos jump, noisy videos jump a third of the time."""
     rng = np.random.default_rng(0)
     for behaviour, number, noise in (("expert", 10, 0.0), ("random", 4, 1.0), ("noisy", 4, 0.3)):
-        folder = tmp_path / "films" / "slide" / behaviour
+        folder = tmp_path / "videos" / "slide" / behaviour
         folder.mkdir(parents=True)
-        for film in range(number):
+        for video in range(number):
             jump = rng.random(40) < noise
             order = np.where(jump, rng.integers(0, 8, 40), np.arange(40))
-            np.savez(folder / f"{film}.npz", image=sliding_square(rng, 40, order), task_reward=1.0 - jump)
-    return tmp_path / "films"
+            np.savez(folder / f"{video}.npz", image=sliding_square(rng, 40, order), task_reward=1.0 - jump)
+    return tmp_path / "videos"
 
 
 @pytest.fixture(params=LIKELIHOODS)

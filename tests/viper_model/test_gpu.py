@@ -20,7 +20,7 @@ NATS = 1e-4
 @pytest.mark.parametrize("size", ["tiny", "dmc"])
 @pytest.mark.parametrize("likelihood", ["videogpt", "masked"])
 def test_a_stream_gives_on_a_gpu_what_a_cpu_gives(size: str, likelihood: str) -> None:
-    """Steps of one, two and three films, in changing order, with resets: kernels one by one first, then graphs."""
+    """Steps of one, two and three videos, in changing order, with resets: kernels one by one first, then graphs."""
     torch.manual_seed(0)
     on_cpu = VideoModel(size_config(size, likelihood), ("walk", "run"))
     on_gpu = copy.deepcopy(on_cpu).to("cuda")
@@ -28,7 +28,7 @@ def test_a_stream_gives_on_a_gpu_what_a_cpu_gives(size: str, likelihood: str) ->
     begun: set[int] = set()
     for step in range(20):
         index = torch.randperm(3)[: step % 3 + 1]
-        is_first = torch.tensor([film not in begun or step in (7, 15) for film in index.tolist()])
+        is_first = torch.tensor([video not in begun or step in (7, 15) for video in index.tolist()])
         begun |= set(index.tolist())
         frames, task = torch.randint(0, 256, (len(index), side, side, 3), dtype=torch.uint8), index % 2
         there, here = (stream.step(index, frames, task, is_first) for stream in streams)
@@ -45,9 +45,9 @@ def test_what_a_stream_gave_is_not_overwritten_by_its_next_step() -> None:
 
 
 @pytest.mark.usefixtures("micro")
-def test_a_model_is_trained_on_a_gpu_the_discriminator_included(films: Path, tmp_path: Path) -> None:
-    model = fit(films, tmp_path / "model", "micro", device="cuda")
+def test_a_model_is_trained_on_a_gpu_the_discriminator_included(videos: Path, tmp_path: Path) -> None:
+    model = fit(videos, tmp_path / "model", "micro", device="cuda")
     rng, task = np.random.default_rng(9), torch.zeros(1, dtype=torch.int64)
     slide, jumps = sliding_square(rng, 20), sliding_square(rng, 20, rng.permutation(20))
-    likely, unlikely = (model.log_probs(torch.from_numpy(film)[None], task).sum() for film in (slide, jumps))
+    likely, unlikely = (model.log_probs(torch.from_numpy(video)[None], task).sum() for video in (slide, jumps))
     assert likely > unlikely

@@ -17,7 +17,7 @@ from sim import ActionSpace, Description
 from tests.viper_ros.conftest import Listener, spin_until
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.experiment.run_directory import Run, read_metrics
-from viper_lab.experiment.trainer import Moment, Settings, Trainer
+from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.checkpoint import read_tensors
 from viper_model.video_model.video_model import VideoModel
@@ -28,7 +28,7 @@ from viper_ros.nodes.reward_node import RewardNode
 from viper_ros.nodes.sim_node import SimNode
 from viper_ros.runtime.node import ViperNode
 from viper_ros.runtime.process import make_executor, start_alone
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds
 
 SMALL = (
@@ -95,8 +95,8 @@ def test_every_step_is_in_replay_once_with_its_own_reward(tmp_path: Path, model_
         for begin, end in itertools.pairwise(begins):
             # 1000 control steps, 50 at a time, and the first frame; the last episode may be cut by the end of the run.
             assert end - begin == 21 or end == begins[-1]
-            film = torch.from_numpy(resize(steps["image"][begin:end], model.image_size))
-            expected = model.log_probs(film[None], task)[0]
+            video = torch.from_numpy(resize(steps["image"][begin:end], model.image_size))
+            expected = model.log_probs(video[None], task)[0]
             # 1e-4 nats a code, the bound that streaming is held to.
             bound = 1e-4 * expected[0].numel()
             np.testing.assert_allclose(steps["log_likelihood"][begin:end], conditional(expected), atol=bound)
@@ -148,10 +148,10 @@ class Witness(Listener):
     """Sees what really happens in one environment."""
 
     def __init__(self) -> None:
-        super().__init__({"env_0/image_raw": Image, "env_0/action": Action}, MOMENTS)
+        super().__init__({"env_0/image_raw": Image, "env_0/action": Action}, RELIABLE)
 
-    def moments(self) -> list[tuple[bytes, bytes]]:
-        """Frame and action of each moment that was answered, in order."""
+    def time_steps(self) -> list[tuple[bytes, bytes]]:
+        """Frame and action of each time step that was answered, in order."""
         frames = {nanoseconds(m.header.stamp): m.data.tobytes() for m in self.heard["env_0/image_raw"]}
         actions = {nanoseconds(m.header.stamp): m.values.tobytes() for m in self.heard["env_0/action"]}
         return [(frames[stamp], actions[stamp]) for stamp in sorted(frames) if stamp in actions]
@@ -171,9 +171,9 @@ def test_the_loop_stalls_without_a_node_and_goes_on_when_it_is_back(
     dead.stop()
     others = [node for node in nodes if node is not dead]
     ticks = iter(range(20))
-    seen = len(witness.moments())
+    seen = len(witness.time_steps())
     spin_until([*others, witness], lambda: next(ticks, None) is None)
-    assert len(witness.moments()) <= seen + 2
+    assert len(witness.time_steps()) <= seen + 2
     assert dead.start()
     spin_until([*nodes, witness], policy.done.done, 120)
     assert policy.done.result() == 0
@@ -184,9 +184,9 @@ def test_the_loop_stalls_without_a_node_and_goes_on_when_it_is_back(
     scaled = VideoModel.load(model_folder).calibration["cartpole_swingup"].reward(steps["log_likelihood"])
     np.testing.assert_allclose(steps["reward"], scaled, rtol=1e-4)
     # What is in replay happened, in this order, with these actions. What happened and is not in replay is the two
-    # evaluation episodes of 21 moments, and at most what was under way in the node that was stopped. The run ends
+    # evaluation episodes of 21 time steps, and at most what was under way in the node that was stopped. The run ends
     # before the witness hears of its last action.
-    happened = witness.moments()
+    happened = witness.time_steps()
     position = 0
     for image, action in zip(steps["image"], steps["action"], strict=True):
         position = happened.index((image.tobytes(), action.tobytes()), position) + 1
@@ -214,16 +214,16 @@ SETTINGS = Settings(
 
 def lived_through(directory: Path, task_reward: float, settings: Settings) -> dict[str, torch.Tensor]:
     """The weights after the same frames and likelihoods, with a task reward of one's choosing."""
-    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+    environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
     run = Run(directory, {})
-    trainer = Trainer(settings, run, world, ["env_0"])
+    trainer = Trainer(settings, run, environment, ["env_0"])
     rng = np.random.default_rng(0)
     stamp = 0
     while not trainer.done:
         index = stamp % 11
         image = rng.integers(0, 256, (16, 16, 3), np.uint8)
         stamp += 1
-        trainer.observe("env_0", Moment(stamp, image, index == 0, index == 10, False, task_reward))
+        trainer.observe("env_0", ReplayStep(stamp, image, index == 0, index == 10, False, task_reward))
         trainer.reward("env_0", stamp, float(rng.normal()), -5.0)
         assert trainer.answers()
         while trainer.learner._owed():  # In step with acting, so that two runs can be compared.
@@ -232,40 +232,40 @@ def lived_through(directory: Path, task_reward: float, settings: Settings) -> di
     return read_tensors(directory / "checkpoint.safetensors")[0]
 
 
-def test_a_moment_that_replay_has_is_answered_as_before_and_not_stored_again(tmp_path: Path) -> None:
-    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+def test_a_time_step_that_replay_has_is_answered_as_before_and_not_stored_again(tmp_path: Path) -> None:
+    environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
     picture = np.zeros((16, 16, 3), np.uint8)
 
     def live(trainer: Trainer, stamp: int, first: bool = False, last: bool = False) -> np.ndarray:
-        trainer.observe("env_0", Moment(stamp, picture, first, last, False, 0.0))
+        trainer.observe("env_0", ReplayStep(stamp, picture, first, last, False, 0.0))
         trainer.reward("env_0", stamp, 1.0, -5.0)
         ((_, answered, action),) = trainer.answers()
         assert answered == stamp
         return action
 
-    trainer = Trainer(SETTINGS, Run(tmp_path, {}), world, ["env_0"])
+    trainer = Trainer(SETTINGS, Run(tmp_path, {}), environment, ["env_0"])
     trainer.schedule.evaluated = 0
     live(trainer, 1, first=True)
     before = live(trainer, 2)
     trainer.close()  # As if killed after writing, before the action was sent.
 
-    trainer = Trainer(SETTINGS, Run(tmp_path, {}), world, ["env_0"])
+    trainer = Trainer(SETTINGS, Run(tmp_path, {}), environment, ["env_0"])
     np.testing.assert_array_equal(trainer.last_answer("env_0", 2), before)
-    trainer.observe("env_0", Moment(2, picture, False, False, False, 0.0))
+    trainer.observe("env_0", ReplayStep(2, picture, False, False, False, 0.0))
     assert not trainer.answers()
     live(trainer, 3)
     assert trainer.collected == 3
     trainer.close()
 
 
-def test_a_moment_that_never_gets_its_reward_does_not_hold_the_world_up(tmp_path: Path) -> None:
-    world = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
-    trainer = Trainer(SETTINGS, Run(tmp_path, {}), world, ["env_0"])
+def test_a_time_step_that_never_gets_its_reward_does_not_hold_the_environment_up(tmp_path: Path) -> None:
+    environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+    trainer = Trainer(SETTINGS, Run(tmp_path, {}), environment, ["env_0"])
     trainer.schedule.evaluated = 0
     picture = np.zeros((16, 16, 3), np.uint8)
 
     def show(stamp: int) -> bool:
-        trainer.observe("env_0", Moment(stamp, picture, stamp == 1, False, False, 0.0))
+        trainer.observe("env_0", ReplayStep(stamp, picture, stamp == 1, False, False, 0.0))
         return bool(trainer.answers())
 
     for stamp in (1, 2):
@@ -291,7 +291,7 @@ def test_a_moment_that_never_gets_its_reward_does_not_hold_the_world_up(tmp_path
 def test_what_is_shown_again_is_answered_once_the_learner_has_caught_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever became of the timer that looks for that: a world that waits does not wait for ever."""
+    """Whatever became of the timer that looks for that: an environment that waits does not wait for ever."""
     monkeypatch.setattr("viper_ros.nodes.policy_node.RETRY_SECONDS", 3600.0)
     plan = small_plan(tmp_path, None, steps=30)
     plan.settings["policy_node"]["replay_ratio"] = 64.0  # four updates a step: acting has to wait for each
@@ -321,7 +321,7 @@ def test_a_second_graph_on_the_same_topics_is_refused(tmp_path: Path, model_fold
     started, stop = Event(), Future()
     noticed: list[ViperNode] = []
 
-    def run() -> None:  # A world is used by the thread that made it.
+    def run() -> None:  # An environment is used by the thread that made it.
         if start_alone(first):
             executor = make_executor()
             for node in first:

@@ -1,4 +1,4 @@
-"""Films of a policy that is neither random nor good: a run's evaluation episodes in the middle of its training."""
+"""Videos of a policy that is neither random nor good: a run's evaluation episodes in the middle of its training."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ import yaml
 
 from viper_lab.errors import UserError
 from viper_model.files import replace_file
-from viper_model.videos.dataset import read_film
+from viper_model.videos.dataset import read_recording
 
 BEHAVIOUR = "half_trained"
 
 
 def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
-    """Copy the run's films of all rounds of evaluation but the first and the last to where `viper record` keeps films.
+    """Copy the run's videos of all rounds of evaluation but the first and the last to where `viper record` keeps
+    videos.
 
     That is `<directory>/data/<sim>/<task>/half_trained/<run>_<steps learned from>.npz`, beside which a YAML file says
-    where the film comes from. Returns the true return of each film by its path. Raises UserError where the run has no
-    such rounds, ModelError where a film can't be read or written.
+    where the video comes from. Returns the ground-truth return of each video by its path. Raises UserError where the
+    run has no such rounds, ModelError where a video can't be read or written.
     """
     settings = _settings(run)
-    films = sorted((run / "episodes").glob("evaluation_*.npz"))[1:-1]
-    if not films:
+    videos = sorted((run / "episodes").glob("evaluation_*.npz"))[1:-1]
+    if not videos:
         raise UserError(
             f"{run} has no evaluation between its first and its last: train longer, or with a smaller "
             "policy_node.evaluate_every"
         )
     folder = directory / "data" / settings["sim"] / settings["task"] / BEHAVIOUR
     returns = {}
-    for film in films:
-        reward = read_film(film).task_reward
+    for video in videos:
+        reward = read_recording(video).task_reward
         if reward is None:
-            raise UserError(f"{film} has no true return: it is no film of a run")
-        steps = int(film.stem.removeprefix("evaluation_"))
-        path = folder / f"{run.resolve().name}_{film.stem.removeprefix('evaluation_')}.npz"
+            raise UserError(f"{video} has no ground-truth return: it is no video of a run")
+        steps = int(video.stem.removeprefix("evaluation_"))
+        path = folder / f"{run.resolve().name}_{video.stem.removeprefix('evaluation_')}.npz"
         returns[path] = float(reward.sum())
         origin = {
             **settings,
@@ -44,7 +45,7 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
             "steps": steps,
             "task_return": returns[path],
         }
-        replace_file(path, film.read_bytes())
+        replace_file(path, video.read_bytes())
         replace_file(path.with_suffix(".yaml"), yaml.safe_dump(origin, sort_keys=False).encode())
     return returns
 

@@ -20,24 +20,24 @@ class Plan:
     sim: str
     task: str
     label: str
-    """What the video model and the films call the task: see `sim.env.task_label`."""
+    """What the video model and the videos call the task: see `sim.env.task_label`."""
     data: Path
-    """Films, in <label>/<behaviour>/."""
+    """Videos, in <label>/<behaviour>/."""
     model: Path
     run: Path
     namespace: str
     """Of the whole graph; empty for none."""
     environments: tuple[str, ...]
-    """Namespaces within it, one a world."""
+    """Namespaces within it, one an environment."""
     settings: dict[str, dict[str, Any]]
     """By section of the parameter file, all choices made."""
 
     @property
-    def learns_from_films(self) -> bool:
+    def learns_from_videos(self) -> bool:
         return bool(self.settings["policy_node"]["reward"] == "viper")
 
     def sim_parameters(self, environment: str) -> dict[str, Any]:
-        """Parameters of the world in one namespace: like the others but for its seed."""
+        """Parameters of the environment in one namespace: like the others but for its seed."""
         seed = self.settings["sim_node"].get("seed", 0) + self.environments.index(environment)
         return {**self.settings["sim_node"], "seed": seed}
 

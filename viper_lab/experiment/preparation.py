@@ -1,4 +1,4 @@
-"""Films and the video model, made where they are missing."""
+"""Videos and the video model, made where they are missing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.fit.training import fit
 
 OTHERS = ("random", "noisy")
-"""Behaviours beside the expert's, filmed to judge the reward; nothing learns from them."""
+"""Behaviours beside the expert's, recorded to judge the reward; nothing learns from them."""
 
 
-def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> list[float]:
-    """Film a behaviour in the plan's world; returns the true return of each film. Films already there count."""
+def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> list[float]:
+    """Record a behaviour in the plan's environment; returns the ground-truth return of each video. Videos already there
+    count."""
     options = plan.settings["record"]
-    world = plan.settings["sim_node"]
-    size = world["image_size"]
+    environment = plan.settings["sim_node"]
+    size = environment["image_size"]
     return record(
         plan.sim,
         plan.task,
@@ -27,9 +28,9 @@ def record_films(plan: Plan, behaviour: str, episodes: int | None = None) -> lis
         episodes or options["episodes" if behaviour == "expert" else "other_episodes"],
         plan.data,
         image_size=(size, size),
-        action_repeat=world["action_repeat"],
+        action_repeat=environment["action_repeat"],
         hold_steps=None if options["hold_steps"] < 0 else options["hold_steps"],
-        **parse_options(world.get("camera", ""), world.get("arm", ""), world.get("options", "")),
+        **parse_options(environment.get("camera", ""), environment.get("arm", ""), environment.get("options", "")),
     )
 
 
@@ -40,7 +41,7 @@ def prepare(plan: Plan, console: Console) -> None:
     options = plan.settings["fit"]
     device = torch_device(options["device"])
     for behaviour in ("expert", *OTHERS):
-        record_films(plan, behaviour)
+        record_videos(plan, behaviour)
     fit(
         plan.data,
         plan.model,

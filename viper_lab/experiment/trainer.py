@@ -41,7 +41,7 @@ class Settings:
 
 
 @dataclass
-class Moment:
+class ReplayStep:
     """All that belongs to one stamp of one environment."""
 
     stamp: int
@@ -65,7 +65,7 @@ class Episode:
     task_return: float = 0.0
     reward: float = 0.0
     """The sum of what is learned from."""
-    moments: list[Moment] = field(default_factory=list)
+    time_steps: list[ReplayStep] = field(default_factory=list)
 
 
 class Environment:
@@ -75,44 +75,45 @@ class Environment:
         self.name = name
         self.state = state
         self.episode: Episode | None = None
-        self.current: Moment | None = None
-        """The newest moment, while it has no action."""
-        self.unrewarded: OrderedDict[int, tuple[Moment, Episode]] = OrderedDict()
-        """Moments that have been answered and wait for their rewards, in order."""
+        self.current: ReplayStep | None = None
+        """The newest time step, while it has no action."""
+        self.unrewarded: OrderedDict[int, tuple[ReplayStep, Episode]] = OrderedDict()
+        """Time steps that have been answered and wait for their rewards, in order."""
         self.answered: tuple[int, np.ndarray] | None = None
-        """The last answer, for a world that missed it."""
+        """The last answer, for an environment that missed it."""
         self.stored: tuple[int, np.ndarray] | None = None
-        """The last moment that replay had when the run went on, and its answer: the world may have missed that too."""
+        """The last time step that replay had when the run went on, and its answer: the environment may have missed that
+        too."""
 
     def knows(self, stamp: int) -> bool:
-        """Has the moment with this stamp been seen, as far back as a world shows moments again?"""
-        known = [moment[0] for moment in (self.answered, self.stored) if moment]
+        """Has the time step with this stamp been seen, as far back as an environment shows time steps again?"""
+        known = [time_step[0] for time_step in (self.answered, self.stored) if time_step]
         return stamp in self.unrewarded or stamp in known or bool(self.current and self.current.stamp == stamp)
 
 
 class Trainer:
     """Acts in environments and learns from them, as the schedule says.
 
-    For each environment: `observe` each moment, `reward` it when its reward is known, and send what `answers` gives.
-    Rewards may come a moment late: the action for a frame is chosen while the reward of the frame before is under
+    For each environment: `observe` each time step, `reward` it when its reward is known, and send what `answers` gives.
+    Rewards may come a little late: the action for a frame is chosen while the reward of the frame before is under
     way, never more, so that nothing piles up where no rewards come.
     """
 
-    def __init__(self, settings: Settings, run: Run, world: Description, environments: list[str]) -> None:
+    def __init__(self, settings: Settings, run: Run, description: Description, environments: list[str]) -> None:
         """Goes on from the checkpoint and the replay in the run's directory, where there are any."""
-        self.settings, self.run, self._world = settings, run, world
+        self.settings, self.run, self._description = settings, run, description
         self._checkpoint = run.directory / "checkpoint.safetensors"
         self.agent = Agent(
             settings.size,
-            world.action_space.kind,
-            world.action_space.size,
+            description.action_space.kind,
+            description.action_space.size,
             settings.image_size,
             exploration_weight=settings.exploration_weight,
             seed=settings.seed,
             device=settings.device,
         )
         self.replay = Replay(
-            run.directory / "replay", settings.replay_capacity, settings.image_size, world.action_space.size
+            run.directory / "replay", settings.replay_capacity, settings.image_size, description.action_space.size
         )
         self.learner = Learner(
             self.agent,
@@ -135,9 +136,9 @@ class Trainer:
             environment.stored = self.replay.newest(environment.name)
         self._random = np.random.default_rng([settings.seed, self.collected])
         self.lost = 0
-        """Moments that were answered and never rewarded."""
+        """Time steps that were answered and never rewarded."""
         self.last_evaluation: float | None = None
-        """The mean true return of the last round of evaluation."""
+        """The mean ground-truth return of the last round of evaluation."""
         self._round_returns: list[float] = []
 
     @property
@@ -149,17 +150,17 @@ class Trainer:
     def done(self) -> bool:
         return self.schedule.done
 
-    def observe(self, name: str, moment: Moment) -> None:
-        """A new moment of environment `name`. One that has been seen before changes nothing."""
+    def observe(self, name: str, time_step: ReplayStep) -> None:
+        """A new time step of environment `name`. One that has been seen before changes nothing."""
         environment = self._environments[name]
-        if environment.knows(moment.stamp):
+        if environment.knows(time_step.stamp):
             return
-        if environment.episode is None and not moment.is_first:
+        if environment.episode is None and not time_step.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
-            moment = dataclasses.replace(moment, is_first=True)
+            time_step = dataclasses.replace(time_step, is_first=True)
         if self.settings.reward == "task":
-            moment.reward = moment.task_reward
-        environment.current = moment
+            time_step.reward = time_step.task_reward
+        environment.current = time_step
 
     def last_answer(self, name: str, stamp: int) -> np.ndarray | None:
         """The action that answered `stamp`, if that was the last one to be answered."""
@@ -170,15 +171,15 @@ class Trainer:
         return None
 
     def reward(self, name: str, stamp: int, reward: float, log_likelihood: float) -> None:
-        """The reward for the moment with this stamp."""
+        """The reward for the time step with this stamp."""
         environment = self._environments[name]
-        moment, _ = environment.unrewarded.get(stamp, (environment.current, None))
-        if moment and moment.stamp == stamp:
-            moment.log_likelihood = log_likelihood
+        time_step, _ = environment.unrewarded.get(stamp, (environment.current, None))
+        if time_step and time_step.stamp == stamp:
+            time_step.log_likelihood = log_likelihood
             if self.settings.reward == "viper":
-                if moment.reward is not None:
-                    self._give_up_before(environment, moment)
-                moment.reward = reward
+                if time_step.reward is not None:
+                    self._give_up_before(environment, time_step)
+                time_step.reward = reward
             self._store(environment)
 
     def answers(self) -> list[tuple[str, int, np.ndarray]]:
@@ -190,7 +191,7 @@ class Trainer:
         if self.schedule.round is not None:
             return f"evaluating at step {self.schedule.round}"
         if self.last_evaluation is not None:
-            return f"last evaluation: true return {self.last_evaluation:.0f}"
+            return f"last evaluation: ground-truth return {self.last_evaluation:.0f}"
         return ""
 
     def waiting_for_rewards(self) -> list[str]:
@@ -211,8 +212,8 @@ class Trainer:
         self.learner.save(self._checkpoint, evaluated=self.schedule.evaluated)
 
     def _answer(self, environment: Environment) -> tuple[str, int, np.ndarray] | None:
-        moment = environment.current
-        if moment is None or len(environment.unrewarded) > 1:
+        time_step = environment.current
+        if time_step is None or len(environment.unrewarded) > 1:
             return None
         if environment.episode is None:
             purpose = self.schedule.next_episode(self.collected)
@@ -224,70 +225,72 @@ class Trainer:
         collecting = episode.purpose == "train"
         if collecting and self.learner.behind():
             return None
-        moment.action = self._act(environment, moment, collecting)
-        environment.answered = (moment.stamp, moment.action)
-        environment.unrewarded[moment.stamp] = (moment, episode)
+        time_step.action = self._act(environment, time_step, collecting)
+        environment.answered = (time_step.stamp, time_step.action)
+        environment.unrewarded[time_step.stamp] = (time_step, episode)
         environment.current = None
-        if moment.is_last:
+        if time_step.is_last:
             environment.episode = None
         self._store(environment)
-        return environment.name, moment.stamp, moment.action
+        return environment.name, time_step.stamp, time_step.action
 
-    def _act(self, environment: Environment, moment: Moment, collecting: bool) -> np.ndarray:
-        if moment.is_last:
-            return np.zeros(self._world.action_space.size, np.float32)  # Its answer only asks for the next episode.
+    def _act(self, environment: Environment, time_step: ReplayStep, collecting: bool) -> np.ndarray:
+        if time_step.is_last:
+            return np.zeros(
+                self._description.action_space.size, np.float32
+            )  # Its answer only asks for the next episode.
         if collecting and self.collected < self.settings.prefill:
-            return self._world.action_space.sample(self._random)
+            return self._description.action_space.sample(self._random)
         if self._policy_updates != self.agent.updates:
             self._policy_updates = self.agent.updates
             self.policy.refresh()
         action, environment.state = self.policy.act(
-            environment.state, moment.image[None], np.array([moment.is_first]), sample=collecting
+            environment.state, time_step.image[None], np.array([time_step.is_first]), sample=collecting
         )
         return action[0]
 
-    def _give_up_before(self, environment: Environment, moment: Moment) -> None:
-        """The reward of `moment` came again, as the world shows its last moments again, in order.
+    def _give_up_before(self, environment: Environment, time_step: ReplayStep) -> None:
+        """The reward of `time_step` came again, as the environment shows its last time steps again, in order.
 
         So what was answered before and has no reward even now never gets one.
         """
         for stamp, (earlier, _) in list(environment.unrewarded.items()):
-            if earlier is moment:
+            if earlier is time_step:
                 return
             if earlier.reward is None:
                 del environment.unrewarded[stamp]
                 self.lost += 1
-                moment.is_first = True  # To the agent: what led here is unknown.
+                time_step.is_first = True  # To the agent: what led here is unknown.
 
     def _store(self, environment: Environment) -> None:
         """Move on what is complete, in order."""
         while environment.unrewarded:
-            moment, episode = next(iter(environment.unrewarded.values()))
-            if moment.reward is None:
+            time_step, episode = next(iter(environment.unrewarded.values()))
+            if time_step.reward is None:
                 return
             environment.unrewarded.popitem(last=False)
-            episode.task_return += moment.task_reward
-            if not moment.is_first:
-                episode.reward += moment.reward
+            episode.task_return += time_step.task_reward
+            if not time_step.is_first:
+                episode.reward += time_step.reward
             if episode.purpose == "train":
-                self._collect(environment.name, moment)
+                self._collect(environment.name, time_step)
             else:
-                episode.moments.append(moment)
-            if moment.is_last:
+                episode.time_steps.append(time_step)
+            if time_step.is_last:
                 self._end(episode)
 
-    def _collect(self, name: str, moment: Moment) -> None:
+    def _collect(self, name: str, time_step: ReplayStep) -> None:
         self.replay.append(
             name,
             {
-                "stamp": moment.stamp,
-                "image": moment.image,
-                "action": moment.action,
-                "reward": np.float32(moment.reward),
-                "log_likelihood": np.float32(moment.log_likelihood),
-                "is_first": moment.is_first,
-                "is_last": moment.is_last,
-                "is_terminal": moment.is_terminal,
+                "stamp": time_step.stamp,
+                "image": time_step.image,
+                "action": time_step.action,
+                "reward": np.float32(time_step.reward),
+                "log_likelihood": np.float32(time_step.log_likelihood),
+                "is_first": time_step.is_first,
+                "is_last": time_step.is_last,
+                "is_terminal": time_step.is_terminal,
             },
         )
         self.learner.collected(1)
@@ -311,14 +314,14 @@ class Trainer:
         if self.schedule.end_evaluation():
             self.last_evaluation = float(np.mean(self._round_returns))
             self._round_returns = []
-            moments = episode.moments
+            time_steps = episode.time_steps
             self.run.save_episode(
                 f"evaluation_{number:08d}",
                 {
-                    "image": np.stack([m.image for m in moments]),
-                    "action": np.stack([m.action for m in moments if m.action is not None]),
-                    "task_reward": np.array([m.task_reward for m in moments]),
-                    "reward": np.array([m.reward for m in moments], np.float32),
-                    "log_likelihood": np.array([m.log_likelihood for m in moments], np.float32),
+                    "image": np.stack([m.image for m in time_steps]),
+                    "action": np.stack([m.action for m in time_steps if m.action is not None]),
+                    "task_reward": np.array([m.task_reward for m in time_steps]),
+                    "reward": np.array([m.reward for m in time_steps], np.float32),
+                    "log_likelihood": np.array([m.log_likelihood for m in time_steps], np.float32),
                 },
             )

@@ -1,4 +1,4 @@
-"""A model judged as a reward, by films alone: a table, check.json and a page."""
+"""A model judged as a reward, by videos alone: a table, check.json and a page."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from viper_lab.errors import UserError
 from viper_lab.results.page import Clip, data_url, template
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
-from viper_model.reward.check import JudgedFilm, RewardCheck, TaskCheck, check_reward, judged_films
+from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
 from viper_model.reward.likelihood import Calibration
-from viper_model.reward.scorer import score, surprise_film
+from viper_model.reward.scorer import likelihood_map_video, score
 from viper_model.reward.verdict import NOT_USABLE
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, load_dataset
-from viper_model.videos.find import find_films
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.find import find_videos
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
 
 SHOWN_FRAMES = 200
-"""Films on the page are this long at most."""
+"""Videos on the page are this long at most."""
 RATE = 15.0
-"""Frames a second of films on the page."""
+"""Frames a second of videos on the page."""
 
 
 def check_model(
@@ -44,9 +44,9 @@ def check_model(
     out: Path | None = None,
     device: str,
 ) -> bool:
-    """Judge a model as a reward by the films kept from its training; say so and write it down.
+    """Judge a model as a reward by the videos kept from its training; say so and write it down.
 
-    Into `out` (the model's folder where None) go check.json, check.html and, in check/, the page's plots and films.
+    Into `out` (the model's folder where None) go check.json, check.html and, in check/, the page's plots and videos.
     tasks: only these; all that the model knows and the data has where empty. Returns whether no task is found not
     usable. Raises ModelError or UserError where the model doesn't know the data's tasks, or a file can't be written.
     """
@@ -65,41 +65,50 @@ def check_model(
             console.print(f"Besides: {escape(reason)}", soft_wrap=True)
     missing = [task for task in model.tasks if task not in known]
     if missing and not tasks:
-        console.print(f"not judged, as {data} has no films of them: {', '.join(missing)}", markup=False, soft_wrap=True)
+        console.print(
+            f"not judged, as {data} has no videos of them: {', '.join(missing)}", markup=False, soft_wrap=True
+        )
     console.print(f"report: {page}", soft_wrap=True)
     return all(check.verdict.level != NOT_USABLE for check in result.tasks.values())
 
 
 def _known_tasks(data: Path, model: VideoModel, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Tasks that the model knows and the data has films of. Raises ModelError where none, or not those `wanted`."""
+    """Tasks that the model knows and the data has videos of. Raises ModelError where none, or not those `wanted`."""
     for task in wanted:
         model.task_index(task)
-    available = {film.task for film in find_films(data, FilmSettings.load(data).camera).films}
+    available = {video.task for video in find_videos(data, VideoSettings.load(data).camera).videos}
     known = tuple(task for task in model.tasks if task in available)
     for task in wanted or (() if known else model.tasks):
         if task not in available:
-            there = f"it has films of {', '.join(sorted(available))}" if available else "it has none that can be read"
-            raise ModelError(f"{data} has no films of '{task}', which the model is to be judged by: {there}")
+            there = f"it has videos of {', '.join(sorted(available))}" if available else "it has none that can be read"
+            raise ModelError(f"{data} has no videos of '{task}', which the model is to be judged by: {there}")
     return known
 
 
 def _table(task: str, check: TaskCheck) -> Table:
-    table = Table(title=f"{task}: held-out films; an AUC of 1 tells all of a kind from the expert's, 0.5 is a coin")
+    table = Table(title=f"{task}: held-out videos; an AUC of 1 tells all of a kind from the expert's, 0.5 is a coin")
     table.add_column("kind", no_wrap=True)
-    for column in ("films", "nats a frame", "AUC, films", f"AUC, clips of {check.clip_frames}", "VOC", "median reward"):
+    for column in (
+        "videos",
+        "nats a frame",
+        "AUC, videos",
+        f"AUC, clips of {check.clip_frames}",
+        "VOC",
+        "median reward",
+    ):
         table.add_column(column, justify="right")
     for kind, k in check.kinds.items():
         table.add_row(
             escape(kind),
-            str(k.films),
+            str(k.videos),
             f"{k.log_likelihood:.1f}",
-            _number(k.film_auc),
+            _number(k.video_auc),
             _number(k.clip_auc),
             _number(k.value_order_correlation),
             f"{k.reward[Calibration.LEVELS.index(0.5)]:.2f}",
         )
     if check.return_correlation is not None:
-        table.caption = f"rank correlation with the true return: {check.return_correlation:.3f}"
+        table.caption = f"rank correlation with the ground-truth return: {check.return_correlation:.3f}"
     return table
 
 
@@ -111,13 +120,13 @@ def write_page(model: VideoModel, data: Dataset, result: RewardCheck, out: Path)
     """Write check.html, which holds everything that it shows. Returns its path. Raises UserError, ModelError."""
     tasks = []
     for task, check in result.tasks.items():
-        films = judged_films(data, task, model.tasks)
+        videos = judged_videos(data, task, model.tasks)
         tasks.append(
             {
                 "name": task,
                 "check": check,
                 "plot": _save(out / "check" / f"{task}_likelihood.png", plot_likelihoods(check)),
-                "clips": [_clip(model, task, kind, of_kind[0], out / "check") for kind, of_kind in films.items()],
+                "clips": [_clip(model, task, kind, of_kind[0], out / "check") for kind, of_kind in videos.items()],
             }
         )
     page = template("check.html.jinja").render(tasks=tasks, levels=Calibration.LEVELS, number=_number)
@@ -127,35 +136,35 @@ def write_page(model: VideoModel, data: Dataset, result: RewardCheck, out: Path)
 
 
 def plot_likelihoods(check: TaskCheck, columns: int = 4) -> Figure:
-    """The likelihood over time of each film of each kind, before the experts' median."""
+    """The likelihood over time of each video of each kind, before the experts' median."""
     rows = -(-len(check.kinds) // columns)
     figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
-    experts = _median_over_films(check.log_likelihoods[EXPERT])
+    experts = _median_over_videos(check.log_likelihoods[EXPERT])
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, (kind, films) in zip(grid.flat, check.log_likelihoods.items(), strict=False):
-        for film in films:
-            axes.plot(film, color="C0" if kind == EXPERT else "C3", linewidth=0.6, alpha=max(0.15, 1 / len(films)))
+    for axes, (kind, videos) in zip(grid.flat, check.log_likelihoods.items(), strict=False):
+        for video in videos:
+            axes.plot(video, color="C0" if kind == EXPERT else "C3", linewidth=0.6, alpha=max(0.15, 1 / len(videos)))
         axes.plot(experts, color="0.2", linewidth=1)
         axes.set_title(kind.replace("_", " "), fontsize=10)
     for axes in grid.flat[len(check.kinds) :]:
         axes.set_axis_off()
-    everything = np.concatenate([film for films in check.log_likelihoods.values() for film in films])
+    everything = np.concatenate([video for videos in check.log_likelihoods.values() for video in videos])
     grid[0, 0].set_ylim(bottom=float(np.quantile(everything, 0.005)))  # a few frames would flatten all others
     figure.supxlabel("frame")
     figure.supylabel("ln p(x$_t$ | x$_{<t}$)  [nats]")
     return figure
 
 
-def _median_over_films(films: Sequence[np.ndarray]) -> np.ndarray:
-    """float [longest time], of those films that last as long."""
-    return np.array([np.median([film[t] for film in films if t < len(film)]) for t in range(max(map(len, films)))])
+def _median_over_videos(videos: Sequence[np.ndarray]) -> np.ndarray:
+    """float [longest time], of those videos that last as long."""
+    return np.array([np.median([video[t] for video in videos if t < len(video)]) for t in range(max(map(len, videos)))])
 
 
-def _clip(model: VideoModel, task: str, kind: str, film: JudgedFilm, folder: Path) -> Clip:
-    frames = film.frames[:SHOWN_FRAMES]
+def _clip(model: VideoModel, task: str, kind: str, video: JudgedVideo, folder: Path) -> Clip:
+    frames = video.frames[:SHOWN_FRAMES]
     scores = score(model, frames, task)
     path = folder / f"{task}_{kind}.mp4"
-    write_video(path, surprise_film(frames, scores.code_log_probs), RATE)
+    write_video(path, likelihood_map_video(frames, scores.code_log_probs), RATE)
     return Clip(f"{kind.replace('_', ' ')}: {scores.conditional.mean():.1f} nats a frame", path)
 
 

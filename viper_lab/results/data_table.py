@@ -13,23 +13,23 @@ from viper_model.videos.find import FORMATS
 from viper_model.videos.survey import survey
 
 NAMED = 20
-"""So many films with the same problem are named."""
+"""So many videos with the same problem are named."""
 
 
 def print_survey(folder: Path, console: Console) -> bool:
-    """Returns whether any film can be used. Raises ModelError where there is no folder, or its films.yaml is bad."""
+    """Returns whether any video can be used. Raises ModelError where there is no folder, or its videos.yaml is bad."""
     result = survey(folder)
     table = Table(box=None)
     for column in ("task", "behaviour", "format"):
         table.add_column(column, overflow="fold")
-    for column in ("films", "held out", "frames", "length", "rate", "size"):
+    for column in ("videos", "held out", "frames", "length", "rate", "size"):
         table.add_column(column, justify="right")
     for group in result.groups:
         table.add_row(
             group.task,
             group.behaviour,
             group.format,
-            str(len(group.films)),
+            str(len(group.videos)),
             str(group.held_out),
             str(group.frames),
             "?" if group.seconds is None else f"{group.seconds:.0f} s",
@@ -39,7 +39,7 @@ def print_survey(folder: Path, console: Console) -> bool:
     if result.groups:
         console.print(table)
     else:
-        console.print(f"no films in {folder} that can be used, of these formats: {', '.join(FORMATS)}")
+        console.print(f"no videos in {folder} that can be used, of these formats: {', '.join(FORMATS)}")
     if result.problems:
         console.print(f"{len(result.problems)} problems:")
     names: dict[str, list[str]] = {}

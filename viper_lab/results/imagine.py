@@ -1,4 +1,4 @@
-"""What a video model makes of the beginning of a film: films, and their distance from what came."""
+"""What a video model makes of the beginning of a video: videos, and their distance from what came."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from viper_lab.errors import UserError
 from viper_model.reward.rollout import FrameErrors, frame_errors, imagine, montage
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import read_film
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.dataset import read_recording
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
@@ -25,10 +25,10 @@ matplotlib.use("Agg")
 
 @dataclass(frozen=True)
 class Rollout:
-    """What was imagined from one film's frames under one task's label."""
+    """What was imagined from one video's frames under one task's label."""
 
     name: str
-    """Of the film: its number among the films, and what its file is called."""
+    """Of the video: its number among the videos, and what its file is called."""
     task: str
     given: np.ndarray
     """uint8 [time, height, width, 3]."""
@@ -46,13 +46,13 @@ class Rollout:
         """Of the last given frame, held: what imagining nothing gives."""
         return frame_errors(self.given[None, [-1] * len(self.truth)], self.truth)
 
-    def films(self) -> list[np.ndarray]:
+    def videos(self) -> list[np.ndarray]:
         """The truth and each sample, with the given frames before."""
-        return [np.concatenate([self.given, film]) for film in (self.truth, *self.imagined)]
+        return [np.concatenate([self.given, video]) for video in (self.truth, *self.imagined)]
 
 
-def imagine_films(
-    films: Sequence[Path],
+def imagine_videos(
+    videos: Sequence[Path],
     model_folder: Path,
     out: Path,
     *,
@@ -65,14 +65,14 @@ def imagine_films(
     rate: float = 10.0,
     device: str = "cpu",
 ) -> list[Path]:
-    """Imagine how each film goes on from `given` of its frames, under each of `tasks` (all that the model knows where
-    none), `samples` times; write films and errors to `out` and return their paths.
+    """Imagine how each video goes on from `given` of its frames, under each of `tasks` (all that the model knows where
+    none), `samples` times; write videos and errors to `out` and return their paths.
 
-    Only every frame_skip-th frame of a film counts, from frame `start` on: `given` and `steps` are of those.
-    <number>_<film>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a film; what came, then a sample for
+    Only every frame_skip-th frame of a video counts, from frame `start` on: `given` and `steps` are of those.
+    <number>_<video>_as_<task>.mp4: what came, then each sample. grid.mp4: a row a video; what came, then a sample for
     each task. errors.csv and errors.png: PSNR and SSIM to what came by step, mean and standard deviation over samples,
-    and those of the last given frame, held. The same seed gives the same films, whichever others are asked for.
-    Raises ModelError or UserError for an unreadable film or model, an unknown task, a film that ends before there is
+    and those of the last given frame, held. The same seed gives the same videos, whichever others are asked for.
+    Raises ModelError or UserError for an unreadable video or model, an unknown task, a video that ends before there is
     anything to imagine, and where `out` can't be written.
     """
     model = VideoModel.load(model_folder, device)
@@ -82,10 +82,10 @@ def imagine_films(
         [
             _rollout(
                 model,
-                f"{number}_{film.stem}",
-                film,
+                f"{number}_{video.stem}",
+                video,
                 task,
-                FilmSettings.load(model_folder),
+                VideoSettings.load(model_folder),
                 start,
                 given,
                 steps,
@@ -94,16 +94,16 @@ def imagine_films(
             )
             for task in tasks or model.tasks
         ]
-        for number, film in enumerate(films, 1)
+        for number, video in enumerate(videos, 1)
     ]
     paths = []
     for rollout in (rollout for row in rollouts for rollout in row):
         path = out / f"{rollout.name}_as_{rollout.task}.mp4"
-        write_video(path, montage([rollout.films()]), rate)
+        write_video(path, montage([rollout.videos()]), rate)
         paths.append(path)
     grid = out / "grid.mp4"
     write_video(
-        grid, montage([[row[0].films()[0], *(rollout.films()[1] for rollout in row)] for row in rollouts]), rate
+        grid, montage([[row[0].videos()[0], *(rollout.videos()[1] for rollout in row)] for row in rollouts]), rate
     )
     every = [rollout for row in rollouts for rollout in row]
     table, plot = out / "errors.csv", out / "errors.png"
@@ -118,20 +118,20 @@ def imagine_films(
 def _rollout(
     model: VideoModel,
     name: str,
-    film: Path,
+    video: Path,
     task: str,
-    settings: FilmSettings,
+    settings: VideoSettings,
     start: int,
     given: int,
     steps: int,
     samples: int,
     seed: int,
 ) -> Rollout:
-    frames = read_film(film, task, settings=settings, image_size=model.image_size).frames
+    frames = read_recording(video, task, settings=settings, image_size=model.image_size).frames
     counted = frames[start :: model.frame_skip]  # [time, height, width, 3]
     if len(counted) <= given:
         raise UserError(
-            f"{film} has {len(frames)} frames: too few to begin at frame {start} with {given} given frames, "
+            f"{video} has {len(frames)} frames: too few to begin at frame {start} with {given} given frames, "
             f"{model.frame_skip} apart, and compare what follows"
         )
     generator = torch.Generator(model.device).manual_seed(seed)
@@ -144,7 +144,7 @@ def _write_errors(path: Path, rollouts: Sequence[Rollout]) -> None:
         writer = csv.writer(file)
         measures = ("psnr_db", "ssim")
         names = [f"{measure}_{what}" for measure in measures for what in ("mean", "std", "of_a_still_picture")]
-        writer.writerow(["film", "task", "step", *names])
+        writer.writerow(["video", "task", "step", *names])
         for rollout in rollouts:
             errors, still = rollout.errors, rollout.errors_of_a_still_picture
             columns = [

@@ -13,7 +13,7 @@ KINDS = {".png": "image/png", ".mp4": "video/mp4"}
 
 @dataclass(frozen=True)
 class Clip:
-    """A film for a page."""
+    """A video for a page."""
 
     title: str
     path: Path
@@ -24,7 +24,7 @@ class Clip:
 
 
 def data_url(path: Path) -> str:
-    """A plot (png) or film (mp4) as a URL that holds all of it."""
+    """A plot (png) or video (mp4) as a URL that holds all of it."""
     return f"data:{KINDS[path.suffix]};base64," + base64.b64encode(path.read_bytes()).decode()
 
 

@@ -21,10 +21,10 @@ from viper_lab.experiment.run_directory import read_metrics
 from viper_lab.results.page import Clip, data_url, template
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
-from viper_model.reward.likelihood import surprise_map
-from viper_model.reward.scorer import FrameScores, score, surprise_film
+from viper_model.reward.likelihood import likelihood_map
+from viper_model.reward.scorer import FrameScores, likelihood_map_video, score
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import EXPERT, Dataset, Film, load_dataset, read_film, resize
+from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording, resize
 from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
@@ -34,7 +34,7 @@ LOSSES = ("image_loss", "reward_loss", "kl")
 
 @dataclass(frozen=True)
 class Score:
-    """True returns of some episodes."""
+    """Ground-truth returns of some episodes."""
 
     who: str
     returns: Sequence[float]
@@ -54,7 +54,7 @@ class Score:
 
 
 def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
-    """True returns of the evaluation episodes, by round (the step at which it fell due)."""
+    """Ground-truth returns of the evaluation episodes, by round (the step at which it fell due)."""
     rounds: dict[int, list[float]] = defaultdict(list)
     for record in records:
         if "evaluation_return" in record:
@@ -69,7 +69,7 @@ def improvement(before: Score, after: Score) -> float:
 
 
 def write_report(run: Path) -> Path:
-    """Write report.html into a run's directory, with its plots and films beside it. Returns its path.
+    """Write report.html into a run's directory, with its plots and videos beside it. Returns its path.
 
     Raises UserError where there is no run, or nothing has been evaluated yet.
     """
@@ -82,11 +82,11 @@ def write_report(run: Path) -> Path:
     untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
     root = run.resolve().parent.parent
     model_folder, data_folder = root / "models" / config["sim"] / config["task"], root / "data" / config["sim"]
-    data = _films(data_folder, config["task"])
+    data = _videos(data_folder, config["task"])
     scores = [untrained, trained, *_oracle(run, config), *_behaviours(data)]
-    films = _scored_films(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else []
-    if films:
-        _save(run, "films", plot_films(films))
+    videos = _scored_videos(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else []
+    if videos:
+        _save(run, "videos", plot_videos(videos))
     page = template("report.html.jinja").render(
         config=config,
         untrained=untrained,
@@ -99,8 +99,8 @@ def write_report(run: Path) -> Path:
             _save(run, "returns", plot_returns(rounds, records, scores, config)),
             _save(run, "learning", plot_learning(records)),
         ],
-        clips=[_clip(run, film) for film in films],
-        imagined=[Clip(path.stem.replace("_", " "), path) for path in sorted((model_folder / "films").glob("*.mp4"))],
+        clips=[_clip(run, video) for video in videos],
+        imagined=[Clip(path.stem.replace("_", " "), path) for path in sorted((model_folder / "videos").glob("*.mp4"))],
         check=_check(model_folder, config["task"]) if config["reward"] == "viper" else None,
     )
     path = run / "report.html"
@@ -111,7 +111,8 @@ def write_report(run: Path) -> Path:
 def plot_returns(
     rounds: dict[int, list[float]], records: list[dict[str, Any]], scores: list[Score], config: dict[str, Any]
 ) -> Figure:
-    """The true return over environment steps, in evaluation and while collecting, with others' returns as lines."""
+    """The ground-truth return over environment steps, in evaluation and while collecting, with others' returns as
+    lines."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
     train = [(r["step"], r["train_return"]) for r in records if "train_return" in r]
@@ -123,7 +124,7 @@ def plot_returns(
     )
     for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
         axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)
-    axes.set(xlabel="environment steps", ylabel="true return")
+    axes.set(xlabel="environment steps", ylabel="ground-truth return")
     axes.update_datalim([(0, limit) for limit in config["return_range"]], updatex=False)
     axes.autoscale_view()
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -139,7 +140,7 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
         reward, true = [r["train_reward"] for r in episodes], [r["train_return"] for r in episodes]
         points = left.scatter(reward, true, c=[r["step"] for r in episodes], s=10)
         figure.colorbar(points, ax=left, label="environment steps")
-    left.set(xlabel="learned-from reward of an episode", ylabel="its true return")
+    left.set(xlabel="learned-from reward of an episode", ylabel="its ground-truth return")
     for loss in LOSSES:
         curve = [(r["step"], r[loss]) for r in episodes if loss in r]
         if curve:
@@ -158,18 +159,18 @@ def _config(run: Path) -> dict[str, Any]:
     return config
 
 
-def _films(folder: Path, task: str) -> Dataset | None:
+def _videos(folder: Path, task: str) -> Dataset | None:
     try:
         return load_dataset(folder, 64, tasks=(task,))
     except ModelError:
-        return None  # A run on the simulator's own reward needs no films.
+        return None  # A run on the simulator's own reward needs no videos.
 
 
 def _behaviours(data: Dataset | None) -> list[Score]:
     returns: dict[str, list[float]] = defaultdict(list)
-    for film in data.films if data else ():
-        if film.task_reward is not None and film.behaviour in (EXPERT, "random"):
-            returns[film.behaviour].append(float(film.task_reward.sum()))
+    for video in data.videos if data else ():
+        if video.task_reward is not None and video.behaviour in (EXPERT, "random"):
+            returns[video.behaviour].append(float(video.task_reward.sum()))
     return [Score(who, values) for who, values in sorted(returns.items())]
 
 
@@ -183,48 +184,48 @@ def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
 
 
 @dataclass(frozen=True)
-class ScoredFilm:
+class ScoredVideo:
     title: str
     frames: np.ndarray
     """uint8 [time, size, size, 3], at the model's size."""
     scores: FrameScores
 
 
-def plot_films(films: list[ScoredFilm], columns: int = 10) -> Figure:
-    """Frames of each film, evenly spaced in time, above what surprised the model in them."""
-    figure = Figure(figsize=(columns, 2.2 * len(films)), layout="constrained")
-    for row, part in zip(films, figure.subfigures(len(films), 1, squeeze=False)[:, 0], strict=True):
+def plot_videos(videos: list[ScoredVideo], columns: int = 10) -> Figure:
+    """Frames of each video, evenly spaced in time, above what surprised the model in them."""
+    figure = Figure(figsize=(columns, 2.2 * len(videos)), layout="constrained")
+    for row, part in zip(videos, figure.subfigures(len(videos), 1, squeeze=False)[:, 0], strict=True):
         part.suptitle(f"{row.title}: {row.scores.conditional.mean():.1f} nats a frame", fontsize=11)
         shown = np.linspace(0, len(row.frames) - 1, columns).astype(int)
         for axes, index in zip(part.subplots(2, columns).T, shown, strict=True):
             axes[0].imshow(row.frames[index])
-            axes[1].imshow(surprise_map(row.scores.code_log_probs[index]), cmap="gray", vmin=0, vmax=255)
+            axes[1].imshow(likelihood_map(row.scores.code_log_probs[index]), cmap="gray", vmin=0, vmax=255)
             for each in axes:
                 each.set_axis_off()
     return figure
 
 
-def _scored_films(
+def _scored_videos(
     run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset | None, task: str
-) -> list[ScoredFilm]:
+) -> list[ScoredVideo]:
     """The policy before and after training, and an expert that the model was not trained on."""
     model = VideoModel.load(model_folder)
-    films = {}
+    videos = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):
         path = run / "episodes" / f"evaluation_{number:08d}.npz"
         if path.exists():
-            films[title] = read_film(path).frames
-    held_out: list[Film] = data.select(EXPERT, task=task) if data else []
+            videos[title] = read_recording(path).frames
+    held_out: list[Video] = data.select(EXPERT, task=task) if data else []
     if held_out:
-        films["expert, not trained on"] = held_out[0].frames
-    resized = {title: resize(frames, model.image_size) for title, frames in films.items()}
-    return [ScoredFilm(title, frames, score(model, frames, task)) for title, frames in resized.items()]
+        videos["expert, not trained on"] = held_out[0].frames
+    resized = {title: resize(frames, model.image_size) for title, frames in videos.items()}
+    return [ScoredVideo(title, frames, score(model, frames, task)) for title, frames in resized.items()]
 
 
-def _clip(run: Path, film: ScoredFilm) -> Clip:
-    path = run / "films" / f"{film.title.replace(' ', '_').replace(',', '')}.mp4"
-    write_video(path, surprise_film(film.frames, film.scores.code_log_probs), rate=15)
-    return Clip(f"{film.title}: {film.scores.conditional.mean():.1f} nats a frame", path)
+def _clip(run: Path, video: ScoredVideo) -> Clip:
+    path = run / "videos" / f"{video.title.replace(' ', '_').replace(',', '')}.mp4"
+    write_video(path, likelihood_map_video(video.frames, video.scores.code_log_probs), rate=15)
+    return Clip(f"{video.title}: {video.scores.conditional.mean():.1f} nats a frame", path)
 
 
 def _check(model_folder: Path, task: str) -> dict[str, Any] | None:

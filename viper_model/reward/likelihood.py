@@ -14,12 +14,12 @@ from torch import Tensor
 
 
 class Stream(Protocol):
-    """Several independent films, each scored frame by frame as its frames arrive."""
+    """Several independent videos, each scored frame by frame as its frames arrive."""
 
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
-        """Score the next frame of films `index`.
+        """Score the next frame of videos `index`.
 
-        index: int64 [n], which of the films, none twice. frames: uint8 [n, height, width, 3]. task: int64 [n].
+        index: int64 [n], which of the videos, none twice. frames: uint8 [n, height, width, 3]. task: int64 [n].
         is_first: bool [n], this frame begins a new episode: what came before it is forgotten.
         Returns the log-probability of each code of each frame, float32 [n, rows, columns]. All are on the CPU.
         """
@@ -45,7 +45,7 @@ class LikelihoodModel(Protocol):
         """
         ...
 
-    def stream(self, films: int) -> Stream:
+    def stream(self, videos: int) -> Stream:
         """How likely is the frame that has just arrived? The same numbers as `log_probs`, a frame at a time."""
         ...
 
@@ -76,7 +76,7 @@ def joint(code_log_probs: Tensor, context: int) -> Tensor:
     return window / frames
 
 
-def surprise_map(code_log_probs: np.ndarray) -> np.ndarray:
+def likelihood_map(code_log_probs: np.ndarray) -> np.ndarray:
     """Which part of the picture surprised the model, brighter for likelier, as in the paper's last figure.
 
     float32 [rows, columns] in nats, at most 0 → uint8 [rows, columns]: each code's probability on a scale of its
@@ -92,7 +92,7 @@ class Calibration:
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
     quantiles: dict[str, tuple[float, ...]]
-    """The quantiles at LEVELS of `expert`, `frozen`, `reversed`, `shuffled` and, where filmed, `random` clips."""
+    """The quantiles at LEVELS of `expert`, `frozen`, `reversed`, `shuffled` and, where recorded, `random` clips."""
 
     @staticmethod
     def of(likelihoods: dict[str, np.ndarray]) -> Calibration:
@@ -102,7 +102,7 @@ class Calibration:
     def reward(self, log_likelihood: np.ndarray) -> np.ndarray:
         """The likelihood on a scale: the median frame of a shuffled expert clip is 0 and that of an expert clip is 1.
 
-        Shuffled clips are the zero because any films have them: they look right and move wrong.
+        Shuffled clips are the zero because any videos have them: they look right and move wrong.
         """
         shuffled, expert = self.quantiles["shuffled"][2], self.quantiles["expert"][2]
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)

@@ -20,10 +20,10 @@ SAME_PSNR = 60.0
 def imagine(
     model: LikelihoodModel, given: np.ndarray, task: str, steps: int, samples: int, generator: torch.Generator
 ) -> np.ndarray:
-    """What may come after `given`, uint8 [time, height, width, 3], every model.frame_skip-th frame of a film.
+    """What may come after `given`, uint8 [time, height, width, 3], every model.frame_skip-th frame of a video.
 
     A model's frame_skip interleaved pasts know nothing of each other. They are all given the same past here, and what
-    each goes on with is a sample of its own: a film that hangs together, at the rate that the model predicts.
+    each goes on with is a sample of its own: a video that hangs together, at the rate that the model predicts.
     generator: of the model's device. Returns uint8 [samples, steps, height, width, 3].
     """
     skip = model.frame_skip
@@ -31,10 +31,10 @@ def imagine(
     past = torch.from_numpy(given).repeat_interleave(skip, 0).expand(batch, -1, -1, -1, -1)  # [batch, skip × time, …]
     index = torch.full([batch], model.tasks.index(task))
     imagined = model.imagine(past, index, steps * skip, generator)  # [batch, steps × skip, height, width, 3]
-    films = (
+    videos = (
         imagined.unflatten(1, (steps, skip)).transpose(1, 2).flatten(0, 1)
     )  # [batch × skip, steps, height, width, 3]
-    return films[:samples].cpu().numpy()
+    return videos[:samples].cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FrameErrors:
 
 
 def frame_errors(imagined: np.ndarray, truth: np.ndarray) -> FrameErrors:
-    """Compare imagined films with what came, as long as that lasts.
+    """Compare imagined videos with what came, as long as that lasts.
 
     imagined: uint8 [samples, steps, height, width, 3]. truth: uint8 [time, height, width, 3].
     """
@@ -69,19 +69,19 @@ def _images(frames: np.ndarray) -> Tensor:
 
 
 def montage(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Films as one, in rows and columns, a line between them; a film that has ended is black.
+    """Videos as one, in rows and columns, a line between them; a video that has ended is black.
 
-    rows: films, uint8 [time, height, width, 3], of one size; as many in each row.
+    rows: videos, uint8 [time, height, width, 3], of one size; as many in each row.
     Returns uint8 [longest time, rows × (height + 1) - 1, columns × (width + 1) - 1, 3].
     """
-    if len({film.shape[1:] for row in rows for film in row}) != 1 or len({len(row) for row in rows}) != 1:
-        raise ModelError("a montage needs films of one size, as many in each row")
+    if len({video.shape[1:] for row in rows for video in row}) != 1 or len({len(row) for row in rows}) != 1:
+        raise ModelError("a montage needs videos of one size, as many in each row")
     height, width = rows[0][0].shape[1:3]
-    time = max(len(film) for row in rows for film in row)
+    time = max(len(video) for row in rows for video in row)
     whole = np.full((time, len(rows) * (height + 1) - 1, len(rows[0]) * (width + 1) - 1, 3), 128, np.uint8)
     for i, row in enumerate(rows):
-        for j, film in enumerate(row):
+        for j, video in enumerate(row):
             cell = whole[:, i * (height + 1) :, j * (width + 1) :][:, :height, :width]
-            cell[: len(film)] = film
-            cell[len(film) :] = 0
+            cell[: len(video)] = video
+            cell[len(video) :] = 0
     return whole

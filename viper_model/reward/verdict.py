@@ -1,4 +1,4 @@
-"""Is a model a usable reward? Rules from what was measured on held-out films to a plain answer."""
+"""Is a model a usable reward? Rules from what was measured on held-out videos to a plain answer."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ LEVELS = (USABLE, WARNING, NOT_USABLE)
 """From best to worst."""
 
 GOOD_AUC = 0.95
-"""What a usable reward reaches against films that are wrong all along."""
+"""What a usable reward reaches against videos that are wrong all along."""
 POOR_AUC = 0.75
 """Below it a policy would be led astray."""
 AIMLESS_AUC = 0.6
-"""Films run backwards that are told from experts' by less than this are as likely as those."""
+"""Videos run backwards that are told from experts' by less than this are as likely as those."""
 GOOD_CORRELATION, POOR_CORRELATION = 0.5, 0.0
-"""Of films' likelihoods with their true returns."""
-ENOUGH_FILMS = 4
-"""Held-out expert films; fewer make a coarse judge."""
+"""Of videos' likelihoods with their ground-truth returns."""
+ENOUGH_VIDEOS = 4
+"""Held-out expert videos; fewer make a coarse judge."""
 GOOD_REWARD = 0.5
-"""Of the median frame of expert films; of those that the reward was calibrated on it is 1, of shuffled ones 0."""
+"""Of the median frame of expert videos; of those that the reward was calibrated on it is 1, of shuffled ones 0."""
 
 
 @dataclass(frozen=True)
@@ -40,30 +40,30 @@ class Verdict:
 
 def judge(
     *,
-    films: int,
+    videos: int,
     expert_reward: float,
-    film_auc: Mapping[str, float],
+    video_auc: Mapping[str, float],
     clip_auc: Mapping[str, float],
     return_correlation: float | None,
 ) -> Verdict:
     """A verdict on one task's reward.
 
-    films: held-out expert films. expert_reward: their median calibrated reward. film_auc, clip_auc: by kind, see
+    videos: held-out expert videos. expert_reward: their median calibrated reward. video_auc, clip_auc: by kind, see
     `check.KindCheck`; `frozen_start`, `reversed` and `shuffled` are needed, `random` and `other_task` count where they
     are. return_correlation: None where unknown.
 
-    Standing still and running backwards are judged by whole films, as what they earn differs from the expert's in sum,
-    not at each moment: an expert that balances is rightly still. What is wrong all along is judged by clips.
+    Standing still and running backwards are judged by whole videos, as what they earn differs from the expert's in sum,
+    not at each time step: an expert that balances is rightly still. What is wrong all along is judged by clips.
     """
     found = (
         _calibration(expert_reward),
-        _standing_still(film_auc["frozen_start"]),
+        _standing_still(video_auc["frozen_start"]),
         _wrong("Random behaviour", clip_auc.get("random")),
-        _wrong("Films with their frames in any order", clip_auc["shuffled"]),
+        _wrong("Videos with their frames in any order", clip_auc["shuffled"]),
         _returns(return_correlation),
         _other_tasks(clip_auc.get("other_task")),
-        _backwards(film_auc["reversed"]),
-        _few(films),
+        _backwards(video_auc["reversed"]),
+        _few(videos),
     )
     findings = sorted(filter(None, found), key=lambda finding: -LEVELS.index(finding[0]))  # the order is kept otherwise
     return Verdict(findings[0][0] if findings else USABLE, tuple(reason for _, reason in findings))
@@ -74,7 +74,7 @@ Finding = tuple[str, str]
 
 
 def _standing_still(auc: float) -> Finding | None:
-    pairs = f"a still picture of the start is likelier than an expert's film in {_percent(1 - auc)} of pairs."
+    pairs = f"a still picture of the start is likelier than an expert's video in {_percent(1 - auc)} of pairs."
     if auc < 0.5:
         return NOT_USABLE, f"Standing still would win, wherever the robot can stand still at its start: {pairs}"
     if auc < GOOD_AUC:
@@ -95,7 +95,8 @@ def _returns(correlation: float | None) -> Finding | None:
     level = NOT_USABLE if correlation < POOR_CORRELATION else WARNING
     return (
         level,
-        f"Likelier films are hardly better ones: their rank correlation with the true return is {correlation:.2f}.",
+        f"Likelier videos are hardly better ones: their rank correlation with the ground-truth return is "
+        f"{correlation:.2f}.",
     )
 
 
@@ -105,7 +106,7 @@ def _calibration(expert_reward: float) -> Finding | None:
     level = NOT_USABLE if expert_reward < 0 else WARNING
     return level, (
         f"The median frame of these experts earns {expert_reward:.2f}, not the 1 that the reward was calibrated to: "
-        "were they filmed or prepared otherwise?"
+        "were they recorded or prepared otherwise?"
     )
 
 
@@ -122,15 +123,18 @@ def _backwards(auc: float) -> Finding | None:
     if auc >= AIMLESS_AUC:
         return None
     return WARNING, (
-        f"Films run backwards are as likely (in {_percent(1 - auc)} of pairs likelier): right only where a motion has "
+        f"Videos run backwards are as likely (in {_percent(1 - auc)} of pairs likelier): right only where a motion has "
         "no direction, as in balancing."
     )
 
 
-def _few(films: int) -> Finding | None:
-    if films >= ENOUGH_FILMS:
+def _few(videos: int) -> Finding | None:
+    if videos >= ENOUGH_VIDEOS:
         return None
-    return WARNING, f"Only {films} expert film{'s' if films > 1 else ''} held out: these numbers are coarse, film more."
+    return (
+        WARNING,
+        f"Only {videos} expert video{'s' if videos > 1 else ''} held out: these numbers are coarse, record more.",
+    )
 
 
 def _percent(share: float) -> str:

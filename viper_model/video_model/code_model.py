@@ -1,4 +1,4 @@
-"""What models of a film's codes share: their contract and the transformer that they are made of.
+"""What models of a video's codes share: their contract and the transformer that they are made of.
 
 Frames are N codes in raster order. In every layer a token sees tokens of its own frame and of the `context` - 1 frames
 before it: a band. Time enters as a rotation (Su et al. 2021) of queries and keys by their frame's index, so only
@@ -30,7 +30,7 @@ class CodeModelConfig:
 def rotation(frame: Tensor, head_dim: int) -> Tensor:
     """Cosines and sines of a frame's rotation: int64 [...] → float32 [2, ..., head_dim / 2].
 
-    The angles are float64: a float32 angle of a film's millionth frame would be off by a tenth of a radian.
+    The angles are float64: a float32 angle of a video's millionth frame would be off by a tenth of a radian.
     """
     pairs = torch.arange(head_dim // 2, device=frame.device, dtype=torch.float64)
     angle = frame[..., None] * 1e-4 ** (pairs / len(pairs))
@@ -71,29 +71,34 @@ class Layer(nn.Module):
 
 
 class Cache:
-    """What is kept of the last `context` frames of several films: a ring of keys and values, a slot a frame."""
+    """What is kept of the last `context` frames of several videos: a ring of keys and values, a slot a frame."""
 
     def __init__(
-        self, films: int, config: CodeModelConfig, tokens: int, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        videos: int,
+        config: CodeModelConfig,
+        tokens: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        shape = (config.layers, films, config.heads, config.context, tokens, config.width // config.heads)
+        shape = (config.layers, videos, config.heads, config.context, tokens, config.width // config.heads)
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.frames = torch.zeros(films, dtype=torch.int64, device=device)
-        """How many frames each film has had; its next frame's index."""
-        self.last_code = torch.zeros(films, dtype=torch.int64, device=device)
+        self.frames = torch.zeros(videos, dtype=torch.int64, device=device)
+        """How many frames each video has had; its next frame's index."""
+        self.last_code = torch.zeros(videos, dtype=torch.int64, device=device)
         """Of the last frame; for models whose frames begin where the one before ended."""
 
-    def forget(self, films: Tensor) -> None:
-        """Films `films` (int64 [n]) begin anew."""
-        self.frames[films] = 0
+    def forget(self, videos: Tensor) -> None:
+        """Videos `videos` (int64 [n]) begin anew."""
+        self.frames[videos] = 0
 
 
-def rows(x: Tensor, films: Tensor) -> Tensor:
-    """x[films] for films int64 [n]; on a CPU without a copy where there is one."""
-    if len(films) == 1 and x.device.type == "cpu":
-        return x.narrow(0, int(films), 1)
-    return x[films]
+def rows(x: Tensor, videos: Tensor) -> Tensor:
+    """x[videos] for videos int64 [n]; on a CPU without a copy where there is one."""
+    if len(videos) == 1 and x.device.type == "cpu":
+        return x.narrow(0, int(videos), 1)
+    return x[videos]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -114,7 +119,7 @@ def chosen(logits: Tensor, codes: Tensor) -> Tensor:
 
 
 class CodeModel(nn.Module, abc.ABC):
-    """How likely are the codes of a film, given its task: a transformer over codes and one token that is none."""
+    """How likely are the codes of a video, given its task: a transformer over codes and one token that is none."""
 
     def __init__(self, config: CodeModelConfig, tokens: int, codes: int, tasks: int) -> None:
         """tokens: codes in a frame. codes: size of the codebook."""
@@ -146,8 +151,8 @@ class CodeModel(nn.Module, abc.ABC):
         task_vector = self.task_embedding(task).reshape(len(task), *[1] * (inputs.ndim - 1), -1)
         return self.dropout(self.code_embedding(inputs) + self.position_embedding[position] + task_vector)
 
-    def cache(self, films: int) -> Cache:
-        return Cache(films, self.config, self.tokens, self.head.weight.device, self.head.weight.dtype)
+    def cache(self, videos: int) -> Cache:
+        return Cache(videos, self.config, self.tokens, self.head.weight.device, self.head.weight.dtype)
 
     @abc.abstractmethod
     def loss(self, codes: Tensor, task: Tensor) -> Tensor:
@@ -161,12 +166,12 @@ class CodeModel(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def score(self, cache: Cache, films: Tensor, codes: Tensor, task: Tensor) -> Tensor:
-        """Log-probability of each code of the next frame of films `films` (int64 [n]), and remember the frame.
+    def score(self, cache: Cache, videos: Tensor, codes: Tensor, task: Tensor) -> Tensor:
+        """Log-probability of each code of the next frame of videos `videos` (int64 [n]), and remember the frame.
 
         The numbers of `log_probs`. codes: int64 [n, tokens]; task: int64 [n]. Returns float32 [n, tokens].
         """
 
     @abc.abstractmethod
-    def sample(self, cache: Cache, films: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the next frame of films `films` (int64 [n]), and remember it. Returns int64 [n, tokens]."""
+    def sample(self, cache: Cache, videos: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the next frame of videos `videos` (int64 [n]), and remember it. Returns int64 [n, tokens]."""

@@ -1,4 +1,4 @@
-"""A masked model of a film's codes: absorbing diffusion over a frame's codes, given the frames before it.
+"""A masked model of a video's codes: absorbing diffusion over a frame's codes, given the frames before it.
 
 Absorbing diffusion is order-agnostic autoregression (Hoogeboom et al. 2022, "Autoregressive Diffusion Models"). Huang
 et al. (2024, "Diffusion Reward") make rewards from such a model of codes. Here the codes of a frame lie in a few
@@ -67,7 +67,7 @@ def visible(past: int, frames: int, variants: int, tokens: int, context: int, de
 
 
 class MaskedModel(CodeModel):
-    """A lower bound of p(codes of a film | task)."""
+    """A lower bound of p(codes of a video | task)."""
 
     config: MaskedConfig
     sets: Tensor
@@ -146,34 +146,34 @@ class MaskedModel(CodeModel):
         return (self(codes, task, revealed) * self.weights[:-1]).sum(2)
 
     @torch.no_grad()
-    def score(self, cache: Cache, films: Tensor, codes: Tensor, task: Tensor) -> Tensor:
+    def score(self, cache: Cache, videos: Tensor, codes: Tensor, task: Tensor) -> Tensor:
         """See `CodeModel.score`."""
         variants = codes[:, None].expand(-1, len(self.sets), -1)
-        logits = self._advance(cache, films, torch.where(self.sets, variants, self.no_code), task)
-        cache.frames[films] += 1
+        logits = self._advance(cache, videos, torch.where(self.sets, variants, self.no_code), task)
+        cache.frames[videos] += 1
         return (chosen(logits, variants) * self.weights).sum(1)
 
     @torch.no_grad()
-    def sample(self, cache: Cache, films: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
-        """See `CodeModel.sample`: block by block, each film in its own random order."""
+    def sample(self, cache: Cache, videos: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
+        """See `CodeModel.sample`: block by block, each video in its own random order."""
         blocks = self.config.blocks
-        order = torch.rand(len(films), blocks, generator=generator, device=films.device).argsort(-1)
-        codes = torch.full([len(films), self.tokens], self.no_code, device=films.device)
+        order = torch.rand(len(videos), blocks, generator=generator, device=videos.device).argsort(-1)
+        codes = torch.full([len(videos), self.tokens], self.no_code, device=videos.device)
         for step in range(blocks):
-            logits = self._advance(cache, films, codes[:, None], task)[:, 0]  # [n, tokens, codes]
+            logits = self._advance(cache, videos, codes[:, None], task)[:, 0]  # [n, tokens, codes]
             drawn = torch.multinomial(logits.float().softmax(-1).flatten(0, 1), 1, generator=generator)
             codes = torch.where(self.block == order[:, step, None], drawn.reshape(codes.shape), codes)
-        self._advance(cache, films, codes[:, None], task)
-        cache.frames[films] += 1
+        self._advance(cache, videos, codes[:, None], task)
+        cache.frames[videos] += 1
         return codes
 
-    def _advance(self, cache: Cache, films: Tensor, inputs: Tensor, task: Tensor) -> Tensor:
-        """Logits of variants of the frame that each film is at; of the last one, keys and values go into the ring.
+    def _advance(self, cache: Cache, videos: Tensor, inputs: Tensor, task: Tensor) -> Tensor:
+        """Logits of variants of the frame that each video is at; of the last one, keys and values go into the ring.
 
         inputs: int64 [n, variants, tokens]. Returns float [n, variants, tokens, codes].
         """
         variants = inputs.shape[1]
-        frame = cache.frames[films]  # [n]
+        frame = cache.frames[videos]  # [n]
         slot = frame % self.config.context
         mask = self._ring_mask(frame, variants)
         turn = rotation(frame, self.head_dim)[:, :, None, None, None]  # [2, n, 1, 1, 1, head_dim / 2]
@@ -183,18 +183,18 @@ class MaskedModel(CodeModel):
             q, k = (rotate(y, turn) for y in (q, k))  # [n, heads, variants, tokens, head_dim]
             attended = attend(
                 q.flatten(2, 3),
-                torch.cat([rows(keys, films).flatten(2, 3), k.flatten(2, 3)], 2),
-                torch.cat([rows(values, films).flatten(2, 3), v.flatten(2, 3)], 2),
+                torch.cat([rows(keys, videos).flatten(2, 3), k.flatten(2, 3)], 2),
+                torch.cat([rows(values, videos).flatten(2, 3), v.flatten(2, 3)], 2),
                 mask,
             )  # [n, heads, variants × tokens, head_dim]
-            keys[films, :, slot], values[films, :, slot] = k[:, :, -1], v[:, :, -1]
+            keys[videos, :, slot], values[videos, :, slot] = k[:, :, -1], v[:, :, -1]
             x = layer.finish(x, attended.transpose(1, 2).unflatten(1, (variants, self.tokens)))
         return self.head(self.norm(x))
 
     def _ring_mask(self, frame: Tensor, variants: int) -> Tensor:
-        """Which slots hold a frame before the one that a film is at, and then which of its variants each query sees.
+        """Which slots hold a frame before the one that a video is at, and then which of its variants each query sees.
 
-        frame: int64 [n], each film's current frame.
+        frame: int64 [n], each video's current frame.
         Returns [n, 1, variants × tokens, (context + variants) × tokens]: 0, or -∞ for what is hidden.
         """
         context = self.config.context

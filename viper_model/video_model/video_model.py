@@ -40,7 +40,7 @@ LIKELIHOODS: dict[str, tuple[type[CodeModelConfig], type[CodeModel]]] = {
     "videogpt": (VideoGPTConfig, VideoGPT),
     "masked": (MaskedConfig, MaskedModel),
 }
-"""Models of a film's codes, by name: their configuration and their class."""
+"""Models of a video's codes, by name: their configuration and their class."""
 
 
 SIZES = {
@@ -62,13 +62,13 @@ SIZES = {
         VideoGPTConfig(context=4, layers=8, width=512, heads=8, dropout=0.0),
         frame_skip=4,
     ),
-    # Worlds with small things in them, on two CPU cores: 64 pixels, every fourth frame.
+    # Environments with small things in them, on two CPU cores: 64 pixels, every fourth frame.
     "tiny64": VideoModelConfig(
         VQGANConfig(image_size=64, channels=(32, 64, 64), blocks=1, codes=256, code_dim=32),
         VideoGPTConfig(context=8, layers=3, width=96, heads=3, dropout=0.1),
         frame_skip=4,
     ),
-    # Arms at a camera's rate: 16 × 16 codes, every fourth frame, as otherwise standing still is the likeliest film.
+    # Arms at a camera's rate: 16 × 16 codes, every fourth frame, as otherwise standing still is the likeliest video.
     "arms": VideoModelConfig(
         VQGANConfig(image_size=64, channels=(128, 256), blocks=2, codes=1024, code_dim=64),
         VideoGPTConfig(context=4, layers=8, width=512, heads=8, dropout=0.1),
@@ -128,23 +128,25 @@ class VideoModel(nn.Module):
     def code_log_probs(self, codes: Tensor, task: Tensor) -> Tensor:
         """`log_probs` of clips that are encoded already: int64 [batch, time, rows, columns] → float32, same shape."""
         time, grid = codes.shape[1], codes.shape[2:]
-        films = interleaved_films(codes.flatten(2), self.frame_skip)
-        log_probs = self.code_model.log_probs(films, task.repeat_interleave(self.frame_skip))
-        return films_interleaved(log_probs, self.frame_skip, time).unflatten(2, grid)
+        videos = interleaved_videos(codes.flatten(2), self.frame_skip)
+        log_probs = self.code_model.log_probs(videos, task.repeat_interleave(self.frame_skip))
+        return videos_interleaved(log_probs, self.frame_skip, time).unflatten(2, grid)
 
-    def stream(self, films: int) -> VideoStream:
+    def stream(self, videos: int) -> VideoStream:
         """See `LikelihoodModel.stream`."""
-        return VideoStream(self, films)
+        return VideoStream(self, videos)
 
     @torch.no_grad()
     def imagine(self, frames: Tensor, task: Tensor, steps: int, generator: torch.Generator) -> Tensor:
         """See `LikelihoodModel.imagine`. generator: of the model's device. Raises ModelError as `log_probs` does."""
         frames, task = self._checked(frames, 5), task.to(self.device)
-        films = torch.arange(len(frames), device=self.device)
+        videos = torch.arange(len(frames), device=self.device)
         contexts = Contexts(self.code_model, len(frames), self.frame_skip)
         for codes in self.vqgan.encode(frames).flatten(2).unbind(1):
-            self.code_model.score(contexts.cache, contexts.next(films), codes, task)
-        imagined = [self.code_model.sample(contexts.cache, contexts.next(films), task, generator) for _ in range(steps)]
+            self.code_model.score(contexts.cache, contexts.next(videos), codes, task)
+        imagined = [
+            self.code_model.sample(contexts.cache, contexts.next(videos), task, generator) for _ in range(steps)
+        ]
         grid = self.config.vqgan.grid
         return self.vqgan.decode(torch.stack(imagined, 1).unflatten(2, (grid, grid)))
 
@@ -195,36 +197,36 @@ class VideoModel(nn.Module):
 
 
 class Contexts:
-    """Which row of a code model's cache the next frame of each film belongs to: frame t to context t % frame_skip."""
+    """Which row of a code model's cache the next frame of each video belongs to: frame t to context t % frame_skip."""
 
-    def __init__(self, code_model: CodeModel, films: int, frame_skip: int) -> None:
+    def __init__(self, code_model: CodeModel, videos: int, frame_skip: int) -> None:
         self.frame_skip = frame_skip
-        self.cache = code_model.cache(films * frame_skip)
-        self._frame = torch.zeros_like(self.cache.frames[:films])
+        self.cache = code_model.cache(videos * frame_skip)
+        self._frame = torch.zeros_like(self.cache.frames[:videos])
 
-    def forget(self, films: Tensor) -> None:
-        """Films `films` (int64 [n]) begin anew."""
-        self._frame[films] = 0
+    def forget(self, videos: Tensor) -> None:
+        """Videos `videos` (int64 [n]) begin anew."""
+        self._frame[videos] = 0
         self.cache.forget(
-            (films[:, None] * self.frame_skip + torch.arange(self.frame_skip, device=films.device)).flatten()
+            (videos[:, None] * self.frame_skip + torch.arange(self.frame_skip, device=videos.device)).flatten()
         )
 
-    def next(self, films: Tensor) -> Tensor:
-        """The rows of the next frames of films `films`, int64 [n]; the films then move on by a frame."""
-        rows = films * self.frame_skip + self._frame[films] % self.frame_skip
-        self._frame[films] += 1
+    def next(self, videos: Tensor) -> Tensor:
+        """The rows of the next frames of videos `videos`, int64 [n]; the videos then move on by a frame."""
+        rows = videos * self.frame_skip + self._frame[videos] % self.frame_skip
+        self._frame[videos] += 1
         return rows
 
 
 class VideoStream:
     """See `likelihood.Stream`."""
 
-    def __init__(self, model: VideoModel, films: int) -> None:
+    def __init__(self, model: VideoModel, videos: int) -> None:
         self._model = model
-        self._contexts = Contexts(model.code_model, films, model.frame_skip)
+        self._contexts = Contexts(model.code_model, videos, model.frame_skip)
         self._stream = own_stream(model.device, QUICK)
         self._graphed: dict[int, Graphed] = {}
-        """By the number of films in a step, on a GPU."""
+        """By the number of videos in a step, on a GPU."""
 
     @torch.no_grad()
     def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
@@ -247,15 +249,15 @@ class VideoStream:
         return {"log_probs": log_probs.unflatten(1, codes.shape[1:])}
 
 
-def interleaved_films(x: Tensor, skip: int) -> Tensor:
-    """The `skip` films of each clip: [batch, time, …] → [batch × skip, ⌈time / skip⌉, …], zeros at the end."""
+def interleaved_videos(x: Tensor, skip: int) -> Tensor:
+    """The `skip` videos of each clip: [batch, time, …] → [batch × skip, ⌈time / skip⌉, …], zeros at the end."""
     missing = -x.shape[1] % skip
     x = torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], 1)
     return x.unflatten(1, (-1, skip)).transpose(1, 2).flatten(0, 1)
 
 
-def films_interleaved(x: Tensor, skip: int, time: int) -> Tensor:
-    """Undo `interleaved_films`: [batch × skip, ⌈time / skip⌉, …] → [batch, time, …]."""
+def videos_interleaved(x: Tensor, skip: int, time: int) -> Tensor:
+    """Undo `interleaved_videos`: [batch × skip, ⌈time / skip⌉, …] → [batch, time, …]."""
     return x.unflatten(0, (-1, skip)).transpose(1, 2).flatten(1, 2)[:, :time]
 
 

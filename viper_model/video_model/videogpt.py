@@ -1,4 +1,4 @@
-"""A causal transformer over the codes of a film (Yan et al. 2021, "VideoGPT"), over whole clips or as a stream.
+"""A causal transformer over the codes of a video (Yan et al. 2021, "VideoGPT"), over whole clips or as a stream.
 
 The token that predicts a code sees the code before it: a clip's codes are shifted right by one, with a token that is no
 code before the first. In every layer a token attends to its own frame causally, and to all tokens of its band's past.
@@ -69,7 +69,7 @@ class VideoGPTConfig(CodeModelConfig):
 
 
 class VideoGPT(CodeModel):
-    """p(codes of a film | task)."""
+    """p(codes of a video | task)."""
 
     def forward(self, codes: Tensor, task: Tensor) -> Tensor:
         """Logits of every code of clips. codes: int64 [batch, time, tokens]; task: int64 [batch].
@@ -94,47 +94,47 @@ class VideoGPT(CodeModel):
         return chosen(self(codes, task), codes)
 
     @torch.no_grad()
-    def score(self, cache: Cache, films: Tensor, codes: Tensor, task: Tensor) -> Tensor:
+    def score(self, cache: Cache, videos: Tensor, codes: Tensor, task: Tensor) -> Tensor:
         """See `CodeModel.score`."""
-        inputs = torch.cat([self._code_before(cache, films)[:, None], codes[:, :-1]], 1)
-        logits = self._advance(cache, films, inputs, task, 0)
-        self._end_frame(cache, films, codes)
+        inputs = torch.cat([self._code_before(cache, videos)[:, None], codes[:, :-1]], 1)
+        logits = self._advance(cache, videos, inputs, task, 0)
+        self._end_frame(cache, videos, codes)
         return chosen(logits, codes)
 
     @torch.no_grad()
-    def sample(self, cache: Cache, films: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, cache: Cache, videos: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:
         """See `CodeModel.sample`: code by code."""
-        codes = [self._code_before(cache, films)]
+        codes = [self._code_before(cache, videos)]
         for position in range(self.tokens):
-            logits = self._advance(cache, films, codes[-1][:, None], task, position)[:, 0]
+            logits = self._advance(cache, videos, codes[-1][:, None], task, position)[:, 0]
             codes.append(torch.multinomial(logits.float().softmax(-1), 1, generator=generator)[:, 0])
         frame = torch.stack(codes[1:], 1)
-        self._end_frame(cache, films, frame)
+        self._end_frame(cache, videos, frame)
         return frame
 
-    def _code_before(self, cache: Cache, films: Tensor) -> Tensor:
-        return torch.where(cache.frames[films] == 0, self.no_code, cache.last_code[films])
+    def _code_before(self, cache: Cache, videos: Tensor) -> Tensor:
+        return torch.where(cache.frames[videos] == 0, self.no_code, cache.last_code[videos])
 
-    def _end_frame(self, cache: Cache, films: Tensor, codes: Tensor) -> None:
-        cache.last_code[films] = codes[:, -1]
-        cache.frames[films] += 1
+    def _end_frame(self, cache: Cache, videos: Tensor, codes: Tensor) -> None:
+        cache.last_code[videos] = codes[:, -1]
+        cache.frames[videos] += 1
 
-    def _advance(self, cache: Cache, films: Tensor, inputs: Tensor, task: Tensor, begin: int) -> Tensor:
-        """Logits after `inputs` (int64 [n, q]), the tokens from `begin` on of the frame that each film is at."""
+    def _advance(self, cache: Cache, videos: Tensor, inputs: Tensor, task: Tensor, begin: int) -> Tensor:
+        """Logits after `inputs` (int64 [n, q]), the tokens from `begin` on of the frame that each video is at."""
         position = slice(begin, begin + inputs.shape[1])
-        frame = cache.frames[films]  # [n]
+        frame = cache.frames[videos]  # [n]
         slot = frame % self.config.context
         mask = self._ring_mask(frame, position)
         turn = rotation(frame, self.head_dim)[:, :, None, None]  # [2, n, 1, 1, head_dim / 2]
         x = self.embed(inputs, task, position)  # [n, q, width]
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             query, key, value = layer.queries_keys_values(x)  # [n, q, heads, head_dim]
-            keys[films, :, slot, position] = rotate(key, turn).transpose(1, 2)
-            values[films, :, slot, position] = value.transpose(1, 2)
+            keys[videos, :, slot, position] = rotate(key, turn).transpose(1, 2)
+            values[videos, :, slot, position] = value.transpose(1, 2)
             attended = attend(
                 rotate(query, turn).transpose(1, 2),
-                rows(keys, films).flatten(2, 3),
-                rows(values, films).flatten(2, 3),
+                rows(keys, videos).flatten(2, 3),
+                rows(values, videos).flatten(2, 3),
                 mask,
             )  # [n, heads, q, head_dim]
             x = layer.finish(x, attended.transpose(1, 2))
@@ -143,7 +143,7 @@ class VideoGPT(CodeModel):
     def _ring_mask(self, frame: Tensor, position: slice) -> Tensor:
         """Which slots hold a frame of the band, and how much of the current frame each query sees.
 
-        frame: int64 [n], each film's current frame. Returns [n, 1, q, context × tokens]: 0, or -∞ for what is hidden.
+        frame: int64 [n], each video's current frame. Returns [n, 1, q, context × tokens]: 0, or -∞ for what is hidden.
         """
         context = self.config.context
         age = (

@@ -1,1 +1,1 @@
-"""Films in: where they lie, how each format is read, and how they are made ready for a model."""
+"""Videos in: where they lie, how each format is read, and how they are made ready for a model."""

@@ -1,9 +1,9 @@
-"""Films decoded once, and then read from the disk as they are needed.
+"""Videos decoded once, and then read from the disk as they are needed.
 
-A decoded film is a folder with `frames.npy`, perhaps `task_reward.npy`, and `film.json`. Its name stands for everything
-that shaped it: the recording (its files' sizes and times), the preparation and the frames' size. It is written under
-another name and renamed when it is whole and on the disk. So the cache can be deleted at any time, and a process that
-is killed leaves nothing half-done under a name that is looked for.
+A decoded video is a folder with `frames.npy`, perhaps `task_reward.npy`, and `video.json`. Its name stands for
+everything that shaped it: the recording (its files' sizes and times), the preparation and the frames' size. It is
+written under another name and renamed when it is whole and on the disk. So the cache can be deleted at any time, and a
+process that is killed leaves nothing half-done under a name that is looked for.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ IN_THIS_PROCESS = 8 * 2**20
 
 @dataclass(frozen=True)
 class Job:
-    """A film to be decoded."""
+    """A video to be decoded."""
 
     source: Source
     preparation: Preparation
     image_size: int
 
     def name(self) -> str:
-        """Of the folder in the cache. Raises ModelError where the film's files are gone."""
+        """Of the folder in the cache. Raises ModelError where the video's files are gone."""
         try:
             files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.source.files]
         except OSError as error:
@@ -68,7 +68,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A film in the cache."""
+    """A video in the cache."""
 
     frames_file: Path
     frames: int
@@ -81,9 +81,9 @@ class Decoded:
 
     @staticmethod
     def open(folder: Path, image_size: int) -> Decoded | None:
-        """The film in a folder of the cache; None where it isn't there whole."""
+        """The video in a folder of the cache; None where it isn't there whole."""
         try:
-            facts = json.loads((folder / "film.json").read_text())
+            facts = json.loads((folder / "video.json").read_text())
             frames = np.load(folder / "frames.npy", mmap_mode="r")
             if frames.shape != (facts["frames"], image_size, image_size, 3):
                 return None
@@ -94,7 +94,7 @@ class Decoded:
 
 
 def cache_folder(root: Path) -> Path:
-    """Where the films of a data folder are kept decoded: in it, or in the user's cache where it can't be written."""
+    """Where the videos of a data folder are kept decoded: in it, or in the user's cache where it can't be written."""
     try:
         (root / FOLDER).mkdir(exist_ok=True)
         if os.access(root / FOLDER, os.W_OK):
@@ -109,35 +109,37 @@ def cache_folder(root: Path) -> Path:
     return folder
 
 
-def decode_films(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError]:
-    """Each film from the cache, decoded first where it isn't there, or why it can't be.
+def decode_videos(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError]:
+    """Each video from the cache, decoded first where it isn't there, or why it can't be.
 
     Several processes decode side by side, each holding a few frames at a time. Raises ModelError where the cache can't
     be written.
     """
-    films: dict[Job, Decoded | ModelError] = {}
+    videos: dict[Job, Decoded | ModelError] = {}
     missing = []
     for job in jobs:
         try:
-            film = Decoded.open(cache / job.name(), job.image_size)
+            video = Decoded.open(cache / job.name(), job.image_size)
         except ModelError as error:
-            films[job] = error
+            videos[job] = error
             continue
-        if film:
-            films[job] = film
+        if video:
+            videos[job] = video
         else:
             missing.append(job)
     if missing:
         with _locked(cache):
             try:
                 for job, why in _progress(missing, _decode_all(missing, cache)):
-                    film = None if why else Decoded.open(cache / job.name(), job.image_size)
-                    films[job] = film or ModelError(why or "the cache was deleted while films were read: start again")
+                    video = None if why else Decoded.open(cache / job.name(), job.image_size)
+                    videos[job] = video or ModelError(
+                        why or "the cache was deleted while videos were read: start again"
+                    )
             except OSError as error:
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT)
                 why = "the disk is full: make room" if full else f"{error.strerror}: set it right"
-                raise ModelError(f"cannot keep decoded films in {cache}, {why} and start again") from error
-    return [films[job] for job in jobs]
+                raise ModelError(f"cannot keep decoded videos in {cache}, {why} and start again") from error
+    return [videos[job] for job in jobs]
 
 
 @contextmanager
@@ -153,8 +155,8 @@ def _locked(cache: Path) -> Iterator[None]:
         except BlockingIOError:
             if multiprocessing.parent_process() is not None:
                 # One of our own processes, which runs the caller's script again and would wait for itself.
-                raise ModelError("films are read in processes: begin below `if __name__ == '__main__':`") from None
-            logger.warning("another process reads films into %s: waiting for it", cache)
+                raise ModelError("videos are read in processes: begin below `if __name__ == '__main__':`") from None
+            logger.warning("another process reads videos into %s: waiting for it", cache)
             fcntl.flock(file, fcntl.LOCK_EX)
         for part in cache.glob("*.part"):
             shutil.rmtree(part, ignore_errors=True)
@@ -162,7 +164,7 @@ def _locked(cache: Path) -> Iterator[None]:
 
 
 def _decode_all(jobs: Sequence[Job], cache: Path) -> Iterator[tuple[Job, str | None]]:
-    """Each job as it is done, with what is wrong with its film."""
+    """Each job as it is done, with what is wrong with its video."""
     workers = min(len(os.sched_getaffinity(0)), len(jobs))
     if workers == 1 or sum(path.stat().st_size for job in jobs for path in job.source.files) < IN_THIS_PROCESS:
         for job in jobs:
@@ -176,7 +178,7 @@ def _decode_all(jobs: Sequence[Job], cache: Path) -> Iterator[tuple[Job, str | N
             except BrokenProcessPool:
                 continue
             yield left.pop(future), why
-    for job in left.values():  # A process died. One film at a time will show on which.
+    for job in left.values():  # A process died. One video at a time will show on which.
         with _processes(1) as pool:
             try:
                 yield job, pool.submit(decode, job, cache).result()
@@ -207,7 +209,7 @@ def _start_worker() -> None:
 
 
 def decode(job: Job, cache: Path) -> str | None:
-    """Put a film into the cache; returns what is wrong with it. Raises OSError where the cache can't be written."""
+    """Put a video into the cache; returns what is wrong with it. Raises OSError where the cache can't be written."""
     part = Path(tempfile.mkdtemp(suffix=".part", dir=cache))
     try:
         try:
@@ -232,7 +234,7 @@ def _write(job: Job, folder: Path) -> None:
     # Not np.lib.format.open_memmap: a full disk would kill the process instead of raising an error.
     with open(folder / "frames.npy", "wb") as file:
         _write_header(file, (0, size, size, 3))
-        for chunk in job.preparation.film(read(job.source), size):
+        for chunk in job.preparation.video(read(job.source), size):
             file.write(np.ascontiguousarray(chunk.frames).data)
             count += len(chunk.frames)
             if chunk.task_reward is not None:
@@ -244,7 +246,7 @@ def _write(job: Job, folder: Path) -> None:
     if rewards:
         np.save(folder / "task_reward.npy", np.concatenate(rewards))
     document = {"frames": count, "height": facts.height, "width": facts.width, "rate": facts.rate}
-    (folder / "film.json").write_text(json.dumps({**document, "has_reward": bool(rewards)}))
+    (folder / "video.json").write_text(json.dumps({**document, "has_reward": bool(rewards)}))
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -255,4 +257,4 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 def _progress(jobs: Sequence[Job], done: Iterator[tuple[Job, str | None]]) -> Iterator[tuple[Job, str | None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(done, total=len(jobs), description="reading films")
+        yield from progress.track(done, total=len(jobs), description="reading videos")

@@ -1,7 +1,9 @@
-"""The films of a data folder as a model is trained on and judged by: prepared, split, and read from the disk as needed.
+"""The videos of a data folder as a model is trained on and judged by: prepared, split, and read from the disk as
+needed.
 
-`expert` films are trained on, but for those that are held out; films of any other behaviour (`random`, `noisy`, …) only
-check the result. What a folder looks like is said in `films.find`, how its films are prepared in `films.settings`.
+`expert` videos are trained on, but for those that are held out; videos of any other behaviour (`random`, `noisy`, …)
+only check the result. What a folder looks like is said in `videos.find`, how its videos are prepared in
+`videos.settings`.
 """
 
 from __future__ import annotations
@@ -17,34 +19,34 @@ import numpy as np
 
 from viper_model.errors import ModelError
 from viper_model.videos import video_file
-from viper_model.videos.cache import Decoded, Job, cache_folder, decode_films
+from viper_model.videos.cache import Decoded, Job, cache_folder, decode_videos
 from viper_model.videos.find import EXPERT as EXPERT
-from viper_model.videos.find import FORMATS, FoundFilm, find_films, format_of, read
+from viper_model.videos.find import FORMATS, FoundVideo, find_videos, format_of, read
 from viper_model.videos.preparation import resize as resize
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS
 from viper_model.videos.split import SHORTEST, held_out_names
 
 logger = logging.getLogger(__name__)
 
 TOLD = 5
-"""So many broken films are named; all of them by `viper data`."""
+"""So many broken videos are named; all of them by `viper data`."""
 OPEN_FILES = 256
-"""So many films are kept open at once."""
+"""So many videos are kept open at once."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A single film, whole, in memory."""
+    """A single video, whole, in memory."""
 
     frames: np.ndarray
     """uint8 [time, height, width, 3], RGB."""
     task_reward: np.ndarray | None
-    """The task's true reward, float [time], where it is known. For checks only; never trained on."""
+    """The task's ground-truth reward, float [time], where it is known. For checks only; never trained on."""
 
 
 @dataclass(frozen=True)
-class Film:
+class Video:
     """An episode of a data set."""
 
     task: str
@@ -56,7 +58,7 @@ class Film:
     frames_file: Path
     """A .npy of its frames."""
     task_reward: np.ndarray | None
-    """The task's true reward, float64 [time], where it is known."""
+    """The task's ground-truth reward, float64 [time], where it is known."""
 
     @property
     def frames(self) -> np.ndarray:
@@ -69,15 +71,15 @@ def _map(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path.parent.parent} was deleted while its films were in use: start again") from error
+        raise ModelError(f"{path.parent.parent} was deleted while its videos were in use: start again") from error
 
 
 class FrameSet:
-    """The frames of several films as if they lay one after the other."""
+    """The frames of several videos as if they lay one after the other."""
 
-    def __init__(self, films: Sequence[Film]) -> None:
-        self.films = films
-        self.lengths = [len(film.frames) for film in films]
+    def __init__(self, videos: Sequence[Video]) -> None:
+        self.videos = videos
+        self.lengths = [len(video.frames) for video in videos]
         self._ends = np.cumsum(self.lengths)
         self._begins = self._ends - self.lengths
 
@@ -86,102 +88,107 @@ class FrameSet:
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         """int [n] → uint8 [n, height, width, 3], read from the disk."""
-        film = np.searchsorted(self._ends, index, side="right")
-        return np.stack([self.films[f].frames[i] for f, i in zip(film, index - self._begins[film], strict=True)])
+        video = np.searchsorted(self._ends, index, side="right")
+        return np.stack([self.videos[f].frames[i] for f, i in zip(video, index - self._begins[video], strict=True)])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    films: tuple[Film, ...]
+    videos: tuple[Video, ...]
     skipped: dict[str, str]
-    """What is no usable film, by name within the data folder, and why."""
-    settings: FilmSettings
-    """How the films were prepared."""
+    """What is no usable video, by name within the data folder, and why."""
+    settings: VideoSettings
+    """How the videos were prepared."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(sorted({film.task for film in self.films}))
+        return tuple(sorted({video.task for video in self.videos}))
 
-    def select(self, behaviour: str, *, task: str | None = None, held_out: bool = True) -> list[Film]:
-        """The films of a behaviour (and task), trained on or kept from training."""
+    def select(self, behaviour: str, *, task: str | None = None, held_out: bool = True) -> list[Video]:
+        """The videos of a behaviour (and task), trained on or kept from training."""
         return [
-            film
-            for film in self.films
-            if film.behaviour == behaviour and film.held_out == held_out and task in (None, film.task)
+            video
+            for video in self.videos
+            if video.behaviour == behaviour and video.held_out == held_out and task in (None, video.task)
         ]
 
 
 def load_dataset(
     root: Path, image_size: int, tasks: Sequence[str] | None = None, *, shortest: int = SHORTEST
 ) -> Dataset:
-    """The films under `root` (of `tasks`; all where None) at `image_size` pixels a side, decoded into a cache on disk.
+    """The videos under `root` (of `tasks`; all where None) at `image_size` pixels a side, decoded into a cache on disk.
 
-    Memory is bounded by the number of films, not by their length. Films of fewer frames than `shortest` are skipped,
-    as are broken ones; a warning names them. Every task needs two expert films at least, one of which is held out;
-    which ones depends on their names only. Raises ModelError where there are none, and for a bad films.yaml.
+    Memory is bounded by the number of videos, not by their length. Videos of fewer frames than `shortest` are skipped,
+    as are broken ones; a warning names them. Every task needs two expert videos at least, one of which is held out;
+    which ones depends on their names only. Raises ModelError where there are none, and for a bad videos.yaml.
     """
-    settings = FilmSettings.load(root)
-    found = find_films(root, settings.camera)
-    available = sorted({film.task for film in found.films})
+    settings = VideoSettings.load(root)
+    found = find_videos(root, settings.camera)
+    available = sorted({video.task for video in found.videos})
     for task in settings.masks:
         if task not in available and available:
-            raise ModelError(f"{root / SETTINGS} has a mask for '{task}', but there are no films of such a task")
-    wanted = [film for film in found.films if tasks is None or film.task in tasks]
+            raise ModelError(f"{root / SETTINGS} has a mask for '{task}', but there are no videos of such a task")
+    wanted = [video for video in found.videos if tasks is None or video.task in tasks]
     preparations = {task: settings.of(task) for task in available}
-    jobs = [Job(film.source, preparations[film.task], image_size) for film in wanted]
+    jobs = [Job(video.source, preparations[video.task], image_size) for video in wanted]
     skipped = dict(found.broken)
-    usable: list[tuple[FoundFilm, Decoded]] = []
-    for film, decoded in zip(wanted, decode_films(jobs, cache_folder(root)) if jobs else (), strict=True):
+    usable: list[tuple[FoundVideo, Decoded]] = []
+    for video, decoded in zip(wanted, decode_videos(jobs, cache_folder(root)) if jobs else (), strict=True):
         if isinstance(decoded, ModelError):
-            skipped[film.name] = str(decoded)
+            skipped[video.name] = str(decoded)
         elif decoded.frames < max(shortest, SHORTEST):
-            skipped[film.name] = f"it has {decoded.frames} frames; {max(shortest, SHORTEST)} are needed"
+            skipped[video.name] = f"it has {decoded.frames} frames; {max(shortest, SHORTEST)} are needed"
         else:
-            usable.append((film, decoded))
-    held_out = held_out_names(film for film, _ in usable)
-    films = tuple(
-        Film(film.task, film.behaviour, film.name, film.name in held_out, decoded.frames_file, decoded.task_reward)
-        for film, decoded in usable
+            usable.append((video, decoded))
+    held_out = held_out_names(video for video, _ in usable)
+    videos = tuple(
+        Video(video.task, video.behaviour, video.name, video.name in held_out, decoded.frames_file, decoded.task_reward)
+        for video, decoded in usable
     )
-    dataset = Dataset(films, skipped, settings)
+    dataset = Dataset(videos, skipped, settings)
     _refuse_unusable(root, dataset, tasks, available)
     for note in notes(dataset.skipped, len(wanted), [decoded for _, decoded in usable]):
         logger.warning("%s: %s", root, note)
     return dataset
 
 
-def notes(skipped: dict[str, str], films: int, decoded: Sequence[Decoded]) -> list[str]:
-    """What a user should know of the films that are used, in lines."""
+def notes(skipped: dict[str, str], videos: int, decoded: Sequence[Decoded]) -> list[str]:
+    """What a user should know of the videos that are used, in lines."""
     lines = []
     if skipped:
-        lines.append(f"{len(skipped)} skipped ({films} films found)")
+        lines.append(f"{len(skipped)} skipped ({videos} videos found)")
         lines += [f"skipped {name}: {why}" for name, why in list(skipped.items())[:TOLD]]
         if len(skipped) > TOLD:
             lines.append(f"and {len(skipped) - TOLD} more, see `viper data`")
-    sizes = Counter((film.width, film.height) for film in decoded)
+    sizes = Counter((video.width, video.height) for video in decoded)
     if len(sizes) > 1:
-        lines.append("films of several sizes: " + ", ".join(f"{n} of {w}×{h}" for (w, h), n in sizes.most_common()))
+        lines.append("videos of several sizes: " + ", ".join(f"{n} of {w}×{h}" for (w, h), n in sizes.most_common()))
     return lines
 
 
-def read_film(
-    path: Path, task: str = "", *, episode: int | None = None, settings: FilmSettings | None = None, image_size: int = 0
+def read_recording(
+    path: Path,
+    task: str = "",
+    *,
+    episode: int | None = None,
+    settings: VideoSettings | None = None,
+    image_size: int = 0,
 ) -> Recording:
-    """Read a single film of any format into memory: as it was recorded, or as a model of `image_size` sees it.
+    """Read a single video of any format into memory: as it was recorded, or as a model of `image_size` sees it.
 
-    episode: which of the films at `path`, where there are several. settings: how films of `task` are prepared; as
-    recorded where None. Raises ModelError where there is no film that can be read.
+    episode: which of the videos at `path`, where there are several. settings: how videos of `task` are prepared; as
+    recorded where None. Raises ModelError where there is no video that can be read.
     """
     found = format_of(path) or FORMATS[video_file.NAME]  # PyAV knows more kinds of video than endings tell
     frames, rewards = [], []
     try:
         sources = found.find(path, settings.camera if settings else None)
         if episode is None and len(sources) != 1:
-            raise ModelError(f"it holds {len(sources)} films: say which, episode:=0 to {len(sources) - 1}")
+            raise ModelError(f"it holds {len(sources)} videos: say which, episode:=0 to {len(sources) - 1}")
         if episode is not None and not 0 <= episode < len(sources):
-            raise ModelError(f"it holds {len(sources)} films: there is no episode {episode}")
+            raise ModelError(f"it holds {len(sources)} videos: there is no episode {episode}")
         chunks = read(sources[episode or 0])
-        for chunk in settings.of(task).film(chunks, image_size) if settings else chunks:
+        for chunk in settings.of(task).video(chunks, image_size) if settings else chunks:
             frames.append(chunk.frames)
             rewards += [chunk.task_reward] if chunk.task_reward is not None else []
     except ModelError as error:
@@ -192,13 +199,13 @@ def read_film(
 
 
 def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, available: Sequence[str]) -> None:
-    """Raises ModelError where a task has no film to train on, or none to hold out."""
+    """Raises ModelError where a task has no video to train on, or none to hold out."""
     told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:TOLD])
     if not (tasks or dataset.tasks):
         raise ModelError(
-            f"{root} holds no films that can be used: put two {EXPERT} films or more a task into {root}/<task>{told}"
+            f"{root} holds no videos that can be used: put two {EXPERT} videos or more a task into {root}/<task>{told}"
         )
     for task in tasks or dataset.tasks:
         if not all(dataset.select(EXPERT, task=task, held_out=held_out) for held_out in (False, True)):
-            others = f": it has films of {', '.join(available)}" if available else ""
-            raise ModelError(f"put two {EXPERT} films or more of '{task}' into {root}/{task}/{EXPERT}{others}{told}")
+            others = f": it has videos of {', '.join(available)}" if available else ""
+            raise ModelError(f"put two {EXPERT} videos or more of '{task}' into {root}/{task}/{EXPERT}{others}{told}")

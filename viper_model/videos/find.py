@@ -1,8 +1,8 @@
-"""Which films a folder holds.
+"""Which videos a folder holds.
 
-A data folder is laid out as `<task>/<behaviour>/<film>`, or `<task>/<film>` where all are experts', or holds the films
-of a single task itself. A film is a file, or a folder that a recorder made. The folders `train` and `test` hold
-experts' films, as the data published with VIPER do; those in `test` are kept from training.
+A data folder is laid out as `<task>/<behaviour>/<video>`, or `<task>/<video>` where all are experts', or holds the
+videos of a single task itself. A video is a file, or a folder that a recorder made. The folders `train` and `test` hold
+experts' videos, as the data published with VIPER do; those in `test` are kept from training.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
 FORMATS = {module.NAME: module for module in _MODULES}
 EXPERT = "expert"
 SPLITS = {"train": False, "test": True}
-"""Whether the films in such a folder are kept from training."""
+"""Whether the videos in such a folder are kept from training."""
 
 
 @dataclass(frozen=True)
-class FoundFilm:
+class FoundVideo:
     task: str
     behaviour: str
     name: str
-    """Path within the data folder, and which film of those at that path."""
+    """Path within the data folder, and which video of those at that path."""
     held_out: bool | None
     """Kept from training; None where the folders don't say."""
     source: Source
@@ -35,20 +35,20 @@ class FoundFilm:
 
 @dataclass(frozen=True)
 class Found:
-    films: tuple[FoundFilm, ...]
+    videos: tuple[FoundVideo, ...]
     broken: dict[str, str]
-    """What holds no film that can be used, by name, and why."""
+    """What holds no video that can be used, by name, and why."""
 
 
-def find_films(root: Path, camera: str | None) -> Found:
-    """The films under `root`, unread, sorted by name. Raises ModelError where there is no such folder."""
+def find_videos(root: Path, camera: str | None) -> Found:
+    """The videos under `root`, unread, sorted by name. Raises ModelError where there is no such folder."""
     if not root.is_dir():
         raise ModelError(f"no data folder at {root}")
-    films: list[FoundFilm] = []
+    videos: list[FoundVideo] = []
     broken: dict[str, str] = {}
 
     def look(path: Path, task: str, behaviour: str) -> bool:
-        """Add the films at `path`, if it is of any format."""
+        """Add the videos at `path`, if it is of any format."""
         found = format_of(path)
         if found is None:
             return False
@@ -56,7 +56,7 @@ def find_films(root: Path, camera: str | None) -> Found:
         try:
             sources = found.find(path, camera)
             if not sources:
-                broken[name or root.name] = "it holds no films"
+                broken[name or root.name] = "it holds no videos"
         except ModelError as error:
             broken[name or root.name] = str(error)
             return True
@@ -64,7 +64,7 @@ def find_films(root: Path, camera: str | None) -> Found:
         who = EXPERT if behaviour in SPLITS else behaviour
         for source in sources:
             full_name = "/".join(filter(None, (name, source.part)))
-            films.append(FoundFilm(source.task or task, who, full_name, held_out, source))
+            videos.append(FoundVideo(source.task or task, who, full_name, held_out, source))
         return True
 
     only = root.resolve().name
@@ -77,11 +77,11 @@ def find_films(root: Path, camera: str | None) -> Found:
                     continue
                 for third in _entries(second):
                     look(third, first.name, second.name)
-    return Found(tuple(sorted(films, key=lambda film: film.name)), broken)
+    return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
 
 
 def read(source: Source) -> Iterator[Chunk]:
-    """A film's frames. Raises ModelError for whatever damaged bytes lead its reader to."""
+    """A video's frames. Raises ModelError for whatever damaged bytes lead its reader to."""
     try:
         yield from FORMATS[source.format].read(source)
     except ModelError:

@@ -1,4 +1,4 @@
-"""LeRobot datasets, versions 2.0, 2.1 and 3.0, of a camera that was kept as video. A film an episode.
+"""LeRobot datasets, versions 2.0, 2.1 and 3.0, of a camera that was kept as video. A video an episode.
 
 The layout is that of the files which `lerobot` 0.3 (v2.1) and 0.4 (v3.0) write: `meta/info.json` tells the version, the
 rate and the pattern of the videos' paths. Version 2 has a line an episode in `meta/episodes.jsonl` and a video an
@@ -27,7 +27,7 @@ INFO = Path("meta", "info.json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeRobotFilm(Source):
+class LeRobotVideo(Source):
     frames: int
     rate: float
     """Hz."""
@@ -39,7 +39,7 @@ def holds(path: Path) -> bool:
     return (path / INFO).is_file()
 
 
-def find(path: Path, camera: str | None) -> Sequence[LeRobotFilm]:
+def find(path: Path, camera: str | None) -> Sequence[LeRobotVideo]:
     try:
         info = json.loads((path / INFO).read_text())
         version = str(info["codebase_version"])
@@ -55,7 +55,7 @@ def find(path: Path, camera: str | None) -> Sequence[LeRobotFilm]:
         second = version.startswith("v2.")
         rows = _episodes_2(path, info, key) if second else _episodes_3(path, key)
         return [
-            LeRobotFilm(
+            LeRobotVideo(
                 format=NAME,
                 path=path,
                 files=(path / info["video_path"].format(video_key=key, **row["place"]),),
@@ -73,28 +73,28 @@ def find(path: Path, camera: str | None) -> Sequence[LeRobotFilm]:
 
 
 def look(source: Source) -> Facts:
-    assert isinstance(source, LeRobotFilm)
+    assert isinstance(source, LeRobotVideo)
     _, _, height, width = probe(source.files[0])
     return Facts(source.frames, source.rate, height, width)
 
 
 def read(source: Source) -> Iterator[Chunk]:
-    assert isinstance(source, LeRobotFilm)
+    assert isinstance(source, LeRobotVideo)
     return chunks_of(_frames(source))
 
 
-def _frames(film: LeRobotFilm) -> Iterator[tuple[np.ndarray, float]]:
-    half = 0.5 / film.rate
+def _frames(video: LeRobotVideo) -> Iterator[tuple[np.ndarray, float]]:
+    half = 0.5 / video.rate
     count = 0
-    for image, second in decode(film.files[0], film.begin):
-        if second < film.begin - half:
+    for image, second in decode(video.files[0], video.begin):
+        if second < video.begin - half:
             continue  # The key frame that decoding has to begin with is earlier.
-        if count == film.frames:
+        if count == video.frames:
             return
-        yield image, count / film.rate
+        yield image, count / video.rate
         count += 1
-    if count < film.frames:
-        raise ModelError(f"{film.files[0].name} holds {count} of the episode's {film.frames} frames")
+    if count < video.frames:
+        raise ModelError(f"{video.files[0].name} holds {count} of the episode's {video.frames} frames")
 
 
 def _episodes_2(path: Path, info: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:

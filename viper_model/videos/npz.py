@@ -1,4 +1,4 @@
-"""Films as NumPy archives, one film each.
+"""Videos as NumPy archives, one video each.
 
 Ours have the arrays `image` (uint8 [time, height, width, 3]) and perhaps `task_reward` (float [time]); those that were
 published with VIPER have the frames as `arr_0` and nothing else.

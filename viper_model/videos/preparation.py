@@ -16,7 +16,7 @@ from viper_model.videos.source import SETTINGS, Chunk, Facts
 EARLY = 0.25
 """Share of the time between two frames, recorded or chosen, by which a frame may come early and still be the next."""
 SLOWEST = 0.9
-"""Films are refused whose own rate is less than this share of the chosen one: they would seem to run fast."""
+"""Videos are refused whose own rate is less than this share of the chosen one: they would seem to run fast."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Crop:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """How the films of one task are prepared."""
+    """How the videos of one task are prepared."""
 
     rate: float | None = None
     """Hz; as recorded where None."""
     recorded_rate: float | None = None
-    """Hz, of films that don't say."""
+    """Hz, of videos that don't say."""
     crop: Crop | None = None
     mask: np.ndarray | None = None
     """bool [height, width] of the recorded frames: what is shown."""
@@ -51,19 +51,19 @@ class Preparation:
             if self.mask.shape != (height, width):
                 rows, columns = self.mask.shape
                 raise ModelError(
-                    f"the mask is {columns}×{rows} pixels and the film {width}×{height}: "
-                    "make the mask from one of the film's frames"
+                    f"the mask is {columns}×{rows} pixels and the video {width}×{height}: "
+                    "make the mask from one of the video's frames"
                 )
             frames = frames * self.mask[..., None]
         if self.crop is not None:
             crop = self.crop
             if crop.top + crop.height > height or crop.left + crop.width > width:
-                raise ModelError(f"the crop in {SETTINGS} reaches beyond the film's frames of {width}×{height} pixels")
+                raise ModelError(f"the crop in {SETTINGS} reaches beyond the video's frames of {width}×{height} pixels")
             frames = frames[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return resize(frames, size)
 
     def frames_of(self, facts: Facts) -> int | None:
-        """How many frames of such a film the model sees. Raises ModelError where `film` would, as far as is known."""
+        """How many frames of such a video the model sees. Raises ModelError where `video` would, as far as is known."""
         self.frames(np.zeros((1, facts.height, facts.width, 3), np.uint8), 1)
         if not self.rate or facts.frames is None:
             return facts.frames
@@ -72,10 +72,10 @@ class Preparation:
         clock.check()
         return int(seen.sum())
 
-    def film(self, chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
-        """A film as the model sees it. Rewards of frames left out are added to that of the next frame kept.
+    def video(self, chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
+        """A video as the model sees it. Rewards of frames left out are added to that of the next frame kept.
 
-        Raises ModelError where the film has no rate to subsample from, or a lower one than chosen.
+        Raises ModelError where the video has no rate to subsample from, or a lower one than chosen.
         """
         clock = Clock(self.rate) if self.rate else None
         seen = 0
@@ -114,7 +114,7 @@ class Clock:
         self._kept = 0
 
     def ticks(self, seconds: np.ndarray) -> np.ndarray:
-        """Which of the next frames to keep: bool [n]. seconds: when they were filmed, float64 [n]."""
+        """Which of the next frames to keep: bool [n]. seconds: when they were recorded, float64 [n]."""
         if self._start is None:
             self._start = self._last = float(seconds[0])
         gaps = np.diff(seconds, prepend=self._last) * self._rate

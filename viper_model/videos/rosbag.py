@@ -1,6 +1,6 @@
 """rosbag2 recordings (SQLite or MCAP, compressed or not) of a camera: raw or compressed images.
 
-A bag is one film; where it also holds `viper_ros/Step` messages beside the images, it is a film an episode, cut at
+A bag is one video; where it also holds `viper_ros/Step` messages beside the images, it is a video an episode, cut at
 `is_first`. Of several cameras those with steps beside them come first. A picture that is published again counts once.
 """
 
@@ -44,7 +44,7 @@ class Episode:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BagFilm(Source):
+class BagVideo(Source):
     topic: str
     episode: Episode | None = None
 
@@ -55,7 +55,7 @@ def holds(path: Path) -> bool:
     )
 
 
-def find(path: Path, camera: str | None) -> Sequence[BagFilm]:
+def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
     files = tuple(sorted(file for file in path.iterdir() if file.is_file()))
     with opened(path) as bag:
         topic = choose_camera(cameras(bag, camera), camera)
@@ -63,16 +63,17 @@ def find(path: Path, camera: str | None) -> Sequence[BagFilm]:
             raise ModelError(f"it has no image on {topic}")
         steps = steps_of(bag, topic)
         episodes = _episodes(bag, steps) if steps else []
-    film = BagFilm(format=NAME, path=path, files=files, topic=topic)
+    video = BagVideo(format=NAME, path=path, files=files, topic=topic)
     if not episodes:
-        return [film]
+        return [video]
     return [
-        dataclasses.replace(film, part=f"episode_{index:05}", episode=episode) for index, episode in enumerate(episodes)
+        dataclasses.replace(video, part=f"episode_{index:05}", episode=episode)
+        for index, episode in enumerate(episodes)
     ]
 
 
 def look(source: Source) -> Facts:
-    assert isinstance(source, BagFilm)
+    assert isinstance(source, BagVideo)
     with opened(source.path) as bag:
         first = next(_pictures(bag, source), None)
         if first is None:
@@ -86,18 +87,18 @@ def look(source: Source) -> Facts:
 
 
 def read(source: Source) -> Iterator[Chunk]:
-    assert isinstance(source, BagFilm)
+    assert isinstance(source, BagVideo)
     with opened(source.path) as bag:
         yield from chunks_of(_pictures(bag, source))
 
 
 def cameras(bag: AnyReader, wanted: str | None = None) -> list[str]:
-    """The topics that are films: all that have images where one is `wanted`, else those worth choosing from."""
+    """The topics that are videos: all that have images where one is `wanted`, else those worth choosing from."""
     images = (c.topic for c in bag.connections if c.msgtype in (RAW, COMPRESSED) and _is_colour(c.topic))
     topics = list(dict.fromkeys(images))
     if wanted:
         return topics
-    # A camera's compressed pictures beside its raw ones are the same film.
+    # A camera's compressed pictures beside its raw ones are the same video.
     each = [topic for topic in topics if topic.removesuffix("/compressed") not in set(topics) - {topic}]
     return [topic for topic in each if steps_of(bag, topic)] or each
 
@@ -152,17 +153,17 @@ def _episodes(bag: AnyReader, steps: Sequence[Connection]) -> list[Episode]:
     return episodes
 
 
-def _pictures(bag: AnyReader, film: BagFilm) -> Iterator[tuple[np.ndarray, float]]:
+def _pictures(bag: AnyReader, video: BagVideo) -> Iterator[tuple[np.ndarray, float]]:
     """Frames, uint8 [height, width, 3], and their seconds."""
-    connections = [c for c in bag.connections if c.topic == film.topic]
+    connections = [c for c in bag.connections if c.topic == video.topic]
     window: dict[str, int] = {}
-    if film.episode:
-        window = {"start": film.episode.begin - LATE, "stop": film.episode.end + LATE}
+    if video.episode:
+        window = {"start": video.episode.begin - LATE, "stop": video.episode.end + LATE}
     seen: set[int] = set()
     for connection, received, data in bag.messages(connections, **window):
         message: Any = bag.deserialize(data, connection.msgtype)
         stamp = nanoseconds(message.header.stamp)
-        if film.episode and not film.episode.first_stamp <= stamp <= film.episode.last_stamp:
+        if video.episode and not video.episode.first_stamp <= stamp <= video.episode.last_stamp:
             continue
         if stamp in seen:
             continue

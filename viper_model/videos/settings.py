@@ -1,10 +1,10 @@
-"""The choices of how films are prepared, made once.
+"""The choices of how videos are prepared, made once.
 
-They stand in `films.yaml` beside the films, and are kept with the model, so that whatever it is shown later is treated
-alike. All keys may be left out:
+They stand in `videos.yaml` beside the videos, and are kept with the model, so that whatever it is shown later is
+treated alike. All keys may be left out:
 
     rate: 10            # frames a second that the model sees; as recorded unless given
-    recorded_rate: 50   # rate of films whose format does not say (npz)
+    recorded_rate: 50   # rate of videos whose format does not say (npz)
     camera: /cam/image  # topic (rosbag2) or key (LeRobot), where a recording has several
     crop: {top: 0, left: 80, height: 480, width: 480}   # pixels of the recorded frame
     masks: {pong: masks/pong.png}   # a task's mask, as large as its recorded frames: what is dark in it becomes black
@@ -30,8 +30,8 @@ KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
 
 
 @dataclass(frozen=True)
-class FilmSettings:
-    """What `films.yaml` says."""
+class VideoSettings:
+    """What `videos.yaml` says."""
 
     rate: float | None = None
     recorded_rate: float | None = None
@@ -44,11 +44,11 @@ class FilmSettings:
         return Preparation(self.rate, self.recorded_rate, self.crop, self.masks.get(task))
 
     @staticmethod
-    def load(folder: Path) -> FilmSettings:
-        """The settings in a folder, of films or of a model; the defaults where there are none. Raises ModelError."""
+    def load(folder: Path) -> VideoSettings:
+        """The settings in a folder, of videos or of a model; the defaults where there are none. Raises ModelError."""
         path = folder / SETTINGS
         if not path.exists():
-            return FilmSettings()
+            return VideoSettings()
         try:
             document = yaml.safe_load(path.read_bytes()) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -58,7 +58,7 @@ class FilmSettings:
         for key in document:
             if key not in KEYS:
                 raise ModelError(f"{path} has an unknown key '{key}'; it may have {', '.join(KEYS)}")
-        return FilmSettings(
+        return VideoSettings(
             rate=_rate(path, document, "rate"),
             recorded_rate=_rate(path, document, "recorded_rate"),
             camera=_camera(path, document.get("camera")),

@@ -1,4 +1,4 @@
-"""What every format of films answers."""
+"""What every format of videos answers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from viper_model.errors import ModelError
 
-SETTINGS = "films.yaml"
+SETTINGS = "videos.yaml"
 """Where the user's choices stand, see `settings`."""
 CHUNK_BYTES = 16 * 2**20
-"""Frames are handed over in chunks of about this size, whatever the film's length."""
+"""Frames are handed over in chunks of about this size, whatever the video's length."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A film as it lies on the disk, unread."""
+    """A video as it lies on the disk, unread."""
 
     format: str
     """Name of its format."""
@@ -28,14 +28,14 @@ class Source:
     files: tuple[Path, ...]
     """The files that hold its frames."""
     part: str = ""
-    """Which of the films at `path` it is, where there can be several."""
+    """Which of the videos at `path` it is, where there can be several."""
     task: str | None = None
     """What the format itself says it shows; None where only its folder can tell."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What can be said of a film without reading all of it."""
+    """What can be said of a video without reading all of it."""
 
     frames: int | None
     rate: float | None
@@ -46,14 +46,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive frames of a film."""
+    """Consecutive frames of a video."""
 
     frames: np.ndarray
     """uint8 [n, height, width, 3], RGB."""
     seconds: np.ndarray | None = None
-    """When each was filmed, float64 [n]; None where the format does not say."""
+    """When each was recorded, float64 [n]; None where the format does not say."""
     task_reward: np.ndarray | None = None
-    """The task's true reward for reaching each frame, float64 [n], where it is known. For checks only."""
+    """The task's ground-truth reward for reaching each frame, float64 [n], where it is known. For checks only."""
 
 
 class Format(Protocol):
@@ -66,15 +66,15 @@ class Format(Protocol):
         ...
 
     def find(self, path: Path, camera: str | None) -> Sequence[Source]:
-        """The films in it, seen by `camera` where there are several. Raises ModelError where it is broken."""
+        """The videos in it, seen by `camera` where there are several. Raises ModelError where it is broken."""
         ...
 
     def look(self, source: Source) -> Facts:
-        """Raises ModelError where the film is broken."""
+        """Raises ModelError where the video is broken."""
         ...
 
     def read(self, source: Source) -> Iterator[Chunk]:
-        """Its frames in order. Raises ModelError where the film is broken, perhaps after some chunks."""
+        """Its frames in order. Raises ModelError where the video is broken, perhaps after some chunks."""
         ...
 
 

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viper_model.errors import ModelError
-from viper_model.videos.find import EXPERT, FORMATS, FoundFilm, find_films
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.find import EXPERT, FORMATS, FoundVideo, find_videos
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS, Facts
 from viper_model.videos.split import SHORTEST, held_out_names
 
 
 @dataclass(frozen=True)
 class Group:
-    """Films of one task, behaviour and format that can be used."""
+    """Videos of one task, behaviour and format that can be used."""
 
     task: str
     behaviour: str
     format: str
-    films: tuple[FoundFilm, ...]
+    videos: tuple[FoundVideo, ...]
     facts: tuple[Facts, ...]
-    """Of each film, as recorded."""
+    """Of each video, as recorded."""
     held_out: int
-    """How many of the films are kept from training."""
+    """How many of the videos are kept from training."""
 
     @property
     def frames(self) -> int:
@@ -31,7 +31,7 @@ class Group:
 
     @property
     def seconds(self) -> float | None:
-        """Length of all films together; None where a film's rate is not known."""
+        """Length of all videos together; None where a video's rate is not known."""
         if not all(facts.rate for facts in self.facts):
             return None
         return sum((facts.frames or 0) / facts.rate for facts in self.facts if facts.rate)
@@ -41,40 +41,40 @@ class Group:
 class Survey:
     groups: tuple[Group, ...]
     problems: dict[str, str]
-    """What is wrong, by the name of a film, task or file."""
+    """What is wrong, by the name of a video, task or file."""
 
 
 def survey(root: Path) -> Survey:
-    """Look at every film under `root`. Raises ModelError without such a folder and for a bad films.yaml."""
-    settings = FilmSettings.load(root)
-    found = find_films(root, settings.camera)
+    """Look at every video under `root`. Raises ModelError without such a folder and for a bad videos.yaml."""
+    settings = VideoSettings.load(root)
+    found = find_videos(root, settings.camera)
     problems = dict(found.broken)
-    usable: dict[FoundFilm, Facts] = {}
-    for film in found.films:
+    usable: dict[FoundVideo, Facts] = {}
+    for video in found.videos:
         try:
-            facts = FORMATS[film.source.format].look(film.source)
-            frames = settings.of(film.task).frames_of(facts)
+            facts = FORMATS[video.source.format].look(video.source)
+            frames = settings.of(video.task).frames_of(facts)
         except ModelError as error:
-            problems[film.name] = str(error)
+            problems[video.name] = str(error)
             continue
         if frames is not None and frames < SHORTEST:
-            problems[film.name] = f"it has {frames} frames; {SHORTEST} are needed"
+            problems[video.name] = f"it has {frames} frames; {SHORTEST} are needed"
         else:
-            usable[film] = facts
+            usable[video] = facts
     held_out = held_out_names(usable)
-    keys = sorted({(film.task, film.behaviour, film.source.format) for film in usable})
+    keys = sorted({(video.task, video.behaviour, video.source.format) for video in usable})
     groups = []
     for key in keys:
-        films = tuple(film for film in usable if (film.task, film.behaviour, film.source.format) == key)
-        kept = sum(film.name in held_out for film in films)
-        groups.append(Group(*key, films, tuple(usable[film] for film in films), kept))
-    tasks = {film.task for film in found.films}
+        videos = tuple(video for video in usable if (video.task, video.behaviour, video.source.format) == key)
+        kept = sum(video.name in held_out for video in videos)
+        groups.append(Group(*key, videos, tuple(usable[video] for video in videos), kept))
+    tasks = {video.task for video in found.videos}
     for task in tasks:
-        experts = [film for film in usable if film.task == task and film.behaviour == EXPERT]
+        experts = [video for video in usable if video.task == task and video.behaviour == EXPERT]
         if len(experts) < 2:
             problems[task] = (
-                f"{len(experts)} usable {EXPERT} films: two are needed, one to train on and one to hold out"
+                f"{len(experts)} usable {EXPERT} videos: two are needed, one to train on and one to hold out"
             )
     for task in settings.masks.keys() - tasks:
-        problems[SETTINGS] = f"it has a mask for '{task}', but there are no films of such a task"
+        problems[SETTINGS] = f"it has a mask for '{task}', but there are no videos of such a task"
     return Survey(tuple(groups), problems)

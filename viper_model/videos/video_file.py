@@ -1,4 +1,4 @@
-"""Video files, one film each."""
+"""Video files, one video each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Films as files: any container that PyAV reads, and mp4 that browsers play."""
+"""Videos as files: any container that PyAV reads, and mp4 that browsers play."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from viper_model.errors import ModelError
 
 
 def probe(path: Path) -> tuple[int | None, float | None, int, int]:
-    """A film's number of frames and rate in Hz (None where it does not say), height and width, as it is watched.
+    """A video's number of frames and rate in Hz (None where it does not say), height and width, as it is watched.
 
     Raises ModelError where it is no video.
     """
@@ -33,10 +33,11 @@ def probe(path: Path) -> tuple[int | None, float | None, int, int]:
 
 
 def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray, float]]:
-    """A film's frames, uint8 [height, width, 3], RGB, each with its time in seconds; from second `begin` on or earlier.
+    """A video's frames, uint8 [height, width, 3], RGB, each with its time in seconds; from second `begin` on or
+    earlier.
 
-    Frames are turned as the film says they are to be watched. Raises ModelError where there are none to be read, and
-    where a tenth or more of those that the film announces are missing.
+    Frames are turned as the video says they are to be watched. Raises ModelError where there are none to be read, and
+    where a tenth or more of those that the video announces are missing.
     """
     count = 0
     with _opened(path) as container:
@@ -55,7 +56,7 @@ def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray,
 
 
 def read_video(path: Path) -> np.ndarray:
-    """All frames of a short film at once, uint8 [time, height, width, 3], RGB. Raises ModelError as `decode` does."""
+    """All frames of a short video at once, uint8 [time, height, width, 3], RGB. Raises ModelError as `decode` does."""
     return np.stack([image for image, _ in decode(path)])
 
 
@@ -74,18 +75,18 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 [height, width, 3]; telephones film lying and say by how much to turn."""
+    """uint8 [height, width, 3]; telephones video lying and say by how much to turn."""
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
 WATCHABLE = 256
-"""Films narrower or lower than this many pixels are enlarged when written."""
+"""Videos narrower or lower than this many pixels are enlarged when written."""
 
 
 def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
     """Write frames (uint8 [time, height, width, 3], RGB, `rate` a second) as H.264 mp4 that browsers play.
 
-    Small films are enlarged by a whole factor, pixel by pixel, so that they can be watched; an odd side is then
+    Small videos are enlarged by a whole factor, pixel by pixel, so that they can be watched; an odd side is then
     lengthened by repeating its last row or column, as the format wants even ones. Raises ModelError.
     """
     if len(frames) == 0:

@@ -21,7 +21,7 @@ from viper_ros.arm.safety import Deadlines
 ActionKind = Literal["end_effector", "end_effector_position", "end_effector_position_yaw", "joint_velocity"]
 """What an action's values are, before the last one, which is the gripper's (-1 open, 1 closed): the hand's velocity
 along and about x, y, z; along them, the hand keeping home's orientation; along them and about z, the hand keeping
-home's tilt; the joints' velocities. The second and third are those of the worlds of `sim:=robosuite`."""
+home's tilt; the joints' velocities. The second and third are those of the environments of `sim:=robosuite`."""
 ACTION_KINDS: tuple[ActionKind, ...] = get_args(ActionKind)
 HAND_AXES = 6
 _HAND_VALUES = {"end_effector": 6, "end_effector_position": 3, "end_effector_position_yaw": 4}

@@ -17,7 +17,7 @@ HOMING_PATIENCE = 10.0
 HOMING_PROGRESS = 0.1
 """rad, of the joint that is furthest from home."""
 REMEMBERED = 256
-"""Moments shown whose answers are still recognised; answers to older ones are out of order anyhow."""
+"""Time steps shown whose answers are still recognised; answers to older ones are out of order anyhow."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Deadlines:
     """How old what the arm depends on may be, in seconds."""
 
     action: float
-    """From a moment's being shown to the policy's answer, and between two answers."""
+    """From a time step's being shown to the policy's answer, and between two answers."""
     frame: float
     joint_states: float
     dead_man: float | None
@@ -106,13 +106,13 @@ class Guard:
         self._frame_at = max(self._frame_at, min(taken, now))
 
     def shown(self, stamp: int, now: float) -> None:
-        """The policy is being shown the moment with this stamp."""
+        """The policy is being shown the time step with this stamp."""
         self._shown[stamp] = now
         while len(self._shown) > REMEMBERED:
             self._shown.popitem(last=False)
 
     def action(self, stamp: int, values: np.ndarray, now: float) -> np.ndarray | None:
-        """The policy's answer to a moment, clipped to [-1, 1]; None where the arm must not act on it.
+        """The policy's answer to a time step, clipped to [-1, 1]; None where the arm must not act on it.
 
         An answer that comes while no episode runs is passed over.
         """

@@ -1,4 +1,4 @@
-"""A bag, scored: its copy with the rewards, and the surprise maps, that the reward node gives live."""
+"""A bag, scored: its copy with the rewards, and the likelihood maps, that the reward node gives live."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from rosbags.rosbag2 import Writer
 from rosbags.typesys.store import Typestore
 
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import conditional, surprise_map
+from viper_model.reward.likelihood import conditional, likelihood_map
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import rosbag
 from viper_model.videos.preparation import Clock
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import choose_camera
 from viper_ros.bags.writing import REWARD, message_types, whole_bag
 
 
 @dataclass
 class Camera:
-    """A film of the bag, on its way to its rewards."""
+    """A video of the bag, on its way to its rewards."""
 
     number: int
     steps: dict[int, tuple[str, bool]] | None
-    """By stamp: the task, and whether an episode begins. None: a camera alone, one film."""
+    """By stamp: the task, and whether an episode begins. None: a camera alone, one video."""
     task: str
     """Of a camera alone."""
     clock: Clock | None
     """Which frames of a camera alone are scored; all where None."""
     seen: set[int] = field(default_factory=set)
 
-    def moment(self, stamp: int, received: int) -> tuple[str, bool] | None:
+    def time_step(self, stamp: int, received: int) -> tuple[str, bool] | None:
         """The task, and whether an episode begins; None for a picture that is not scored, or has been."""
         first = not self.seen
         if stamp in self.seen or (self.steps is not None and stamp not in self.steps):
@@ -49,12 +49,12 @@ class Camera:
 
 
 def score_bag(
-    path: Path, out: Path, model: VideoModel, settings: FilmSettings, task: str | None, maps: bool = False
+    path: Path, out: Path, model: VideoModel, settings: VideoSettings, task: str | None, maps: bool = False
 ) -> None:
     """Write `out`: all that the bag at `path` holds, and a viper_ros/Reward beside each frame, at the frame's stamp.
 
     Each camera with steps beside it is scored, episode by episode, under the steps' own task unless `task` is given; in
-    a bag without steps the only camera is, or the one that `settings` names, as one film. maps: likelihood_map too.
+    a bag without steps the only camera is, or the one that `settings` names, as one video. maps: likelihood_map too.
     Rewards and maps that the bag itself holds on those topics are not copied.
     Raises ModelError for a bag that can't be read or scored, and UserError where `out` can't be written.
     """
@@ -67,7 +67,7 @@ def score_bag(
 
 
 def _scored(
-    bag: AnyReader, writer: Writer, model: VideoModel, settings: FilmSettings, task: str | None, maps: bool
+    bag: AnyReader, writer: Writer, model: VideoModel, settings: VideoSettings, task: str | None, maps: bool
 ) -> Iterator[tuple[Connection, int, bytes | memoryview]]:
     """The messages of the scored bag: where, when, and what."""
     names = rosbag.cameras(bag, settings.camera)
@@ -92,10 +92,10 @@ def _scored(
         if camera is None:
             continue
         message: Any = bag.deserialize(data, connection.msgtype)
-        moment = camera.moment(rosbag.nanoseconds(message.header.stamp), received)
-        if moment is None:
+        time_step = camera.time_step(rosbag.nanoseconds(message.header.stamp), received)
+        if time_step is None:
             continue
-        label, first = moment
+        label, first = time_step
         frame = settings.of(label).frames(rosbag.rgb(message)[None], model.image_size)
         log_probs = stream.step(
             torch.tensor([camera.number]),
@@ -114,13 +114,13 @@ def _scored(
             store.serialize_cdr(kinds[REWARD](header, scaled, likelihood), REWARD),
         )
         if maps:
-            grey = surprise_map(log_probs.numpy())
+            grey = likelihood_map(log_probs.numpy())
             picture = kinds[rosbag.RAW](header, *grey.shape, "mono8", 0, grey.shape[1], grey.ravel())
             yield shown[connection.topic], received, store.serialize_cdr(picture, rosbag.RAW)
 
 
 def _camera(
-    bag: AnyReader, name: str, number: int, settings: FilmSettings, task: str | None, model: VideoModel
+    bag: AnyReader, name: str, number: int, settings: VideoSettings, task: str | None, model: VideoModel
 ) -> Camera:
     connections = rosbag.steps_of(bag, name)
     if not connections:

@@ -1,4 +1,4 @@
-"""The `viper` command: from films to a trained policy.
+"""The `viper` command: from videos to a trained policy.
 
 Options can be written as ROS 2 writes them, `task:=cartpole_swingup`, or as `--task cartpole_swingup`.
 """
@@ -58,21 +58,21 @@ def record(
     directory: Directory = Path(),
     settings: Settings = None,
 ) -> None:
-    """Film a behaviour in a simulated world. Films that are there already are kept."""
+    """Record a behaviour in a simulated environment. Videos that are there already are kept."""
     from viper_lab.experiment.plan import make_plan
-    from viper_lab.experiment.preparation import record_films
+    from viper_lab.experiment.preparation import record_videos
 
     plan = make_plan(sim, task=task, arm=arm, directory=directory, assignments=settings or ())
-    returns = record_films(plan, behaviour, episodes)
+    returns = record_videos(plan, behaviour, episodes)
     mean = sum(returns) / len(returns)
-    console.print(f"{len(returns)} {behaviour} films in {plan.data / plan.label / behaviour}: mean return {mean:.2f}")
+    console.print(f"{len(returns)} {behaviour} videos in {plan.data / plan.label / behaviour}: mean return {mean:.2f}")
 
 
 @app.command()
 def half_trained(
     run: Annotated[Path, typer.Argument(help="Directory of a run.")], directory: Directory = Path()
 ) -> None:
-    """Keep a run's evaluation episodes from the middle of its training as films of half-trained behaviour."""
+    """Keep a run's evaluation episodes from the middle of its training as videos of half-trained behaviour."""
     from viper_lab.experiment.half_trained import keep_half_trained
 
     for path, task_return in keep_half_trained(run, directory).items():
@@ -81,9 +81,9 @@ def half_trained(
 
 @app.command()
 def data(
-    folder: Annotated[Path, typer.Argument(help="Films, as `viper fit data:=` takes them.")],
+    folder: Annotated[Path, typer.Argument(help="Videos, as `viper fit data:=` takes them.")],
 ) -> None:
-    """Say what films a folder holds and what is wrong with them. Status 1 where none can be used."""
+    """Say what videos a folder holds and what is wrong with them. Status 1 where none can be used."""
     from viper_lab.results.data_table import print_survey
 
     if not print_survey(folder, console):
@@ -93,20 +93,20 @@ def data(
 @app.command()
 def fit(
     data: Annotated[
-        Path, typer.Option(help="Films: <task>/<film> or <task>/<behaviour>/<film>, or a LeRobot dataset or bag.")
+        Path, typer.Option(help="Videos: <task>/<video> or <task>/<behaviour>/<video>, or a LeRobot dataset or bag.")
     ],
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
     size: Annotated[str, typer.Option(help="Named size of the model: tiny, tiny64, dmc, atari or arms.")] = "tiny",
     likelihood: Annotated[
-        str, typer.Option(help="Which model of the films' codes: videogpt or masked (docs/likelihoods.md).")
+        str, typer.Option(help="Which model of the videos' codes: videogpt or masked (docs/likelihoods.md).")
     ] = "videogpt",
     vqgan_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     code_model_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Train a video model on expert films, and check it as a reward. Interrupted, it goes on where it was."""
+    """Train a video model on expert videos, and check it as a reward. Interrupted, it goes on where it was."""
     from viper_lab.results.check_reward import check_model
     from viper_model.torch_tools.device import torch_device
     from viper_model.torch_tools.distributed import is_first_process
@@ -131,7 +131,7 @@ def fit(
 @app.command()
 def check_reward(
     model: Annotated[Path, typer.Option(help="Folder of the video model.")],
-    data: Annotated[Path, typer.Option(help="Films, as `viper fit` takes them; those kept from training are used.")],
+    data: Annotated[Path, typer.Option(help="Videos, as `viper fit` takes them; those kept from training are used.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks. Repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where results go; into the model's folder unless given.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Status 1 where a task's reward is not usable.")] = False,
@@ -151,54 +151,56 @@ def check_reward(
 
 @app.command()
 def score(
-    film: Annotated[Path, typer.Argument(help="A video file, an .npz, a rosbag2 folder or a LeRobot dataset.")],
+    video: Annotated[Path, typer.Argument(help="A video file, an .npz, a rosbag2 folder or a LeRobot dataset.")],
     model: Annotated[Path, typer.Option(help="Folder of the video model.")],
-    task: Annotated[str | None, typer.Option(help="What the film shows; needed where the model knows several.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="What the video shows; needed where the model knows several.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(),
-    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the surprise film.")] = 15.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the likelihood-map video.")] = 15.0,
     precision: Annotated[
         str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood moves by some 0.05 nats.")
     ] = "float32",
-    episode: Annotated[int | None, typer.Option(min=0, help="Which film, where a recording holds several.")] = None,
-    maps: Annotated[bool, typer.Option("--maps", help="Of a bag: write surprise maps too.")] = False,
+    episode: Annotated[int | None, typer.Option(min=0, help="Which video, where a recording holds several.")] = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Of a bag: write likelihood maps too.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Score a film: likelihood and reward of each frame (CSV), their plot (PNG), and the surprise film (MP4).
+    """Score a video: likelihood and reward of each frame (CSV), their plot (PNG), and the likelihood-map video (MP4).
 
-    A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <film>_scored, with everything that
+    A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <video>_scored, with everything that
     it held and the rewards beside the frames, as the reward node gives them live.
     """
-    from viper_lab.results.score import score_film
+    from viper_lab.results.score import score_video
     from viper_model.torch_tools.device import torch_device
 
-    for path in score_film(film, model, task, out, rate, precision, episode, maps, torch_device(device)):
+    for path in score_video(video, model, task, out, rate, precision, episode, maps, torch_device(device)):
         console.print(f"wrote {path}")
 
 
 @app.command()
 def imagine(
     model: Annotated[Path, typer.Option(help="Folder of the video model.")],
-    film: Annotated[list[Path], typer.Option(help="A film to begin from, of any format. Repeat for a row each.")],
+    video: Annotated[list[Path], typer.Option(help="A video to begin from, of any format. Repeat for a row each.")],
     task: Annotated[
         list[str] | None, typer.Option(help="Label to go on under; all known unless given. Repeat.")
     ] = None,
-    start: Annotated[int, typer.Option(min=0, help="The film's frame to begin at.")] = 0,
+    start: Annotated[int, typer.Option(min=0, help="The video's frame to begin at.")] = 0,
     given: Annotated[int, typer.Option(min=1, help="How many frames are given, the model's frame_skip apart.")] = 1,
     steps: Annotated[int, typer.Option(min=1, help="How many frames are imagined, the model's frame_skip apart.")] = 40,
-    samples: Annotated[int, typer.Option(min=1, help="How often, from each film under each label.")] = 3,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same films.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="How often, from each video under each label.")] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same videos.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Where results go; imagined/ in the model's folder unless given.")
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the films written.")] = 10.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the videos written.")] = 10.0,
     device: Device = "auto",
 ) -> None:
-    """Let the model dream on from a film's frame: films, a grid of films by labels, errors to what came by step."""
-    from viper_lab.results.imagine import imagine_films
+    """Let the model dream on from a video's frame: videos, a grid of videos by labels, errors to what came by step."""
+    from viper_lab.results.imagine import imagine_videos
     from viper_model.torch_tools.device import torch_device
 
-    written = imagine_films(
-        film,
+    written = imagine_videos(
+        video,
         model,
         out or model / "imagined",
         tasks=tuple(task or ()),
@@ -218,7 +220,7 @@ def imagine(
 def prepare(
     sim: Sim = "dmc", task: Task = None, arm: Arm = None, directory: Directory = Path(), settings: Settings = None
 ) -> None:
-    """Record the films and fit the video model that training needs, where they are missing."""
+    """Record the videos and fit the video model that training needs, where they are missing."""
     from viper_lab.experiment.plan import make_plan
     from viper_lab.experiment.preparation import prepare as prepare_plan
 
@@ -230,17 +232,17 @@ def train(
     sim: Sim = "dmc",
     task: Task = None,
     arm: Arm = None,
-    reward: Annotated[str, typer.Option(help="viper: the likelihood of the films; task: the Task Oracle.")] = "viper",
+    reward: Annotated[str, typer.Option(help="viper: the likelihood of the videos; task: the Task Oracle.")] = "viper",
     name: Annotated[str | None, typer.Option(help="The run's name; after the task unless given.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps to collect.")] = None,
-    environments: Annotated[int, typer.Option(min=1, help="Worlds side by side.")] = 1,
+    environments: Annotated[int, typer.Option(min=1, help="Environments side by side.")] = 1,
     namespace: Annotated[str, typer.Option(help="ROS namespace of the graph, to run several side by side.")] = "",
     viz: Annotated[str, typer.Option(help="rerun: show what the graph does in a Rerun viewer; none.")] = "none",
     viz_file: Annotated[Path | None, typer.Option(help="With viz:=rerun, a recording (.rrd) to write instead.")] = None,
     directory: Directory = Path(),
     settings: Settings = None,
 ) -> None:
-    """Train a policy, all nodes in this process. Records films and fits the video model first where they are missing.
+    """Train a policy, all nodes in this process. Records videos and fits the video model first where they are missing.
 
     Stop it at any time; the same command goes on where it was.
     """
@@ -271,7 +273,7 @@ def train(
 
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> None:
-    """Write a run's report.html: curves, films, surprise maps."""
+    """Write a run's report.html: curves, videos, likelihood maps."""
     from viper_lab.results.report import write_report
 
     console.print(f"report: {write_report(run)}")

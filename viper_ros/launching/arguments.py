@@ -55,7 +55,7 @@ TRAIN = (
     ),
     Argument("name", "The run's name; empty: after the task.", ""),
     Argument("steps", "Environment steps to collect; 0: as in the settings.", "0"),
-    Argument("environments", "Worlds side by side, each a process.", "1"),
+    Argument("environments", "Environments side by side, each a process.", "1"),
     Argument("directory", "Where data/, models/ and runs/ are.", "."),
     *VIZ,
     *COMMON,
@@ -82,7 +82,7 @@ DEPLOY = (
         "end_effector",
         tuple(arm.ACTION_KINDS),
     ),
-    Argument("step_seconds", "Time of a step in the world that trained the policy.", "0.1"),
+    Argument("step_seconds", "Time of a step in the environment that trained the policy.", "0.1"),
     Argument(
         "output",
         "trajectory: for a joint_trajectory_controller; twist: for MoveIt Servo.",

@@ -1,4 +1,4 @@
-"""What a world says of itself once, as JSON in a latched std_msgs/String (as robot_description carries URDF)."""
+"""What an environment says of itself once, as JSON in a latched std_msgs/String (as robot_description carries URDF)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def to_json(description: Description) -> str:
 
 
 def from_json(text: str) -> Description:
-    """Raises MessageError where the text describes no world."""
+    """Raises MessageError where the text describes no environment."""
     try:
         fields = json.loads(text)
         fields["action_space"] = ActionSpace(**fields["action_space"])
@@ -22,4 +22,4 @@ def from_json(text: str) -> Description:
         fields["return_range"] = tuple(fields["return_range"])
         return Description(**fields)
     except (TypeError, KeyError, ValueError, RecursionError) as error:
-        raise MessageError(f"no description of a world: {error}") from error
+        raise MessageError(f"no description of an environment: {error}") from error

@@ -20,7 +20,7 @@ from viper_ros.msg import Action, Step
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 PARAMETERS = (
@@ -45,14 +45,14 @@ class ActNode(ViperNode):
         self._policy = agent.policy()
         self._state = self._policy.initial(1)
         self._joiner: Joiner[np.ndarray, Step] = Joiner()
-        self._actions = self.create_publisher(Action, "action", MOMENTS)
+        self._actions = self.create_publisher(Action, "action", RELIABLE)
 
     def activate(self) -> None:
         # The first act is the slowest; the arm's deadline must not meet it.
         frame = np.zeros((1, self._image_size, self._image_size, 3), np.uint8)
         self._policy.act(self._state, frame, np.array([True]), sample=False)
-        self.listen(Step, "step", self._on_step, MOMENTS)
-        self.listen(Image, "image_raw", self._on_image, MOMENTS)
+        self.listen(Step, "step", self._on_step, RELIABLE)
+        self.listen(Image, "image_raw", self._on_image, RELIABLE)
 
     def cleanup(self) -> None:
         self.destroy_publisher(self._actions)

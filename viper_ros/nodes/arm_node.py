@@ -1,4 +1,5 @@
-"""A real arm as a world, in real time: it stands where sim_node stands, and holds the arm to `viper_ros.arm.safety`."""
+"""A real arm as an environment, in real time: it stands where sim_node stands, and holds the arm to
+`viper_ros.arm.safety`."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from viper_ros.messages import environment_description as description
 from viper_ros.msg import Action, Step
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import FACTS, MOMENTS
+from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 PRIORITY = 50
@@ -56,7 +57,7 @@ PARAMETERS = (
     Parameter(
         "step_seconds",
         0.1,
-        "Time between two moments that the policy is shown, as in the world that trained it: full control periods.",
+        "Time between two steps that the policy is shown, as in the environment that trained it: full control periods.",
         0.01,
         1.0,
     ),
@@ -91,14 +92,14 @@ class ArmNode(ViperNode):
             following=None if self.value("dry_run") else self._arm.following,
         )
         dry = "/would_send" if self.value("dry_run") else ""
-        self._images = self.create_publisher(Image, "image_raw", MOMENTS)
-        self._steps = self.create_publisher(Step, "step", MOMENTS)
-        self._descriptions = self.create_publisher(String, "description", FACTS)
+        self._images = self.create_publisher(Image, "image_raw", RELIABLE)
+        self._steps = self.create_publisher(Step, "step", RELIABLE)
+        self._descriptions = self.create_publisher(String, "description", LATCHED)
         if self.value("output") == "trajectory":
-            self._commands = self.create_publisher(JointTrajectory, f"arm_controller/joint_trajectory{dry}", MOMENTS)
+            self._commands = self.create_publisher(JointTrajectory, f"arm_controller/joint_trajectory{dry}", RELIABLE)
         else:
-            self._commands = self.create_publisher(TwistStamped, f"servo/delta_twist_cmds{dry}", MOMENTS)
-        self._gripper = self.create_publisher(JointTrajectory, f"gripper_controller/joint_trajectory{dry}", MOMENTS)
+            self._commands = self.create_publisher(TwistStamped, f"servo/delta_twist_cmds{dry}", RELIABLE)
+        self._gripper = self.create_publisher(JointTrajectory, f"gripper_controller/joint_trajectory{dry}", RELIABLE)
         self._image: Image | None = None
         self._described: tuple[int, int] | None = None
         self._action: np.ndarray | None = None
@@ -113,9 +114,9 @@ class ArmNode(ViperNode):
     def activate(self) -> None:
         self._take(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data)
         self._take(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
-        self._take(Action, "action", self._on_action, MOMENTS)
-        self._take(Bool, "e_stop", self._on_e_stop, MOMENTS)
-        self._take(Bool, "enable", self._on_enable, MOMENTS)
+        self._take(Action, "action", self._on_action, RELIABLE)
+        self._take(Bool, "e_stop", self._on_e_stop, RELIABLE)
+        self._take(Bool, "enable", self._on_enable, RELIABLE)
         self._offers = [
             self._offer("start_episode", self._start_episode),
             self._offer("end_episode", self._end_episode),
@@ -301,7 +302,7 @@ class ArmNode(ViperNode):
             self._show(is_last=True)
 
     def _show(self, is_last: bool) -> None:
-        """Publish the moment."""
+        """Publish the time step."""
         if self._image is None:
             return
         self._stamp = max(self.get_clock().now().nanoseconds, self._stamp + 1)

@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from sim import Description
 from viper_lab.errors import UserError
 from viper_lab.experiment.run_directory import Run
-from viper_lab.experiment.trainer import Moment, Settings, Trainer
+from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.parameters import Parameter
 from viper_model.agents.dreamer.agent import IMAGE_SIZES
 from viper_model.agents.dreamer.sizes import SIZES
@@ -29,7 +29,7 @@ from viper_ros.msg import Action, Reward, Step
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import FACTS, MOMENTS
+from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 MANY = 1_000_000_000
@@ -74,7 +74,7 @@ class PolicyNode(ViperNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PARAMETERS, **options)
         self.trainer: Trainer | None = None
-        """From the moment when all environments have said what they are."""
+        """From the time step when all environments have said what they are."""
 
     def configure(self) -> None:
         if not self.value("run"):
@@ -82,9 +82,9 @@ class PolicyNode(ViperNode):
         self._device = torch_device(self.value("device"))
         self._environments = list(self.value("environments"))
         self._directory = Path(str(self.value("run"))).expanduser()
-        self._worlds: dict[str, Description] = {}
+        self._descriptions: dict[str, Description] = {}
         self._joiners: dict[str, Joiner[np.ndarray, Step]] = {name: Joiner() for name in self._environments}
-        self._actions = {name: self.create_publisher(Action, f"{name}/action", MOMENTS) for name in self._environments}
+        self._actions = {name: self.create_publisher(Action, f"{name}/action", RELIABLE) for name in self._environments}
 
     def activate(self) -> None:
         self._save_timer = self.every(self.value("save_every"), self._save)
@@ -94,10 +94,10 @@ class PolicyNode(ViperNode):
         if self.trainer:
             self.trainer.learner.start()
         listeners = (
-            (String, "description", self._on_description, FACTS),
-            (Step, "step", self._on_step, MOMENTS),
-            (Image, "image_raw", self._on_image, MOMENTS),
-            (Reward, "reward", self._on_reward, MOMENTS),
+            (String, "description", self._on_description, LATCHED),
+            (Step, "step", self._on_step, RELIABLE),
+            (Image, "image_raw", self._on_image, RELIABLE),
+            (Reward, "reward", self._on_reward, RELIABLE),
         )
         for name in self._environments:
             for kind, topic, callback, qos in listeners:
@@ -122,13 +122,13 @@ class PolicyNode(ViperNode):
     def health(self) -> Health:
         trainer = self.trainer
         if trainer is None:
-            missing = [name for name in getattr(self, "_environments", []) if name not in self._worlds]
+            missing = [name for name in getattr(self, "_environments", []) if name not in self._descriptions]
             return Health(f"waiting for the description of {', '.join(missing)}", DiagnosticStatus.WARN)
         values = {
             "steps": trainer.collected,
             "updates": trainer.agent.updates,
             "last_evaluation_return": trainer.last_evaluation,
-            "moments_without_reward": trainer.lost,
+            "time_steps_without_reward": trainer.lost,
         }
         waiting = trainer.waiting_for_rewards()
         if waiting:
@@ -137,20 +137,24 @@ class PolicyNode(ViperNode):
 
     def _on_description(self, name: str, message: String) -> None:
         if self.trainer:
-            return  # A world that came back: the run goes on with what it began with.
-        self._worlds[name] = description.from_json(message.data)
-        if len(self._worlds) == len(self._environments):
+            return  # An environment that came back: the run goes on with what it began with.
+        self._descriptions[name] = description.from_json(message.data)
+        if len(self._descriptions) == len(self._environments):
             self.trainer = self._make_trainer()
 
     def _make_trainer(self) -> Trainer:
-        worlds = list(self._worlds.values())
-        if any(world.action_space != worlds[0].action_space for world in worlds):
+        descriptions = list(self._descriptions.values())
+        if any(each.action_space != descriptions[0].action_space for each in descriptions):
             raise UserError("the environments have different actions: one policy needs them alike")
         values = {field.name: self.value(field.name) for field in dataclasses.fields(Settings)}
         values["device"] = self._device
-        identity = {"sim": worlds[0].sim, "task": worlds[0].task, **{name: self.value(name) for name in IDENTITY}}
-        run = Run(self._directory, {**identity, "return_range": list(worlds[0].return_range)})
-        trainer = Trainer(Settings(**values), run, worlds[0], self._environments)
+        identity = {
+            "sim": descriptions[0].sim,
+            "task": descriptions[0].task,
+            **{name: self.value(name) for name in IDENTITY},
+        }
+        run = Run(self._directory, {**identity, "return_range": list(descriptions[0].return_range)})
+        trainer = Trainer(Settings(**values), run, descriptions[0], self._environments)
         trainer.learner.start()
         for line in trainer.replay.skipped:
             self.get_logger().warning(line)
@@ -160,7 +164,7 @@ class PolicyNode(ViperNode):
 
     def _on_image(self, name: str, message: Image) -> None:
         if self.trainer is None:
-            return  # The world will publish it again.
+            return  # The environment will publish it again.
         try:
             image = resize(images.to_rgb(message)[None], self.value("image_size"))[0]
         except FrameError as error:
@@ -193,7 +197,7 @@ class PolicyNode(ViperNode):
         if pair is not None:
             stamp, image, step = pair
             self.trainer.observe(
-                name, Moment(stamp, image, step.is_first, step.is_last, step.is_terminal, step.task_reward)
+                name, ReplayStep(stamp, image, step.is_first, step.is_last, step.is_terminal, step.task_reward)
             )
         self._send_answers()  # also to what is shown again: it may have had to wait when it was first seen
 

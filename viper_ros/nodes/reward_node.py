@@ -1,4 +1,4 @@
-"""Scores what cameras see: frames in, rewards and surprise maps out, at the frames' stamps."""
+"""Scores what cameras see: frames in, rewards and likelihood maps out, at the frames' stamps."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from std_msgs.msg import Header
 from viper_lab.errors import UserError
 from viper_lab.parameters import Parameter
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import Stream, conditional, joint, surprise_map
+from viper_model.reward.likelihood import Stream, conditional, joint, likelihood_map
 from viper_model.torch_tools.device import DEVICES, torch_device
 from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import Clock
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.settings import VideoSettings
 from viper_ros.messages import images
 from viper_ros.messages.images import FrameError
 from viper_ros.msg import Reward, Step
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import MOMENTS, UNDER_WAY
+from viper_ros.runtime.qos import RELIABLE, UNDER_WAY
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 STRAGGLER_NANOSECONDS = 1_000_000_000
@@ -52,8 +52,8 @@ PARAMETERS = (
     Parameter(
         "steps",
         True,
-        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless film, newest first, "
-        "at the rate of the films that the model is of.",
+        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless video, newest first, "
+        "at the rate of the videos that the model is of.",
     ),
     Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
     Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
@@ -68,14 +68,14 @@ PARAMETERS = (
 
 
 @dataclass
-class Film:
+class Video:
     """One environment's frames on their way to their rewards."""
 
     joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
     newest: int | None = None
     """The stamp of the last frame of a camera alone."""
     begins: bool = False
-    """The next frame of a camera alone is a film's first."""
+    """The next frame of a camera alone is a video's first."""
     waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
     """Stamp, frame, step and arrival time of what isn't scored yet."""
     window: deque[torch.Tensor] = field(default_factory=deque)
@@ -102,7 +102,7 @@ class RewardNode(ViperNode):
             raise UserError("no video model: set the parameter 'model' to a folder that `viper fit` made")
         self._model = VideoModel.load(Path(path).expanduser(), torch_device(self.value("device")))
         prepare_for_inference(self._model, self.value("precision"))
-        self._film_settings = FilmSettings.load(Path(path).expanduser())
+        self._video_settings = VideoSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))
         self._with_steps = self.value("steps")
         if not self._with_steps:
@@ -110,17 +110,17 @@ class RewardNode(ViperNode):
             if not self.value("task") and len(self._model.tasks) > 1:
                 raise UserError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
             self._model.task_index(self._task)
-        self._films = [Film() for _ in self._environments]
-        self._stream: Stream = self._model.stream(len(self._films))
-        self._rewards = [self.create_publisher(Reward, f"{name}/reward", MOMENTS) for name in self._environments]
-        self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", MOMENTS) for name in self._environments]
+        self._videos = [Video() for _ in self._environments]
+        self._stream: Stream = self._model.stream(len(self._videos))
+        self._rewards = [self.create_publisher(Reward, f"{name}/reward", RELIABLE) for name in self._environments]
+        self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", RELIABLE) for name in self._environments]
 
     def activate(self) -> None:
-        frames = (Image, "image_raw", self._on_image, MOMENTS if self._with_steps else qos_profile_sensor_data)
-        listeners = [(Step, "step", self._on_step, MOMENTS), frames] if self._with_steps else [frames]
-        for film, name in enumerate(self._environments):
+        frames = (Image, "image_raw", self._on_image, RELIABLE if self._with_steps else qos_profile_sensor_data)
+        listeners = [(Step, "step", self._on_step, RELIABLE), frames] if self._with_steps else [frames]
+        for video, name in enumerate(self._environments):
             for kind, topic, callback, qos in listeners:
-                self.listen(kind, f"{name}/{topic}", partial(callback, film), qos)
+                self.listen(kind, f"{name}/{topic}", partial(callback, video), qos)
         self._active = True
         self._last_frame = monotonic()
 
@@ -137,7 +137,7 @@ class RewardNode(ViperNode):
 
     def health(self) -> Health:
         latency = np.array(self._latency) * 1e3 if self._latency else np.zeros(1)
-        waiting = sum(len(film.waiting) for film in self._films) if self._active else 0
+        waiting = sum(len(video.waiting) for video in self._videos) if self._active else 0
         values = {
             "frames_scored": self._scored,
             "frames_dropped": self._dropped,
@@ -147,19 +147,19 @@ class RewardNode(ViperNode):
             "latency_ms_median": round(float(np.median(latency)), 2),
             "latency_ms_p99": round(float(np.quantile(latency, 0.99)), 2),
         }
-        if self._active and waiting > 2 * len(self._films):
+        if self._active and waiting > 2 * len(self._videos):
             return Health(f"falling behind: {waiting} frames wait", DiagnosticStatus.WARN, values)
         silence = monotonic() - self._last_frame
         if self._active and silence > SILENCE_SECONDS:
             return Health(f"no frames for {silence:.0f} s", DiagnosticStatus.WARN, values)
         return Health("keeping up" if self._active else "not active", values=values)
 
-    def _on_image(self, film: int, message: Image) -> None:
+    def _on_image(self, video: int, message: Image) -> None:
         self._last_frame = monotonic()
         stamp = nanoseconds(message.header.stamp)
-        if self._send_again(film, stamp):
+        if self._send_again(video, stamp):
             return
-        if not self._with_steps and not self._is_due(self._films[film], stamp):
+        if not self._with_steps and not self._is_due(self._videos[video], stamp):
             return
         try:
             frame = images.to_rgb(message)
@@ -168,42 +168,42 @@ class RewardNode(ViperNode):
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
             return
         if not self._with_steps:
-            self._queue_newest(film, stamp, frame, message.header)
+            self._queue_newest(video, stamp, frame, message.header)
             return
-        self._queue(film, self._films[film].joiner.left(stamp, frame))
+        self._queue(video, self._videos[video].joiner.left(stamp, frame))
 
-    def _on_step(self, film: int, step: Step) -> None:
+    def _on_step(self, video: int, step: Step) -> None:
         stamp = nanoseconds(step.header.stamp)
-        if not self._send_again(film, stamp):
-            self._queue(film, self._films[film].joiner.right(stamp, step))
+        if not self._send_again(video, stamp):
+            self._queue(video, self._videos[video].joiner.right(stamp, step))
 
-    def _send_again(self, film: int, stamp: int) -> bool:
-        reward = self._films[film].sent.get(stamp)
+    def _send_again(self, video: int, stamp: int) -> bool:
+        reward = self._videos[video].sent.get(stamp)
         if reward is not None:
-            self._rewards[film].publish(reward)
+            self._rewards[video].publish(reward)
         return reward is not None
 
-    def _is_due(self, film: Film, stamp: int) -> bool:
-        """Is a frame of a camera alone the next to score, at the films' rate?"""
-        if film.newest is not None and 0 <= film.newest - stamp < STRAGGLER_NANOSECONDS:
+    def _is_due(self, video: Video, stamp: int) -> bool:
+        """Is a frame of a camera alone the next to score, at the videos' rate?"""
+        if video.newest is not None and 0 <= video.newest - stamp < STRAGGLER_NANOSECONDS:
             return False
-        if film.newest is None or stamp < film.newest:
-            # A clock that was set back, a bag that is played again: another film.
-            film.begins = True
-            film.clock = Clock(self._film_settings.rate) if self._film_settings.rate else None
-        film.newest = stamp
-        return film.clock is None or bool(film.clock.ticks(np.array([stamp / 1e9]))[0])
+        if video.newest is None or stamp < video.newest:
+            # A clock that was set back, a bag that is played again: another video.
+            video.begins = True
+            video.clock = Clock(self._video_settings.rate) if self._video_settings.rate else None
+        video.newest = stamp
+        return video.clock is None or bool(video.clock.ticks(np.array([stamp / 1e9]))[0])
 
     def _queue_newest(self, index: int, stamp: int, image: np.ndarray, header: Header) -> None:
         """Queue a frame of a camera alone in the place of those that wait."""
-        film = self._films[index]
-        is_first = film.begins or any(step.is_first for _, _, step, _ in film.waiting)
-        film.begins = False
-        self._dropped += len(film.waiting)
-        film.waiting.clear()
+        video = self._videos[index]
+        is_first = video.begins or any(step.is_first for _, _, step, _ in video.waiting)
+        video.begins = False
+        self._dropped += len(video.waiting)
+        video.waiting.clear()
         self._queue(index, (stamp, image, Step(header=header, task=self._task, is_first=is_first)))
 
-    def _queue(self, film: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
+    def _queue(self, video: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
         if pair is None:
             return
         stamp, image, step = pair
@@ -211,8 +211,8 @@ class RewardNode(ViperNode):
             self._model.task_index(step.task)
         except ModelError as error:
             raise MessageError(str(error)) from error
-        frame = self._film_settings.of(step.task).frames(image[None], self._model.image_size)[0]
-        waiting = self._films[film].waiting
+        frame = self._video_settings.of(step.task).frames(image[None], self._model.image_size)[0]
+        waiting = self._videos[video].waiting
         waiting.append((stamp, frame, step, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))
         # After the frames that have already arrived: so they make one batch.
@@ -220,32 +220,32 @@ class RewardNode(ViperNode):
 
     def _score_waiting(self) -> None:
         """Score the oldest waiting frame of each environment, in one batch, until none waits."""
-        while batch := [(i, film.waiting.popleft()) for i, film in enumerate(self._films) if film.waiting]:
-            films, entries = zip(*batch, strict=True)
+        while batch := [(i, video.waiting.popleft()) for i, video in enumerate(self._videos) if video.waiting]:
+            videos, entries = zip(*batch, strict=True)
             stamps, frames, steps, arrivals = zip(*entries, strict=True)
             tasks = [self._model.task_index(step.task) for step in steps]
             log_probs = self._stream.step(
-                torch.tensor(films),
+                torch.tensor(videos),
                 torch.from_numpy(np.stack(frames)),
                 torch.tensor(tasks),
                 torch.tensor([step.is_first for step in steps]),
             )
-            for film, stamp, step, arrival, code_log_probs in zip(
-                films, stamps, steps, arrivals, log_probs, strict=True
+            for video, stamp, step, arrival, code_log_probs in zip(
+                videos, stamps, steps, arrivals, log_probs, strict=True
             ):
-                self._publish(film, stamp, step, code_log_probs)
+                self._publish(video, stamp, step, code_log_probs)
                 self._latency.append(monotonic() - arrival)
                 self._scored += 1
 
     def _publish(self, index: int, stamp: int, step: Step, code_log_probs: torch.Tensor) -> None:
-        film = self._films[index]
+        video = self._videos[index]
         if self.value("likelihood") == "joint":
             if step.is_first:
-                film.window.clear()
-            film.window.append(code_log_probs)
-            while len(film.window) > self._model.context:
-                film.window.popleft()
-            log_likelihood = float(joint(torch.stack(tuple(film.window)), self._model.context)[-1])
+                video.window.clear()
+            video.window.append(code_log_probs)
+            while len(video.window) > self._model.context:
+                video.window.popleft()
+            log_likelihood = float(joint(torch.stack(tuple(video.window)), self._model.context)[-1])
         else:
             log_likelihood = float(conditional(code_log_probs))
         reward = Reward(
@@ -254,12 +254,12 @@ class RewardNode(ViperNode):
         )
         reward.header.stamp = to_stamp(stamp)
         reward.header.frame_id = step.header.frame_id
-        film.sent[stamp] = reward
-        while len(film.sent) > UNDER_WAY:
-            film.sent.popitem(last=False)
+        video.sent[stamp] = reward
+        while len(video.sent) > UNDER_WAY:
+            video.sent.popitem(last=False)
         self._rewards[index].publish(reward)
         if self.value("publish_map") and self._maps[index].get_subscription_count():
-            brightness = surprise_map(code_log_probs.numpy())
+            brightness = likelihood_map(code_log_probs.numpy())
             self._maps[index].publish(images.to_message(brightness, reward.header.stamp, step.header.frame_id))
 
 

@@ -1,4 +1,5 @@
-"""A simulated world as a ROS 2 node, in lockstep: it moves when the action with its last frame's stamp arrives."""
+"""A simulated environment as a ROS 2 node, in lockstep: it moves when the action with its last frame's stamp
+arrives."""
 
 from __future__ import annotations
 
@@ -19,24 +20,26 @@ from viper_ros.messages import images
 from viper_ros.msg import Action, Step
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import FACTS, MOMENTS, UNDER_WAY
+from viper_ros.runtime.qos import LATCHED, RELIABLE, UNDER_WAY
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 PARAMETERS = (
-    Parameter("sim", "dmc", "Simulator that the world comes from.", choices=tuple(sim.SIMS)),
+    Parameter("sim", "dmc", "Simulator that the environment comes from.", choices=tuple(sim.SIMS)),
     Parameter("task", "cartpole_swingup", "Task of the simulator."),
     Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
-    Parameter("camera", "", "Camera that films the world, by number or name; empty: the simulator's usual one."),
+    Parameter(
+        "camera", "", "Camera that records the environment, by number or name; empty: the simulator's usual one."
+    ),
     Parameter("arm", "", "Arm, where the simulator has several; empty: its usual one."),
     Parameter(
         "options", "", "More options of the simulator, in YAML, such as {life_loss: true}: see its module in sim/."
     ),
     Parameter("action_repeat", 2, "Control steps of the simulator for which an action is held.", low=1, high=100),
-    Parameter("seed", 0, "Seed of everything random in the world.", low=0, high=2**31 - 1),
+    Parameter("seed", 0, "Seed of everything random in the environment.", low=0, high=2**31 - 1),
     Parameter(
         "repeat_after",
         1.0,
-        "Seconds without an answer after which the last moments are published again, for a node that came late.",
+        "Seconds without an answer after which the last time steps are published again, for a node that came late.",
         low=0.05,
         high=60.0,
         read_only=False,
@@ -52,7 +55,7 @@ class SimNode(ViperNode):
 
     def configure(self) -> None:
         size = self.value("image_size")
-        # A world's name tells it from others: environments side by side must not film the same episodes.
+        # An environment's name tells it from others: environments side by side must not record the same episodes.
         self._env = sim.make(
             self.value("sim"),
             self.value("task"),
@@ -61,9 +64,9 @@ class SimNode(ViperNode):
             seed=self.value("seed"),
             **parse_options(self.value("camera"), self.value("arm"), self.value("options")),
         )
-        self._images = self.create_publisher(Image, "image_raw", MOMENTS)
-        self._steps = self.create_publisher(Step, "step", MOMENTS)
-        self._descriptions = self.create_publisher(String, "description", FACTS)
+        self._images = self.create_publisher(Image, "image_raw", RELIABLE)
+        self._steps = self.create_publisher(Step, "step", RELIABLE)
+        self._descriptions = self.create_publisher(String, "description", LATCHED)
         self._recent: deque[tuple[Image, Step]] = deque(maxlen=UNDER_WAY)
         self._stamp = 0
         self._episode = -1
@@ -72,7 +75,7 @@ class SimNode(ViperNode):
 
     def activate(self) -> None:
         self._descriptions.publish(String(data=description.to_json(self._env.description)))
-        self.listen(Action, "action", self._on_action, MOMENTS)
+        self.listen(Action, "action", self._on_action, RELIABLE)
         self._repeat_timer = self.every(self.value("repeat_after"), self._repeat)
         self._begin_episode()
 
@@ -95,7 +98,9 @@ class SimNode(ViperNode):
             waited = (self.get_clock().now() - Time.from_msg(to_stamp(self._stamp))).nanoseconds / 1e9
             values["seconds_since_frame"] = round(waited, 3)
             if waited > 5 * self.value("repeat_after"):
-                return Health(f"no action for {waited:.0f} s: the world stands still", DiagnosticStatus.WARN, values)
+                return Health(
+                    f"no action for {waited:.0f} s: the environment stands still", DiagnosticStatus.WARN, values
+                )
         return Health("running", values=values)
 
     def _on_action(self, action: Action) -> None:
@@ -107,21 +112,21 @@ class SimNode(ViperNode):
             self._begin_episode()
             return
         try:
-            moment = self._env.step(action.values)
+            time_step = self._env.step(action.values)
         except SimDiedError as error:
             self.get_logger().error(f"{error}: starting it again, with a new episode")
             self._begin_episode()
             return
         except SimError as error:
-            # The world has not moved and waits for a better answer.
+            # The environment has not moved and waits for a better answer.
             self._error = str(error)
             self.get_logger().error(self._error)
             return
         self._error = ""
         self._steps_made += 1
         self._index += 1
-        self._task_return += moment.task_reward
-        self._publish(moment)
+        self._task_return += time_step.task_reward
+        self._publish(time_step)
 
     def _begin_episode(self) -> None:
         self._episode += 1
@@ -129,8 +134,8 @@ class SimNode(ViperNode):
         self._task_return = 0.0
         self._publish(self._env.reset())
 
-    def _publish(self, moment: TimeStep) -> None:
-        self._last = moment
+    def _publish(self, time_step: TimeStep) -> None:
+        self._last = time_step
         for _, answered in self._recent:
             answered.answered = True
         self._stamp = max(self.get_clock().now().nanoseconds, self._stamp + 1)
@@ -139,14 +144,14 @@ class SimNode(ViperNode):
             task=self._env.description.task,
             episode=self._episode,
             index=self._index,
-            is_first=moment.is_first,
-            is_last=moment.is_last,
-            is_terminal=moment.is_terminal,
-            task_reward=float(moment.task_reward),
+            is_first=time_step.is_first,
+            is_last=time_step.is_last,
+            is_terminal=time_step.is_terminal,
+            task_reward=float(time_step.task_reward),
             normalised_score=self._env.description.normalised_score(self._task_return),
         )
         step.header.stamp = stamp
-        image = images.to_message(moment.image, stamp, "camera_optical_frame")
+        image = images.to_message(time_step.image, stamp, "camera_optical_frame")
         step.header.frame_id = image.header.frame_id
         self._recent.append((image, step))
         self._steps.publish(step)

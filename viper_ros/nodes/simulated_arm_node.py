@@ -16,11 +16,11 @@ from viper_ros.arm import description as arm
 from viper_ros.messages import images
 from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds
 
 STEP_SECONDS = 0.01
-"""Of the world and of joint_states."""
+"""Of the environment and of joint_states."""
 
 PARAMETERS = (
     Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=arm.arms()),
@@ -44,25 +44,25 @@ class SimulatedArmNode(ViperNode):
     def configure(self) -> None:
         self._arm = arm.load(self.value("arm"))
         size = self.value("image_size")
-        self.world = BareArm(self._arm.name, self._arm.home, (size, size))
+        self.environment = BareArm(self._arm.name, self._arm.home, (size, size))
         self._random = np.random.default_rng(self.value("seed"))
-        self._joint_states = self.create_publisher(JointState, "joint_states", MOMENTS)
-        self._frames = self.create_publisher(Image, "camera/image_raw", MOMENTS)
+        self._joint_states = self.create_publisher(JointState, "joint_states", RELIABLE)
+        self._frames = self.create_publisher(Image, "camera/image_raw", RELIABLE)
         self._late: deque[tuple[float, Image]] = deque()
         self._times, self._positions = np.zeros(1), self._arm.home[None]
 
     def activate(self) -> None:
-        self._began = monotonic() - self.world.time
-        self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_trajectory, MOMENTS)
-        self.listen(JointTrajectory, "gripper_controller/joint_trajectory", self._on_gripper, MOMENTS)
-        self._clocks = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._film)]
+        self._began = monotonic() - self.environment.time
+        self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_trajectory, RELIABLE)
+        self.listen(JointTrajectory, "gripper_controller/joint_trajectory", self._on_gripper, RELIABLE)
+        self._clocks = [self.every(STEP_SECONDS, self._step), self.every(1 / self.value("camera_rate"), self._video)]
 
     def deactivate(self) -> None:
         for timer in self._clocks:
             self.destroy_timer(timer)
 
     def cleanup(self) -> None:
-        self.world.close()
+        self.environment.close()
         for publisher in (self._joint_states, self._frames):
             self.destroy_publisher(publisher)
 
@@ -82,25 +82,25 @@ class SimulatedArmNode(ViperNode):
         age = (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else 0.0
         if times[-1] < age:
             raise MessageError(f"a trajectory that was over {age - times[-1]:.2f} s ago")
-        now, ahead = self.world.time, times >= age
+        now, ahead = self.environment.time, times >= age
         self._positions = np.concatenate([self._target(now)[None], positions[ahead]])
         self._times = now + np.concatenate([[0.0], times[ahead] - age])
 
     def _on_gripper(self, message: JointTrajectory) -> None:
         _, positions = _points(message, self._arm.gripper.joints)
-        self.world.grip(float(positions[-1, 0]))
+        self.environment.grip(float(positions[-1, 0]))
 
     def _target(self, time: float) -> np.ndarray:
         return np.array([np.interp(time, self._times, joint) for joint in self._positions.T])
 
     def _step(self) -> None:
-        # Never more than a few steps at once: a machine that is too slow gets a slow world, not a growing debt.
-        behind = monotonic() - self._began - self.world.time
+        # Never more than a few steps at once: a machine that is too slow gets a slow environment, not a growing debt.
+        behind = monotonic() - self._began - self.environment.time
         if behind > 10 * STEP_SECONDS:
             self._began += behind
-        while self.world.time < monotonic() - self._began:
-            self.world.drive(self._target(self.world.time))
-            self.world.advance(STEP_SECONDS)
+        while self.environment.time < monotonic() - self._began:
+            self.environment.drive(self._target(self.environment.time))
+            self.environment.advance(STEP_SECONDS)
         if self.value("joint_states"):
             self._joint_states.publish(self._measured())
         while self._late and self._late[0][0] <= monotonic():
@@ -109,14 +109,14 @@ class SimulatedArmNode(ViperNode):
     def _measured(self) -> JointState:
         message = JointState(name=list(self._arm.joints))
         message.header.stamp = self.get_clock().now().to_msg()
-        message.position = self.world.positions.tolist()
-        message.velocity = self.world.velocities.tolist()
+        message.position = self.environment.positions.tolist()
+        message.velocity = self.environment.velocities.tolist()
         return message
 
-    def _film(self) -> None:
+    def _video(self) -> None:
         if self._random.random() < self.value("dropped_frames"):
             return
-        image = images.to_message(self.world.picture(), self.get_clock().now().to_msg(), "camera_optical_frame")
+        image = images.to_message(self.environment.picture(), self.get_clock().now().to_msg(), "camera_optical_frame")
         wait = self.value("latency") + self._random.uniform(0, self.value("jitter"))
         # In the order in which they were taken, as a camera driver sends them.
         self._late.append((monotonic() + wait, image))

@@ -1,4 +1,5 @@
-"""Shows what a graph does in Rerun (rerun.io): frames, surprise maps, rewards, actions and joints, on one time line."""
+"""Shows what a graph does in Rerun (rerun.io): frames, likelihood maps, rewards, actions and joints, on one time
+line."""
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ class VizNode(ViperNode):
         rows = [
             views.Horizontal(
                 views.Spatial2DView(origin=_path(environment, "image_raw"), name=environment or "frames"),
-                views.Spatial2DView(origin=_path(environment, "likelihood_map"), name="surprise map"),
+                views.Spatial2DView(origin=_path(environment, "likelihood_map"), name="likelihood map"),
                 views.TimeSeriesView(origin=_path(environment, "reward"), name="reward"),
                 views.TimeSeriesView(origin=_path(environment, "reward_log_likelihood"), name="log-likelihood, nats"),
                 views.TimeSeriesView(origin=_path(environment, "action"), name="action"),

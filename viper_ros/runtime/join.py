@@ -1,4 +1,4 @@
-"""Joining what belongs to one moment by its stamp, in whatever order it arrives."""
+"""Joining what belongs to one time step by its stamp, in whatever order it arrives."""
 
 from __future__ import annotations
 

@@ -73,13 +73,13 @@ class ViperNode(LifecycleNode):
 
     def start(self) -> bool:
         """Configure and activate; False where a transition failed."""
-        return self.ready() and self.go()
+        return self.configure_now() and self.activate_now()
 
-    def ready(self) -> bool:
+    def configure_now(self) -> bool:
         """Configure; False where that failed."""
         return self.trigger_configure() == TransitionCallbackReturn.SUCCESS
 
-    def go(self) -> bool:
+    def activate_now(self) -> bool:
         """Activate; False where that failed."""
         return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
 

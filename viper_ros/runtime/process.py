@@ -25,7 +25,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FAST_DDS_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Where Fast DDS looks for its settings: now, and before Fast DDS 3."""
 LISTEN_SECONDS = 1.5
-"""How long to listen for another graph before joining in: a world that waits repeats its last frame every second."""
+"""How long to listen for another graph before joining in: an environment that waits repeats its last frame every
+second."""
 LISTEN_LONGER_SECONDS = 5.0
 """And how much longer where there is another publisher: on a busy machine it may take its time."""
 
@@ -45,9 +46,9 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
     Returns False where a transition failed or a topic is taken, which is logged; all nodes are then stopped. They are
     in no executor yet.
     """
-    if all(node.ready() for node in nodes):
+    if all(node.configure_now() for node in nodes):
         taken = _taken(nodes)
-        if not taken and all(node.go() for node in nodes):
+        if not taken and all(node.activate_now() for node in nodes):
             return True
         if taken:
             nodes[0].get_logger().fatal(

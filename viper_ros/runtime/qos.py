@@ -3,14 +3,14 @@
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 UNDER_WAY = 3
-"""Moments of a world in lockstep that may still wait for something: the policy answers one frame before it has the
-reward of the frame before, and then sees a third. All are shown again to a node that was away."""
+"""Time steps of an environment in lockstep that may still wait for something: the policy answers one frame before it
+has the reward of the frame before, and then sees a third. All are shown again to a node that was away."""
 
-MOMENTS = QoSProfile(depth=4 * UNDER_WAY, reliability=ReliabilityPolicy.RELIABLE)
+RELIABLE = QoSProfile(depth=4 * UNDER_WAY, reliability=ReliabilityPolicy.RELIABLE)
 """Frames, steps, actions and rewards in lockstep, where nothing may be lost.
 
-Depth: the queue of a node that is away runs over with moments that are shown again, 1, 2 or 3 at a time. Those that it
-keeps must begin with the oldest of a round, as joining goes by stamps that grow."""
+Depth: the queue of a node that is away runs over with time steps that are shown again, 1, 2 or 3 at a time. Those that
+it keeps must begin with the oldest of a round, as joining goes by stamps that grow."""
 
-FACTS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """What stays true: a late joiner gets it too."""

@@ -20,7 +20,7 @@ def viper(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """With a film of each of four rounds of evaluation, their returns 0, 10, 20 and 30."""
+    """With a video of each of four rounds of evaluation, their returns 0, 10, 20 and 30."""
     run = Run(tmp_path / "runs" / "mine", {"sim": "dmc", "task": "cartpole_swingup", "image_size": 32})
     for steps in range(4):
         rewards = np.full(20, steps / 2)
@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Path:
     return run.directory
 
 
-def test_the_middle_of_training_becomes_films_with_their_returns(
+def test_the_middle_of_training_becomes_videos_with_their_returns(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in "01":
@@ -40,9 +40,9 @@ def test_the_middle_of_training_becomes_films_with_their_returns(
         assert viper(monkeypatch, "half-trained", str(run), f"directory:={tmp_path}") == 0
         assert "return 10.00" in capsys.readouterr().out
         data = load_dataset(tmp_path / "data" / "dmc", image_size=32)
-        films = data.select("half_trained", task="cartpole_swingup")
-        films += data.select("half_trained", task="cartpole_swingup", held_out=False)
-        assert sorted(float(film.task_reward.sum()) for film in films if film.task_reward is not None) == [10, 20]
+        videos = data.select("half_trained", task="cartpole_swingup")
+        videos += data.select("half_trained", task="cartpole_swingup", held_out=False)
+        assert sorted(float(video.task_reward.sum()) for video in videos if video.task_reward is not None) == [10, 20]
     folder = tmp_path / "data" / "dmc" / "cartpole_swingup" / "half_trained"
     origin = yaml.safe_load((folder / "mine_00002000.yaml").read_text())
     assert (origin["run"], origin["steps"], origin["task_return"]) == ("mine", 2000, 20)
@@ -57,11 +57,11 @@ def test_what_is_no_run_or_has_no_middle_is_told_in_one_line(
         assert "\n" not in error
         return error
 
-    films = sorted((run / "episodes").iterdir())
-    films[1].write_bytes(films[1].read_bytes()[:200])
-    assert films[1].name in refusal(run)
-    for film in films[1:3]:
-        film.unlink()
+    videos = sorted((run / "episodes").iterdir())
+    videos[1].write_bytes(videos[1].read_bytes()[:200])
+    assert videos[1].name in refusal(run)
+    for video in videos[1:3]:
+        video.unlink()
     assert "evaluate_every" in refusal(run)
     (run / "config.yaml").write_text("[]")
     assert "no run in" in refusal(run)

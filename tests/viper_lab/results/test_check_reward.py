@@ -21,24 +21,24 @@ def viper(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Path:
-    """Held out are one film of an expert and one of random behaviour, of one of the two tasks that the model knows."""
+def videos(tmp_path: Path) -> Path:
+    """Held out are one video of an expert and one of random behaviour, of one of the two tasks that the model knows."""
     for name in ("expert/0", "expert/1", "random/0"):
         frames = random_frames(20, 32, len(name))
-        write_npz(tmp_path / "films" / "cartpole_swingup" / f"{name}.npz", frames, task_reward=np.ones(20))
-    return tmp_path / "films"
+        write_npz(tmp_path / "videos" / "cartpole_swingup" / f"{name}.npz", frames, task_reward=np.ones(20))
+    return tmp_path / "videos"
 
 
 def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
-    films: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A model of random weights is no usable reward."""
-    out = films.parent / "judged"
-    judge = ("check-reward", f"data:={films}", f"model:={model_folder}", f"out:={out}", "device:=cpu")
+    out = videos.parent / "judged"
+    judge = ("check-reward", f"data:={videos}", f"model:={model_folder}", f"out:={out}", "device:=cpu")
     assert viper(monkeypatch, *judge) == 0
     said = capsys.readouterr().out
     assert "cartpole_swingup: Not usable." in said
-    assert "no films of them: cartpole_balance" in said
+    assert "no videos of them: cartpole_balance" in said
     kinds = ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "random"]
     document = json.loads((out / "check.json").read_text())["tasks"]
     assert list(document["cartpole_swingup"]["kinds"]) == kinds
@@ -49,7 +49,7 @@ def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
     assert page.index("Not usable.") < page.index("<table>") < page.index("data:video/mp4;base64,")
     assert page.count("data:video/mp4;base64,") == len(kinds)
     assert not re.findall(r'(?:src|href)="(?!data:)', page)  # opens from disk, anywhere
-    for kind in kinds:  # the film beside its surprise map, enlarged
+    for kind in kinds:  # the video beside its likelihood map, enlarged
         assert read_video(out / "check" / f"cartpole_swingup_{kind}.mp4").shape == (20, 256, 512, 3)
     assert viper(monkeypatch, *judge, "--strict") == 1
 
@@ -57,32 +57,32 @@ def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        (None, ("no films of 'cartpole_balance'", "it has films of walking")),
+        (None, ("no videos of 'cartpole_balance'", "it has videos of walking")),
         ("walking", ("knows no task 'walking'", "cartpole_swingup")),
-        ("cartpole_swingup", ("no films of 'cartpole_swingup'", "it has films of walking")),
+        ("cartpole_swingup", ("no videos of 'cartpole_swingup'", "it has videos of walking")),
     ],
 )
-def test_films_of_tasks_that_the_model_does_not_know_are_told_in_one_line(
+def test_videos_of_tasks_that_the_model_does_not_know_are_told_in_one_line(
     task: str | None,
     words: tuple[str, ...],
-    films: Path,
+    videos: Path,
     model_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (films / "cartpole_swingup").rename(films / "walking")
-    arguments = ["check-reward", f"data:={films}", f"model:={model_folder}"] + ([f"task:={task}"] if task else [])
+    (videos / "cartpole_swingup").rename(videos / "walking")
+    arguments = ["check-reward", f"data:={videos}", f"model:={model_folder}"] + ([f"task:={task}"] if task else [])
     assert viper(monkeypatch, *arguments) == 1
     error = capsys.readouterr().err.strip()
     assert all(word in error for word in words)
     assert "\n" not in error
 
 
-def test_data_without_a_film_to_hold_out_is_told_in_one_line(
-    films: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_data_without_a_video_to_hold_out_is_told_in_one_line(
+    videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (films / "cartpole_swingup" / "expert" / "1.npz").unlink()
-    assert viper(monkeypatch, "check-reward", f"data:={films}", f"model:={model_folder}") == 1
+    (videos / "cartpole_swingup" / "expert" / "1.npz").unlink()
+    assert viper(monkeypatch, "check-reward", f"data:={videos}", f"model:={model_folder}") == 1
     error = capsys.readouterr().err.strip()
-    assert "put two expert films or more" in error
+    assert "put two expert videos or more" in error
     assert "\n" not in error

@@ -8,12 +8,12 @@ import pytest
 
 from tests.viper_model.videos.writers import write_mp4
 from viper_lab.errors import UserError
-from viper_lab.results.imagine import imagine_films
+from viper_lab.results.imagine import imagine_videos
 from viper_model.errors import ModelError
 from viper_model.videos.video_io import read_video
 
 
-def film(path: Path, frames: int = 20) -> Path:
+def video(path: Path, frames: int = 20) -> Path:
     """A bright square slides over a dark ground."""
     pictures = np.full((frames, 48, 64, 3), 30, np.uint8)
     for t in range(frames):
@@ -23,10 +23,10 @@ def film(path: Path, frames: int = 20) -> Path:
     return path
 
 
-def test_films_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_folder: Path) -> None:
-    films = [film(tmp_path / "a.mp4"), film(tmp_path / "other" / "a.mp4", 12)]
+def test_videos_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_folder: Path) -> None:
+    videos = [video(tmp_path / "a.mp4"), video(tmp_path / "other" / "a.mp4", 12)]
     out = tmp_path / "out"
-    paths = imagine_films(films, model_folder, out, steps=6, given=2, samples=2)
+    paths = imagine_videos(videos, model_folder, out, steps=6, given=2, samples=2)
     assert sorted(path.name for path in paths) == sorted(path.name for path in out.iterdir())
     assert {path.name for path in paths} == {
         "1_a_as_cartpole_balance.mp4",
@@ -44,22 +44,22 @@ def test_films_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_f
     with open(out / "errors.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     # The model counts every second frame: 2 of 10 and 2 of 6 are given; 6 and 4 are there to compare with.
-    assert [(row["film"], int(row["step"])) for row in rows if row["task"] == "cartpole_balance"] == [
+    assert [(row["video"], int(row["step"])) for row in rows if row["task"] == "cartpole_balance"] == [
         *(("1_a", step) for step in range(1, 7)),
         *(("2_a", step) for step in range(1, 5)),
     ]
     for row in rows:
         assert float(row["psnr_db_mean"]) > 0
         assert float(row["psnr_db_std"]) >= 0
-    still = [float(row["psnr_db_of_a_still_picture"]) for row in rows if row["film"] == "1_a"][:6]
+    still = [float(row["psnr_db_of_a_still_picture"]) for row in rows if row["video"] == "1_a"][:6]
     assert still[0] > still[-1]  # the square has moved on
 
     name = "1_a_as_cartpole_swingup.mp4"
 
     def rollouts(seed: int) -> np.ndarray:
         folder = tmp_path / f"seed_{seed}"
-        imagine_films(
-            films[:1], model_folder, folder, tasks=["cartpole_swingup"], steps=6, given=2, samples=2, seed=seed
+        imagine_videos(
+            videos[:1], model_folder, folder, tasks=["cartpole_swingup"], steps=6, given=2, samples=2, seed=seed
         )
         return read_video(folder / name).astype(float)
 
@@ -69,7 +69,7 @@ def test_films_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_f
 
 
 def test_what_can_not_be_imagined_is_refused_in_one_line(tmp_path: Path, model_folder: Path) -> None:
-    short = film(tmp_path / "short.mp4", 6)
+    short = video(tmp_path / "short.mp4", 6)
     for arguments, options, word in (
         ([short], {"given": 3}, "6 frames: too few"),
         ([short], {"start": 6}, "begin at frame 6"),
@@ -77,5 +77,5 @@ def test_what_can_not_be_imagined_is_refused_in_one_line(tmp_path: Path, model_f
         ([tmp_path / "missing.mp4"], {}, "missing.mp4"),
     ):
         with pytest.raises((ModelError, UserError), match=word) as raised:
-            imagine_films(arguments, model_folder, tmp_path / "out", **options)  # type: ignore[arg-type]
+            imagine_videos(arguments, model_folder, tmp_path / "out", **options)  # type: ignore[arg-type]
         assert "\n" not in str(raised.value)

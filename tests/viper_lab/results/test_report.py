@@ -40,7 +40,7 @@ def test_atari_is_told_in_human_normalised_scores(tmp_path: Path) -> None:
     identity = {"sim": "atari", "task": "boxing", "reward": "task", "return_range": [0.1, 12.1]}
     text = page_of(tmp_path, identity, {0: [-1.1], 500: [18.1, 18.1]})
     assert "human-normalised score before training -1 ± 0 1 episodes -10% policy 18 ± 0 2 episodes 150%" in text
-    assert "0% is a true return of 0.1 (a random player), 100% one of 12.1 (a human)" in text
+    assert "0% is a ground-truth return of 0.1 (a random player), 100% one of 12.1 (a human)" in text
 
 
 def test_control_is_told_as_part_of_the_most_that_can_be_had(tmp_path: Path) -> None:

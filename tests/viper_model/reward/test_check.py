@@ -19,7 +19,7 @@ from viper_model.reward.check import (
     calibrate,
     check_reward,
     clip_likelihoods,
-    judged_films,
+    judged_videos,
     log_likelihoods,
     value_order_correlation,
 )
@@ -41,7 +41,7 @@ class KnowsTheSlide:
         error = (frames[:, 1:].float() - expected).abs().mean((2, 3, 4))  # [batch, time - 1]
         return -torch.nn.functional.pad(error, (1, 0))[..., None, None]
 
-    def stream(self, films: int) -> Stream:
+    def stream(self, videos: int) -> Stream:
         raise NotImplementedError
 
     def imagine(self, frames: Tensor, task: Tensor, steps: int, generator: torch.Generator) -> Tensor:
@@ -49,7 +49,7 @@ class KnowsTheSlide:
 
 
 class LikesStillPictures(KnowsTheSlide):
-    """Each frame is sure to be the one before: the likeliest film is a still picture."""
+    """Each frame is sure to be the one before: the likeliest video is a still picture."""
 
     def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
         error = frames.float().diff(dim=1).abs().mean((2, 3, 4))
@@ -68,41 +68,41 @@ class SeesSingleFrames(KnowsTheSlide):
 
 
 @pytest.fixture
-def data(films: Path) -> Dataset:
-    return load_dataset(films, 16)
+def data(videos: Path) -> Dataset:
+    return load_dataset(videos, 16)
 
 
 def test_a_model_that_knows_the_motion_passes(data: Dataset) -> None:
     check = check_reward(KnowsTheSlide(), data).tasks["slide"]
     assert list(check.kinds) == ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "noisy", "random"]
-    assert {kind: k.films for kind, k in check.kinds.items()} == dict.fromkeys(check.kinds, 2) | {
+    assert {kind: k.videos for kind, k in check.kinds.items()} == dict.fromkeys(check.kinds, 2) | {
         "noisy": 4,
         "random": 4,
     }
     assert check.clip_frames == 40
     for kind, k in check.kinds.items():
-        assert k.film_auc == k.clip_auc == (None if kind == "expert" else 1)
+        assert k.video_auc == k.clip_auc == (None if kind == "expert" else 1)
     assert check.kinds["expert"].log_likelihood == 0
     assert check.kinds["expert"].reward == (1,) * 5
     assert check.kinds["expert"].value_order_correlation == pytest.approx(1)
     assert check.return_correlation is not None
     assert check.return_correlation > 0.9
     assert check.verdict.text == (
-        "Usable with a warning. Only 2 expert films held out: these numbers are coarse, film more."
+        "Usable with a warning. Only 2 expert videos held out: these numbers are coarse, record more."
     )
 
 
 def test_it_says_so_when_standing_still_would_win(data: Dataset) -> None:
     check = check_reward(LikesStillPictures(), data).tasks["slide"]
-    assert check.kinds["frozen_start"].film_auc == 0
+    assert check.kinds["frozen_start"].video_auc == 0
     assert check.verdict.level == "not usable"
     assert "Standing still would win" in check.verdict.text
 
 
 def test_a_model_that_knows_nothing_is_at_chance_and_not_usable(data: Dataset) -> None:
     check = check_reward(KnowsNothing(), data).tasks["slide"]
-    assert {k.film_auc for kind, k in check.kinds.items() if kind != "expert"} == {0.5}
-    assert check.return_correlation is None  # where all films are as likely there is no order
+    assert {k.video_auc for kind, k in check.kinds.items() if kind != "expert"} == {0.5}
+    assert check.return_correlation is None  # where all videos are as likely there is no order
     assert check.verdict.level == "not usable"
 
 
@@ -112,8 +112,8 @@ def test_the_result_is_plain_json(data: Dataset) -> None:
     assert "log_likelihoods" not in document["tasks"]["slide"]
 
 
-def test_wrong_films_are_made_of_the_experts_frames(data: Dataset) -> None:
-    kinds = judged_films(data, "slide", ("slide",))
+def test_wrong_videos_are_made_of_the_experts_frames(data: Dataset) -> None:
+    kinds = judged_videos(data, "slide", ("slide",))
     for expert, start, anywhere, reverse, shuffled in zip(
         *(kinds[k] for k in ("expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled")), strict=True
     ):
@@ -124,7 +124,7 @@ def test_wrong_films_are_made_of_the_experts_frames(data: Dataset) -> None:
         np.testing.assert_array_equal(reverse.frames[::-1], frames)
         np.testing.assert_array_equal(np.sort(shuffled.order), expert.order)
         assert (shuffled.order != expert.order).any()
-    assert [f.order.tolist() for f in judged_films(data, "slide", ("slide",))["shuffled"]] == [
+    assert [f.order.tolist() for f in judged_videos(data, "slide", ("slide",))["shuffled"]] == [
         f.order.tolist() for f in kinds["shuffled"]
     ]
 
@@ -135,10 +135,10 @@ def test_the_order_of_frames_can_not_be_told_by_single_frames(data: Dataset) -> 
         for wrong, right in zip(values[kind], values["expert"], strict=True):
             np.testing.assert_allclose(np.sort(wrong), np.sort(right), rtol=1e-6)
     check = check_reward(SeesSingleFrames(), data).tasks["slide"]
-    assert check.kinds["shuffled"].film_auc == 0.5
+    assert check.kinds["shuffled"].video_auc == 0.5
 
 
-def test_shuffling_shows_where_an_expert_stands_still_for_most_of_a_film(tmp_path: Path) -> None:
+def test_shuffling_shows_where_an_expert_stands_still_for_most_of_a_video(tmp_path: Path) -> None:
     """Some frames of motion, then stillness, as a pendulum that is swung up and balanced."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "slide"
@@ -153,17 +153,17 @@ def test_shuffling_shows_where_an_expert_stands_still_for_most_of_a_film(tmp_pat
 
     check = check_reward(MovesOrStands(), load_dataset(tmp_path, 16)).tasks["slide"]
     assert check.clip_frames == 48
-    # Shuffled within clips, three of the four clips of a film would not change: the AUC could not be above 0.625.
+    # Shuffled within clips, three of the four clips of a video would not change: the AUC could not be above 0.625.
     assert check.kinds["shuffled"].clip_auc == 1
-    assert check.kinds["shuffled"].film_auc == 1
+    assert check.kinds["shuffled"].video_auc == 1
 
 
-def test_films_of_another_task_are_judged_under_this_tasks_label(films: Path) -> None:
+def test_videos_of_another_task_are_judged_under_this_tasks_label(videos: Path) -> None:
     rng = np.random.default_rng(1)
-    (films / "jump" / "expert").mkdir(parents=True)
+    (videos / "jump" / "expert").mkdir(parents=True)
     for number in range(10):
         image = sliding_square(rng, 30, rng.integers(0, 8, 30))
-        np.savez(films / "jump" / "expert" / f"{number}.npz", image=image)
+        np.savez(videos / "jump" / "expert" / f"{number}.npz", image=image)
 
     class KnowsTwo(KnowsTheSlide):
         tasks = ("slide", "jump")
@@ -174,35 +174,35 @@ def test_films_of_another_task_are_judged_under_this_tasks_label(films: Path) ->
 
         judged = "slide"
 
-    dataset = load_dataset(films, 16)
+    dataset = load_dataset(videos, 16)
     result = check_reward(KnowsTwo(), dataset, ["slide"])
     assert list(result.tasks) == ["slide"]
-    assert result.tasks["slide"].kinds["other_task"].films == 2
-    assert result.tasks["slide"].kinds["other_task"].film_auc == 1
-    assert "other_task" not in judged_films(dataset, "slide", ("slide",))
+    assert result.tasks["slide"].kinds["other_task"].videos == 2
+    assert result.tasks["slide"].kinds["other_task"].video_auc == 1
+    assert "other_task" not in judged_videos(dataset, "slide", ("slide",))
 
 
-def test_a_behaviour_called_as_a_made_kind_is_refused(films: Path) -> None:
-    (films / "slide" / "noisy").rename(films / "slide" / "shuffled")
+def test_a_behaviour_called_as_a_made_kind_is_refused(videos: Path) -> None:
+    (videos / "slide" / "noisy").rename(videos / "slide" / "shuffled")
     with pytest.raises(ModelError, match="rename their folder"):
-        check_reward(KnowsTheSlide(), load_dataset(films, 16))
+        check_reward(KnowsTheSlide(), load_dataset(videos, 16))
 
 
 def test_without_held_out_experts_there_is_nothing_to_judge_by(data: Dataset) -> None:
-    seen = dataclasses.replace(data, films=tuple(film for film in data.films if not film.held_out))
-    with pytest.raises(ModelError, match="no expert films of 'slide' were kept"):
+    seen = dataclasses.replace(data, videos=tuple(video for video in data.videos if not video.held_out))
+    with pytest.raises(ModelError, match="no expert videos of 'slide' were kept"):
         check_reward(KnowsTheSlide(), seen)
 
 
-def test_large_data_is_judged_by_some_films_and_their_first_frames(
+def test_large_data_is_judged_by_some_videos_and_their_first_frames(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_module, "MOST_FILMS", 3)
+    monkeypatch.setattr(check_module, "MOST_VIDEOS", 3)
     monkeypatch.setattr(check_module, "MOST_FRAMES", 20)
-    kinds = judged_films(data, "slide", ("slide",))
+    kinds = judged_videos(data, "slide", ("slide",))
     assert len(kinds["random"]) == 3
-    assert len({judged.film.name for judged in kinds["random"]}) == 3
-    np.testing.assert_array_equal(kinds["expert"][0].frames, kinds["expert"][0].film.frames[:20])
+    assert len({judged.video.name for judged in kinds["random"]}) == 3
+    np.testing.assert_array_equal(kinds["expert"][0].frames, kinds["expert"][0].video.frames[:20])
     assert len(kinds["shuffled"][0].frames) == 20
 
 
@@ -213,7 +213,7 @@ def test_auc_counts_pairs() -> None:
     assert auc(better, worse) == pytest.approx(np.mean(pairs))
 
 
-def test_clips_are_cut_from_scored_films_without_overlap() -> None:
+def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
     clips = clip_likelihoods([np.arange(7.0), np.arange(10.0, 13.0)], 3)
     np.testing.assert_array_equal(clips, [1, 4, 11])
 
@@ -233,7 +233,7 @@ def test_value_order_correlation(reward: np.ndarray, expected: float | None) -> 
     assert result is None if expected is None else result == pytest.approx(expected, abs=1e-9)
 
 
-def test_calibration_puts_expert_films_at_one_and_shuffled_at_zero(data: Dataset) -> None:
+def test_calibration_puts_expert_videos_at_one_and_shuffled_at_zero(data: Dataset) -> None:
     calibration = calibrate(KnowsTheSlide(), data)["slide"]
     values = log_likelihoods(KnowsTheSlide(), data, "slide")
     assert np.median(calibration.reward(np.concatenate(values["expert"]))) == pytest.approx(1)

@@ -32,13 +32,13 @@ def skipping(request: pytest.FixtureRequest) -> VideoModel:
 
 def test_rollouts_are_seeded(skipping: VideoModel) -> None:
     given = sliding_square(RNG, 2)
-    films = imagine(skipping, given, "jump", 4, 5, generator())
-    assert films.shape == (5, 4, 16, 16, 3)
-    assert films.dtype == np.uint8
-    np.testing.assert_array_equal(films, imagine(skipping, given, "jump", 4, 5, generator()))
-    assert not np.array_equal(films, imagine(skipping, given, "jump", 4, 5, generator(1)))
-    assert not np.array_equal(films, imagine(skipping, given, "slide", 4, 5, generator()))
-    assert len({film.tobytes() for film in films}) > 1
+    videos = imagine(skipping, given, "jump", 4, 5, generator())
+    assert videos.shape == (5, 4, 16, 16, 3)
+    assert videos.dtype == np.uint8
+    np.testing.assert_array_equal(videos, imagine(skipping, given, "jump", 4, 5, generator()))
+    assert not np.array_equal(videos, imagine(skipping, given, "jump", 4, 5, generator(1)))
+    assert not np.array_equal(videos, imagine(skipping, given, "slide", 4, 5, generator()))
+    assert len({video.tobytes() for video in videos}) > 1
 
 
 def test_every_sample_goes_on_from_what_was_given(skipping: VideoModel) -> None:
@@ -48,8 +48,8 @@ def test_every_sample_goes_on_from_what_was_given(skipping: VideoModel) -> None:
     plain.load_state_dict(skipping.state_dict())
     given = sliding_square(RNG, 3)
     expected = plain.imagine(torch.from_numpy(given[None]), torch.tensor([0]), 4, generator())[0].numpy()
-    for film in imagine(skipping, given, "slide", 4, 4, generator()):
-        np.testing.assert_array_equal(film, expected)
+    for video in imagine(skipping, given, "slide", 4, 4, generator()):
+        np.testing.assert_array_equal(video, expected)
 
 
 def slow_ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -87,23 +87,24 @@ def test_the_truth_itself_is_without_error_and_its_end_is_the_end() -> None:
     np.testing.assert_allclose(errors.ssim, 1, atol=1e-5)
 
 
-def test_a_montage_shows_each_film_in_its_place() -> None:
-    films = [[np.full((time, 4, 6, 3), 10 * time, np.uint8) for time in row] for row in ((1, 3), (2, 4), (3, 3))]
-    whole = montage(films)
+def test_a_montage_shows_each_video_in_its_place() -> None:
+    videos = [[np.full((time, 4, 6, 3), 10 * time, np.uint8) for time in row] for row in ((1, 3), (2, 4), (3, 3))]
+    whole = montage(videos)
     assert whole.shape == (4, 3 * 5 - 1, 2 * 7 - 1, 3)
-    for i, row in enumerate(films):
-        for j, film in enumerate(row):
+    for i, row in enumerate(videos):
+        for j, video in enumerate(row):
             cell = whole[:, 5 * i : 5 * i + 4, 7 * j : 7 * j + 6]
-            np.testing.assert_array_equal(cell[: len(film)], film)
-            assert (cell[len(film) :] == 0).all()
+            np.testing.assert_array_equal(cell[: len(video)], video)
+            assert (cell[len(video) :] == 0).all()
     assert (whole[:, 4] == 128).all()
 
 
 @pytest.mark.parametrize(
-    "change", [lambda films: films[0].pop(), lambda films: films[0].__setitem__(0, np.zeros((2, 5, 6, 3), np.uint8))]
+    "change",
+    [lambda videos: videos[0].pop(), lambda videos: videos[0].__setitem__(0, np.zeros((2, 5, 6, 3), np.uint8))],
 )
-def test_films_that_do_not_fit_together_make_no_montage(change: Callable[[list[list[np.ndarray]]], object]) -> None:
-    films = [[np.zeros((2, 4, 6, 3), np.uint8)] * 2 for _ in range(2)]
-    change(films)
+def test_videos_that_do_not_fit_together_make_no_montage(change: Callable[[list[list[np.ndarray]]], object]) -> None:
+    videos = [[np.zeros((2, 4, 6, 3), np.uint8)] * 2 for _ in range(2)]
+    change(videos)
     with pytest.raises(ModelError, match="one size"):
-        montage(films)
+        montage(videos)

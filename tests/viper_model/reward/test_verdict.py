@@ -12,9 +12,9 @@ from viper_model.reward.verdict import LEVELS, NOT_USABLE, USABLE, WARNING, judg
 def measured(**changes: Any) -> dict[str, Any]:
     """What a perfect model measures, but for `changes`; of the AUCs they change some kinds only."""
     perfect: dict[str, Any] = {
-        "films": 8,
+        "videos": 8,
         "expert_reward": 1.0,
-        "film_auc": dict.fromkeys(("frozen_start", "reversed", "shuffled", "random", "other_task"), 1.0),
+        "video_auc": dict.fromkeys(("frozen_start", "reversed", "shuffled", "random", "other_task"), 1.0),
         "clip_auc": dict.fromkeys(("frozen_start", "reversed", "shuffled", "random", "other_task"), 1.0),
         "return_correlation": 0.9,
     }
@@ -29,11 +29,11 @@ def measured(**changes: Any) -> dict[str, Any]:
     [
         ({}, USABLE, ""),
         ({"return_correlation": None}, USABLE, ""),
-        ({"film_auc": {"frozen_start": 0.49}}, NOT_USABLE, "Standing still would win"),
-        ({"film_auc": {"frozen_start": 0.5}}, WARNING, "likelier than an expert's film in 50% of pairs"),
-        ({"film_auc": {"frozen_start": 0.94}}, WARNING, "6% of pairs"),
+        ({"video_auc": {"frozen_start": 0.49}}, NOT_USABLE, "Standing still would win"),
+        ({"video_auc": {"frozen_start": 0.5}}, WARNING, "likelier than an expert's video in 50% of pairs"),
+        ({"video_auc": {"frozen_start": 0.94}}, WARNING, "6% of pairs"),
         ({"clip_auc": {"frozen_start": 0.1}}, USABLE, ""),  # an expert is rightly still for some clips
-        ({"film_auc": {"reversed": 0.55}}, WARNING, "backwards"),
+        ({"video_auc": {"reversed": 0.55}}, WARNING, "backwards"),
         ({"clip_auc": {"reversed": 0.5}}, USABLE, ""),
         ({"clip_auc": {"random": 0.94}}, WARNING, "Random behaviour"),
         ({"clip_auc": {"random": 0.74}}, NOT_USABLE, "Random behaviour"),
@@ -43,7 +43,7 @@ def measured(**changes: Any) -> dict[str, Any]:
         ({"return_correlation": -0.2}, NOT_USABLE, "-0.20"),
         ({"expert_reward": 0.1}, WARNING, "0.10"),
         ({"expert_reward": -0.1}, NOT_USABLE, "-0.10"),
-        ({"films": 1}, WARNING, "1 expert film held"),
+        ({"videos": 1}, WARNING, "1 expert video held"),
     ],
 )
 def test_each_fault_is_named_at_its_level(changes: dict[str, Any], level: str, word: str) -> None:
@@ -54,10 +54,10 @@ def test_each_fault_is_named_at_its_level(changes: dict[str, Any], level: str, w
 
 
 def test_the_weightiest_reason_comes_first() -> None:
-    faults = measured(films=2, film_auc={"frozen_start": 0.9, "reversed": 0.5}, clip_auc={"shuffled": 0.2})
+    faults = measured(videos=2, video_auc={"frozen_start": 0.9, "reversed": 0.5}, clip_auc={"shuffled": 0.2})
     verdict = judge(**faults)
     assert verdict.level == NOT_USABLE
-    assert [reason.split()[0] for reason in verdict.reasons] == ["Films", "Standing", "Films", "Only"]
+    assert [reason.split()[0] for reason in verdict.reasons] == ["Videos", "Standing", "Videos", "Only"]
     assert "any order" in verdict.text
 
 
@@ -72,7 +72,7 @@ def test_a_better_measurement_never_worsens_the_verdict(
         lift = lambda value: min(1.0, value + better)  # noqa: E731
         verdict = judge(
             **measured(
-                film_auc={"frozen_start": lift(still), "reversed": lift(backwards)},
+                video_auc={"frozen_start": lift(still), "reversed": lift(backwards)},
                 clip_auc={"shuffled": lift(shuffled), "random": lift(random)},
                 return_correlation=lift(correlation),
             )
@@ -82,8 +82,8 @@ def test_a_better_measurement_never_worsens_the_verdict(
     assert level(gain) <= level(0.0)
 
 
-def test_what_was_not_filmed_is_not_held_against_it() -> None:
+def test_what_was_not_videoed_is_not_held_against_it() -> None:
     needed = {"frozen_start": 1.0, "reversed": 1.0, "shuffled": 1.0}
-    verdict = judge(films=8, expert_reward=1.0, film_auc=needed, clip_auc=needed, return_correlation=None)
+    verdict = judge(videos=8, expert_reward=1.0, video_auc=needed, clip_auc=needed, return_correlation=None)
     assert verdict.level == USABLE
     assert verdict.reasons == ()

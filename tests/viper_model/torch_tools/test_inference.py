@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.viper_model.video_model.test_video_model import NATS, random_film
+from tests.viper_model.video_model.test_video_model import NATS, random_video
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.inference import prepare_for_inference
@@ -23,25 +23,25 @@ def prepared(model: VideoModel, precision: str) -> VideoModel:
     return model
 
 
-def streamed(model: VideoModel, film: Tensor) -> Tensor:
-    """film: uint8 [time, height, width, 3] → [time, rows, columns]."""
+def streamed(model: VideoModel, video: Tensor) -> Tensor:
+    """video: uint8 [time, height, width, 3] → [time, rows, columns]."""
     stream, index = model.stream(1), torch.tensor([0])
-    return torch.cat([stream.step(index, film[t : t + 1], TASK, torch.tensor([t == 0])) for t in range(len(film))])
+    return torch.cat([stream.step(index, video[t : t + 1], TASK, torch.tensor([t == 0])) for t in range(len(video))])
 
 
 def test_in_float32_nothing_changes(model: VideoModel) -> None:
-    film, fast = random_film(20), prepared(model, "float32")
-    assert torch.equal(fast.vqgan.encode(film), model.vqgan.encode(film))
-    whole = model.log_probs(film[None], TASK)[0]
-    torch.testing.assert_close(streamed(fast, film), whole, atol=NATS, rtol=0)
-    torch.testing.assert_close(fast.log_probs(film[None], TASK)[0], whole, atol=NATS, rtol=0)
+    video, fast = random_video(20), prepared(model, "float32")
+    assert torch.equal(fast.vqgan.encode(video), model.vqgan.encode(video))
+    whole = model.log_probs(video[None], TASK)[0]
+    torch.testing.assert_close(streamed(fast, video), whole, atol=NATS, rtol=0)
+    torch.testing.assert_close(fast.log_probs(video[None], TASK)[0], whole, atol=NATS, rtol=0)
 
 
 def test_in_bfloat16_codes_stay_and_likelihoods_hardly_move(model: VideoModel) -> None:
-    film, fast = random_film(60), prepared(model, "bfloat16")
-    assert torch.equal(fast.vqgan.encode(film), model.vqgan.encode(film))
-    exact = conditional(model.log_probs(film[None], TASK)[0])  # [time]
-    for evaluated in (streamed(fast, film), fast.log_probs(film[None], TASK)[0]):
+    video, fast = random_video(60), prepared(model, "bfloat16")
+    assert torch.equal(fast.vqgan.encode(video), model.vqgan.encode(video))
+    exact = conditional(model.log_probs(video[None], TASK)[0])  # [time]
+    for evaluated in (streamed(fast, video), fast.log_probs(video[None], TASK)[0]):
         assert evaluated.dtype == torch.float32
         difference = conditional(evaluated) - exact
         # 2^-8, bfloat16's rounding, of logits of up to about 10, independently for the 16 codes of a frame.
@@ -52,7 +52,7 @@ def test_in_bfloat16_codes_stay_and_likelihoods_hardly_move(model: VideoModel) -
 
 
 def test_frames_are_imagined_in_bfloat16(model: VideoModel) -> None:
-    imagined = prepared(model, "bfloat16").imagine(random_film(1, 4), TASK, 2, torch.Generator().manual_seed(0))
+    imagined = prepared(model, "bfloat16").imagine(random_video(1, 4), TASK, 2, torch.Generator().manual_seed(0))
     assert imagined.shape == (1, 2, 16, 16, 3)
 
 

@@ -1,4 +1,4 @@
-"""The masked model's bound: against its definition order by order, against what is above it, and on known films."""
+"""The masked model's bound: against its definition order by order, against what is above it, and on known videos."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def every_frame() -> Tensor:
 @torch.no_grad()
 def probabilities(model: MaskedModel, past: Tensor) -> Tensor:
     """Of every frame after the frames int64 [time, TOKENS], in every order: [orders, CODES^TOKENS]."""
-    films = torch.cat([past.expand(CODES**TOKENS, -1, -1), every_frame()[:, None]], 1)
-    return slow_last_frame(model, films, torch.zeros(len(films), dtype=torch.int64)).sum(-1).exp()
+    videos = torch.cat([past.expand(CODES**TOKENS, -1, -1), every_frame()[:, None]], 1)
+    return slow_last_frame(model, videos, torch.zeros(len(videos), dtype=torch.int64)).sum(-1).exp()
 
 
 @pytest.mark.parametrize("blocks", [2, 3])
@@ -99,8 +99,8 @@ def test_it_is_below_the_likelihood_of_a_sampler_whose_probabilities_sum_to_one(
     model, past = masked_model(blocks), torch.randint(CODES, (2, TOKENS))
     each = probabilities(model, past)
     torch.testing.assert_close(each.sum(1), torch.ones(len(each)), atol=1e-5, rtol=0)  # float32, 81 terms
-    films = torch.cat([past.expand(len(every_frame()), -1, -1), every_frame()[:, None]], 1)
-    bound = model.log_probs(films, torch.zeros(len(films), dtype=torch.int64))[:, -1].sum(-1)
+    videos = torch.cat([past.expand(len(every_frame()), -1, -1), every_frame()[:, None]], 1)
+    bound = model.log_probs(videos, torch.zeros(len(videos), dtype=torch.int64))[:, -1].sum(-1)
     assert (bound <= each.mean(0).log() + NATS).all()
     assert (bound > each.mean(0).log() - 2).all()  # and not far below: no trivial bound
 
@@ -113,18 +113,18 @@ def test_with_a_single_block_nothing_is_lost() -> None:
 
 def test_frames_are_drawn_from_the_likelihood_that_is_bounded() -> None:
     model, past, draws = masked_model(2), torch.randint(CODES, (4, TOKENS)), 3000
-    films, task = torch.arange(draws), torch.zeros(draws, dtype=torch.int64)
+    videos, task = torch.arange(draws), torch.zeros(draws, dtype=torch.int64)
     cache = model.cache(draws)
     for frame in past:
-        model.score(cache, films, frame.expand(draws, -1), task)
-    drawn = model.sample(cache, films, task, torch.Generator().manual_seed(0))
+        model.score(cache, videos, frame.expand(draws, -1), task)
+    drawn = model.sample(cache, videos, task, torch.Generator().manual_seed(0))
     number = (drawn * CODES ** torch.arange(TOKENS - 1, -1, -1)).sum(1)  # its place in `every_frame`
     times = torch.bincount(number, minlength=CODES**TOKENS).double()
     expected = probabilities(model, past).mean(0).double()
     assert chisquare(times, expected / expected.sum() * draws).pvalue > 1e-3
     # What was drawn is remembered as if it had been seen.
     seen = torch.cat([past.expand(3, -1, -1), drawn[:3, None], torch.randint(CODES, (3, 1, TOKENS))], 1)
-    streamed = model.score(cache, films[:3], seen[:, -1], task[:3])
+    streamed = model.score(cache, videos[:3], seen[:, -1], task[:3])
     torch.testing.assert_close(streamed, model.log_probs(seen, task[:3])[:, -1], atol=NATS, rtol=0)
 
 
@@ -149,15 +149,15 @@ def test_gradients_of_the_bound_are_those_of_its_definition() -> None:
 
 
 @pytest.mark.parametrize("blocks", [2, 4])
-def test_on_films_of_known_entropy_it_comes_near_the_truth_from_below(blocks: int) -> None:
+def test_on_videos_of_known_entropy_it_comes_near_the_truth_from_below(blocks: int) -> None:
     """All codes of a frame are the same, and mostly the next after those of the frame before.
 
     A block's codes are predicted apart from each other, so that of the first block each costs what the frame does.
     """
     right = 0.9
 
-    def films(number: int) -> tuple[Tensor, Tensor]:
-        """Films of five frames, int64 [number, 5, TOKENS], and how likely each frame is, [number, 5]."""
+    def videos(number: int) -> tuple[Tensor, Tensor]:
+        """Videos of five frames, int64 [number, 5, TOKENS], and how likely each frame is, [number, 5]."""
         steps = torch.where(torch.rand(number, 5) < right, 1, 2 * torch.randint(2, (number, 5)))
         steps[:, 0] = torch.randint(CODES, (number,))
         truth = torch.where(steps == 1, right, (1 - right) / 2).log()
@@ -168,11 +168,11 @@ def test_on_films_of_known_entropy_it_comes_near_the_truth_from_below(blocks: in
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(300):
         optimizer.zero_grad()
-        model.loss(films(32)[0], torch.zeros(32, dtype=torch.int64)).backward()
+        model.loss(videos(32)[0], torch.zeros(32, dtype=torch.int64)).backward()
         optimizer.step()
-    codes, truth = films(1000)
+    codes, truth = videos(1000)
     with torch.no_grad():
-        bound = model.log_probs(codes, torch.zeros(1000, dtype=torch.int64)).sum(-1)  # [films, time]
+        bound = model.log_probs(codes, torch.zeros(1000, dtype=torch.int64)).sum(-1)  # [videos, time]
     for difference, nearest in ((bound - truth, -math.inf), (bound - truth * TOKENS / blocks, -0.15)):
         above = difference.mean(0) / (difference.std(0) / math.sqrt(1000))
         assert (above < 4).all()  # standard errors

@@ -25,7 +25,7 @@ QUANTILES: dict[str, tuple[float, ...]] = {
 }
 
 
-def random_film(*shape: int) -> Tensor:
+def random_video(*shape: int) -> Tensor:
     """Blocks of random colours, uint8 [*shape, 16, 16, 3]."""
     blocks = torch.randint(0, 256, (*shape, 4, 4, 3), dtype=torch.uint8)
     return blocks.repeat_interleave(4, -3).repeat_interleave(4, -2)
@@ -38,88 +38,89 @@ def with_frame_skip(model: VideoModel, frame_skip: int) -> VideoModel:
 
 
 @pytest.mark.parametrize("frame_skip", [1, 2, 4])
-def test_streaming_many_films_gives_the_numbers_of_whole_clips(model: VideoModel, frame_skip: int) -> None:
-    """Three films of any place, each begun anew now and then, any of them at any step."""
+def test_streaming_many_videos_gives_the_numbers_of_whole_clips(model: VideoModel, frame_skip: int) -> None:
+    """Three videos of any place, each begun anew now and then, any of them at any step."""
     model = with_frame_skip(model, frame_skip)
     stream = model.stream(3)
     frames: list[list[Tensor]] = [[], [], []]
     streamed: list[list[Tensor]] = [[], [], []]
 
-    def check(film: int) -> None:
-        if frames[film]:
-            whole = model.log_probs(torch.stack(frames[film])[None], torch.tensor([film % 2]))[0]
-            torch.testing.assert_close(torch.stack(streamed[film]), whole, atol=NATS, rtol=0)
+    def check(video: int) -> None:
+        if frames[video]:
+            whole = model.log_probs(torch.stack(frames[video])[None], torch.tensor([video % 2]))[0]
+            torch.testing.assert_close(torch.stack(streamed[video]), whole, atol=NATS, rtol=0)
 
     longest = 0
     for step in range(70):
         index = torch.randperm(3)[: torch.randint(1, 4, ())]
         is_first = torch.rand(len(index)) < (1.0 if step == 0 else 0.05)
-        new = random_film(len(index))
+        new = random_video(len(index))
         scores = stream.step(index, new, index % 2, is_first)
         assert scores.dtype == torch.float32
-        for row, film in enumerate(index.tolist()):
+        for row, video in enumerate(index.tolist()):
             if is_first[row]:
-                check(film)
-                frames[film], streamed[film] = [], []
-            frames[film].append(new[row])
-            streamed[film].append(scores[row])
+                check(video)
+                frames[video], streamed[video] = [], []
+            frames[video].append(new[row])
+            streamed[video].append(scores[row])
         longest = max(longest, *map(len, frames))
-    for film in range(3):
-        check(film)
+    for video in range(3):
+        check(video)
     assert longest > 3 * model.context * frame_skip / 2  # else the ring has not come round for every skip
 
 
 @pytest.mark.parametrize("frame_skip", [1, 2, 4])
 def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoModel, frame_skip: int) -> None:
-    """Films with resets at every awkward moment, against the full mask over the frames that count, encoded one by one.
+    """Videos with resets at every awkward time step, against the full mask over the frames that count, encoded one by
+    one.
 
     Episodes of one frame, of fewer frames than are skipped, of a context less one, exactly and more, and long ones.
     """
     model = with_frame_skip(model, frame_skip)
     context = model.context * frame_skip
     lengths = [1, frame_skip, 3 * context + 1, context - 1, 1, context, context + 1, frame_skip + 1]
-    films = [[random_film(length) for length in order] for order in (lengths, lengths[::-1])]
+    videos = [[random_video(length) for length in order] for order in (lengths, lengths[::-1])]
     stream, index, task = model.stream(2), torch.arange(2), torch.tensor([1, 0])
-    is_first = torch.tensor([[step == 0 for part in film for step in range(len(part))] for film in films]).T
-    frames = torch.stack([torch.cat(film) for film in films], 1)  # [time, films, 16, 16, 3]
+    is_first = torch.tensor([[step == 0 for part in video for step in range(len(part))] for video in videos]).T
+    frames = torch.stack([torch.cat(video) for video in videos], 1)  # [time, videos, 16, 16, 3]
     streamed = torch.stack([stream.step(index, f, task, first) for f, first in zip(frames, is_first, strict=True)], 1)
-    for film, episodes in enumerate(films):
-        parts = streamed[film].split([len(episode) for episode in episodes])
+    for video, episodes in enumerate(videos):
+        parts = streamed[video].split([len(episode) for episode in episodes])
         for episode, part in zip(episodes, parts, strict=True):
             codes = torch.stack([model.vqgan.encode(frame) for frame in episode]).flatten(1)  # [time, tokens]
             slow = torch.empty(codes.shape)
             for phase in range(min(frame_skip, len(codes))):
                 counted = codes[None, phase::frame_skip]
                 slow_log_probs = SLOW_LOG_PROBS[model.likelihood]
-                slow[phase::frame_skip] = slow_log_probs(model.code_model, counted, task[film : film + 1])[0]
-            whole = model.log_probs(episode[None], task[film : film + 1])[0]
+                slow[phase::frame_skip] = slow_log_probs(model.code_model, counted, task[video : video + 1])[0]
+            whole = model.log_probs(episode[None], task[video : video + 1])[0]
             torch.testing.assert_close(part.flatten(1), slow, atol=NATS, rtol=0)
             torch.testing.assert_close(whole.flatten(1), slow, atol=NATS, rtol=0)
 
 
 @pytest.mark.parametrize("frame_skip", [2, 4])
 def test_skipped_frames_are_no_past(model: VideoModel, frame_skip: int) -> None:
-    """Each of the interleaved films is scored as the film of its own that it is."""
-    film = random_film(1, 11)
-    whole = with_frame_skip(model, frame_skip).log_probs(film, torch.tensor([0]))
+    """Each of the interleaved videos is scored as the video of its own that it is."""
+    video = random_video(1, 11)
+    whole = with_frame_skip(model, frame_skip).log_probs(video, torch.tensor([0]))
     for phase in range(frame_skip):
-        alone = model.log_probs(film[:, phase::frame_skip], torch.tensor([0]))
+        alone = model.log_probs(video[:, phase::frame_skip], torch.tensor([0]))
         torch.testing.assert_close(whole[:, phase::frame_skip], alone, atol=NATS, rtol=0)
 
 
 def test_the_past_is_what_counts(model: VideoModel) -> None:
-    film = random_film(1, 9)
-    changed = film.clone()
-    changed[:, 5] = random_film(1)
-    before, after = (model.log_probs(f, torch.tensor([0])).sum((-2, -1))[0] for f in (film, changed))
+    video = random_video(1, 9)
+    changed = video.clone()
+    changed[:, 5] = random_video(1)
+    before, after = (model.log_probs(f, torch.tensor([0])).sum((-2, -1))[0] for f in (video, changed))
     assert torch.allclose(before[:5], after[:5], atol=NATS)
     assert not torch.allclose(before[5:8], after[5:8], atol=NATS)
 
 
 @pytest.mark.parametrize("frame_skip", [1, 2])
-def test_imagined_films_go_on_from_the_given_frames(model: VideoModel, frame_skip: int) -> None:
+def test_imagined_videos_go_on_from_the_given_frames(model: VideoModel, frame_skip: int) -> None:
     model = with_frame_skip(model, frame_skip)
-    given, task = random_film(2, 5), torch.tensor([0, 1])
+    given, task = random_video(2, 5), torch.tensor([0, 1])
     imagined = model.imagine(given, task, 4, torch.Generator().manual_seed(0))
     assert imagined.shape == (2, 4, 16, 16, 3)
     assert imagined.dtype == torch.uint8
@@ -129,17 +130,17 @@ def test_imagined_films_go_on_from_the_given_frames(model: VideoModel, frame_ski
 
 def test_frames_of_another_kind_are_refused(model: VideoModel) -> None:
     task = torch.tensor([0])
-    for frames in (torch.zeros(1, 4, 8, 8, 3, dtype=torch.uint8), torch.zeros(1, 4, 16, 16, 3), random_film(4)):
+    for frames in (torch.zeros(1, 4, 8, 8, 3, dtype=torch.uint8), torch.zeros(1, 4, 16, 16, 3), random_video(4)):
         with pytest.raises(ModelError, match="16, 16, 3"):
             model.log_probs(frames, task)
     stream = model.stream(1)
     index, first = torch.tensor([0]), torch.tensor([True])
-    film = random_film(3)
-    whole = model.log_probs(film[None], task)[0]
-    stream.step(index, film[:1], task, first)
+    video = random_video(3)
+    whole = model.log_probs(video[None], task)[0]
+    stream.step(index, video[:1], task, first)
     with pytest.raises(ModelError):
-        stream.step(index, film[1:2].float(), task, ~first)
-    torch.testing.assert_close(stream.step(index, film[1:2], task, ~first)[0], whole[1], atol=NATS, rtol=0)
+        stream.step(index, video[1:2].float(), task, ~first)
+    torch.testing.assert_close(stream.step(index, video[1:2], task, ~first)[0], whole[1], atol=NATS, rtol=0)
 
 
 def test_unknown_names_are_told_the_known_ones(model: VideoModel) -> None:
@@ -155,9 +156,9 @@ def test_unknown_names_are_told_the_known_ones(model: VideoModel) -> None:
 def test_every_size_answers(size: str, likelihood: str) -> None:
     model = VideoModel(size_config(size, likelihood), ("a",))
     assert model.likelihood == likelihood
-    film = torch.randint(0, 256, (1, 2, model.image_size, model.image_size, 3), dtype=torch.uint8)
+    video = torch.randint(0, 256, (1, 2, model.image_size, model.image_size, 3), dtype=torch.uint8)
     grid = SIZES[size].vqgan.grid
-    assert model.log_probs(film, torch.tensor([0])).shape == (1, 2, grid, grid)
+    assert model.log_probs(video, torch.tensor([0])).shape == (1, 2, grid, grid)
 
 
 @pytest.fixture
@@ -169,8 +170,8 @@ def folder(model: VideoModel, tmp_path: Path) -> Path:
 
 def test_a_saved_model_comes_back_the_same(model: VideoModel, folder: Path) -> None:
     loaded = VideoModel.load(folder)
-    film, task = random_film(1, 5), torch.tensor([1])
-    assert torch.equal(loaded.log_probs(film, task), model.log_probs(film, task))
+    video, task = random_video(1, 5), torch.tensor([1])
+    assert torch.equal(loaded.log_probs(video, task), model.log_probs(video, task))
     assert (loaded.tasks, loaded.config) == (model.tasks, model.config)
     assert loaded.calibration == model.calibration
 

@@ -66,39 +66,39 @@ def test_without_gradients_the_band_goes_by_shorter_blocks(context: int, time: i
     torch.testing.assert_close(inferred, banded_attention(q, k, v, context), atol=1e-6, rtol=1e-5)  # float32 sums
 
 
-def test_films_at_different_places_stream_as_if_each_were_alone(videogpt: VideoGPT) -> None:
-    films, steps = 3, 40  # the ring of 3 frames wraps many times
-    cache = videogpt.cache(films)
-    past: list[list[Tensor]] = [[] for _ in range(films)]
+def test_videos_at_different_places_stream_as_if_each_were_alone(videogpt: VideoGPT) -> None:
+    videos, steps = 3, 40  # the ring of 3 frames wraps many times
+    cache = videogpt.cache(videos)
+    past: list[list[Tensor]] = [[] for _ in range(videos)]
     for _ in range(steps):
-        index = torch.randperm(films)[: torch.randint(1, films + 1, ())]
+        index = torch.randperm(videos)[: torch.randint(1, videos + 1, ())]
         begins = torch.rand(len(index)) < 0.07
         cache.forget(index[begins])
         codes, task = torch.randint(CODES, (len(index), TOKENS)), index % 2
         streamed = videogpt.score(cache, index, codes, task)
-        for row, film in enumerate(index.tolist()):
-            past[film] = [*([] if begins[row] else past[film]), codes[row]]
-            alone = slow_log_probs(videogpt, torch.stack(past[film])[None], task[row : row + 1])[0, -1]
+        for row, video in enumerate(index.tolist()):
+            past[video] = [*([] if begins[row] else past[video]), codes[row]]
+            alone = slow_log_probs(videogpt, torch.stack(past[video])[None], task[row : row + 1])[0, -1]
             torch.testing.assert_close(streamed[row], alone, atol=NATS, rtol=0)
     assert max(map(len, past)) > 3 * CONTEXT
 
 
-def test_probabilities_of_all_films_sum_to_one() -> None:
+def test_probabilities_of_all_videos_sum_to_one() -> None:
     torch.manual_seed(1)
     model = VideoGPT(VideoGPTConfig(context=2, layers=1, width=16, heads=2, dropout=0.0), tokens=2, codes=3, tasks=1)
-    films = torch.tensor(list(itertools.product(range(3), repeat=4))).reshape(-1, 2, 2)
-    total = model.log_probs(films, torch.zeros(len(films), dtype=torch.long)).sum((1, 2)).exp().sum()
+    videos = torch.tensor(list(itertools.product(range(3), repeat=4))).reshape(-1, 2, 2)
+    total = model.log_probs(videos, torch.zeros(len(videos), dtype=torch.long)).sum((1, 2)).exp().sum()
     torch.testing.assert_close(total, torch.tensor(1.0))
 
 
 def test_sampling_draws_from_the_scored_distribution(videogpt: VideoGPT) -> None:
     """Code by code from the cache, against drawing from the slow pass with the same random numbers."""
-    begin, task, films = torch.randint(CODES, (2, 4, TOKENS)), torch.tensor([1, 0]), torch.arange(2)
+    begin, task, videos = torch.randint(CODES, (2, 4, TOKENS)), torch.tensor([1, 0]), torch.arange(2)
     cache = videogpt.cache(2)
     for frame in begin.unbind(1):
-        videogpt.score(cache, films, frame, task)
+        videogpt.score(cache, videos, frame, task)
     generator = torch.Generator().manual_seed(5)
-    sampled = torch.stack([videogpt.sample(cache, films, task, generator) for _ in range(4)], 1)
+    sampled = torch.stack([videogpt.sample(cache, videos, task, generator) for _ in range(4)], 1)
 
     generator.manual_seed(5)
     codes = torch.cat([begin, torch.zeros_like(begin)], 1)
@@ -108,7 +108,7 @@ def test_sampling_draws_from_the_scored_distribution(videogpt: VideoGPT) -> None
     assert torch.equal(sampled, codes[:, 4:])
 
 
-def test_rotation_depends_on_distance_alone_in_films_of_any_length() -> None:
+def test_rotation_depends_on_distance_alone_in_videos_of_any_length() -> None:
     q, k = torch.randn(2, 64)
 
     def match(later: int) -> Tensor:

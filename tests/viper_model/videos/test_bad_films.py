@@ -1,4 +1,4 @@
-"""What goes wrong with films: told by name in one line, while the job goes on with the others."""
+"""What goes wrong with videos: told by name in one line, while the job goes on with the others."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ BAD: dict[Callable[[Path], None], str] = {
 
 
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
-def test_a_broken_film_is_skipped_and_named(
+def test_a_broken_video_is_skipped_and_named(
     make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "push" / "expert"
@@ -109,7 +109,7 @@ def test_a_broken_film_is_skipped_and_named(
     make(folder)
     with caplog.at_level(logging.WARNING):
         dataset = load_dataset(tmp_path, 16)
-    assert len(dataset.films) == 3
+    assert len(dataset.videos) == 3
     ((name, why),) = dataset.skipped.items()
     assert name.startswith("push/expert/bad")
     assert BAD[make] in why
@@ -118,7 +118,7 @@ def test_a_broken_film_is_skipped_and_named(
     assert "1 skipped" in caplog.text
     # Without decoding, damage in the middle of a file stays unseen.
     seen = survey(tmp_path)
-    assert sum(len(group.films) for group in seen.groups) == 3 + (make is interrupted_mp4)
+    assert sum(len(group.videos) for group in seen.groups) == 3 + (make is interrupted_mp4)
 
 
 def test_damage_to_one_episode_of_a_lerobot_dataset_spares_the_others(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_damage_to_one_episode_of_a_lerobot_dataset_spares_the_others(tmp_path: 
     cut(tmp_path / "videos" / "chunk-000" / CAMERA / "episode_000002.mp4", 0.5)
     dataset = load_dataset(tmp_path, 16)
     assert set(dataset.skipped) == {"episode_000001", "episode_000002"}
-    assert len(dataset.films) == 2
+    assert len(dataset.videos) == 2
 
 
 @pytest.mark.parametrize("damage", ["no info", "no json", "new version", "no episodes", "no cameras", "no parquet"])
@@ -154,7 +154,7 @@ def test_a_lerobot_dataset_that_is_none_is_told_in_one_line(damage: str, tmp_pat
     assert not survey(root).groups
 
 
-def test_films_shorter_than_the_models_context_are_skipped(tmp_path: Path) -> None:
+def test_videos_shorter_than_the_models_context_are_skipped(tmp_path: Path) -> None:
     for index, length in enumerate((20, 40, 40)):
         write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(length), 25)
     assert load_dataset(tmp_path, 16, shortest=32).skipped == {"push/0.mp4": "it has 20 frames; 32 are needed"}
@@ -164,31 +164,31 @@ def test_mixed_sizes_are_fine_but_told(tmp_path: Path, caplog: pytest.LogCapture
     for index, width in enumerate((64, 64, 96)):
         write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(20, 48, width), 25)
     with caplog.at_level(logging.WARNING):
-        assert len(load_dataset(tmp_path, 16).films) == 3
-    assert "films of several sizes: 2 of 64×48, 1 of 96×48" in caplog.text
+        assert len(load_dataset(tmp_path, 16).videos) == 3
+    assert "videos of several sizes: 2 of 64×48, 1 of 96×48" in caplog.text
 
 
 def test_masks_of_another_size_and_task_are_told(tmp_path: Path) -> None:
     for index, width in enumerate((64, 64, 96)):
         write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(20, 48, width), 25)
     cv2.imwrite(str(tmp_path / "mask.png"), np.full((48, 64), 255, np.uint8))
-    (tmp_path / "films.yaml").write_text("masks: {push: mask.png}")
+    (tmp_path / "videos.yaml").write_text("masks: {push: mask.png}")
     why = load_dataset(tmp_path, 16).skipped["push/2.mp4"]
-    assert "the mask is 64×48 pixels and the film 96×48" in why
+    assert "the mask is 64×48 pixels and the video 96×48" in why
     assert survey(tmp_path).problems == {"push/2.mp4": why}
-    (tmp_path / "films.yaml").write_text("masks: {pusch: mask.png}")
+    (tmp_path / "videos.yaml").write_text("masks: {pusch: mask.png}")
     with pytest.raises(ModelError, match="a mask for 'pusch'"):
         load_dataset(tmp_path, 16)
-    assert "pusch" in survey(tmp_path).problems["films.yaml"]
+    assert "pusch" in survey(tmp_path).problems["videos.yaml"]
 
 
-def test_a_task_without_films_is_told_with_those_that_there_are(tmp_path: Path) -> None:
-    for task, films in (("push", 3), ("pull", 1)):
-        for index in range(films):
+def test_a_task_without_videos_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    for task, videos in (("push", 3), ("pull", 1)):
+        for index in range(videos):
             write_mp4(tmp_path / task / f"{index}.mp4", numbered(20), 25)
-    with pytest.raises(ModelError, match=r"two expert films or more of 'fly'.*: it has films of pull, push"):
+    with pytest.raises(ModelError, match=r"two expert videos or more of 'fly'.*: it has videos of pull, push"):
         load_dataset(tmp_path, 16, ["fly"])
     with pytest.raises(ModelError, match="'pull'"):
         load_dataset(tmp_path, 16)
-    assert survey(tmp_path).problems["pull"].startswith("1 usable expert films")
+    assert survey(tmp_path).problems["pull"].startswith("1 usable expert videos")
     assert load_dataset(tmp_path, 16, ["push"]).tasks == ("push",)

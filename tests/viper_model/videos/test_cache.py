@@ -1,4 +1,4 @@
-"""Decoded films on the disk: made once, for exactly what they were made from, whatever happens meanwhile."""
+"""Decoded videos on the disk: made once, for exactly what they were made from, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -25,59 +25,59 @@ from viper_model.videos.dataset import Dataset, FrameSet, load_dataset
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for index in range(4):
-        write_mp4(tmp_path / "films" / "push" / f"{index}.mp4", numbered(20 + index), 25)
-    return tmp_path / "films"
+        write_mp4(tmp_path / "videos" / "push" / f"{index}.mp4", numbered(20 + index), 25)
+    return tmp_path / "videos"
 
 
 def made(dataset: Dataset) -> dict[str, int]:
-    return {film.name: film.frames_file.stat().st_ino for film in dataset.films}
+    return {video.name: video.frames_file.stat().st_ino for video in dataset.videos}
 
 
-def test_films_are_decoded_once_and_again_when_what_made_them_changes(root: Path) -> None:
+def test_videos_are_decoded_once_and_again_when_what_made_them_changes(root: Path) -> None:
     first = made(load_dataset(root, 16))
     assert made(load_dataset(root, 16)) == first
     write_mp4(root / "push" / "0.mp4", numbered(30), 25)
     second = load_dataset(root, 16)
     changed = {name for name, inode in made(second).items() if inode != first[name]}
     assert changed == {"push/0.mp4"}
-    assert len(second.films[0].frames) == 30
-    (root / "films.yaml").write_text("crop: {top: 0, left: 0, height: 40, width: 40}")
+    assert len(second.videos[0].frames) == 30
+    (root / "videos.yaml").write_text("crop: {top: 0, left: 0, height: 40, width: 40}")
     third = made(load_dataset(root, 16))
     assert not set(third.values()) & set(first.values())
     assert not set(made(load_dataset(root, 8)).values()) & set(third.values())
-    (root / "films.yaml").unlink()
+    (root / "videos.yaml").unlink()
     assert made(load_dataset(root, 16)) == made(second)
 
 
 def test_frames_can_not_be_changed(root: Path) -> None:
     with pytest.raises(ValueError, match="read-only"):
-        load_dataset(root, 16).films[0].frames[0] = 0
+        load_dataset(root, 16).videos[0].frames[0] = 0
 
 
 def test_a_damaged_or_deleted_cache_is_made_again(root: Path) -> None:
-    films = load_dataset(root, 16).films
-    expected = [film.frames.tobytes() for film in films]
-    os.truncate(films[0].frames_file, 1000)
-    (films[1].frames_file.parent / "film.json").write_text("{")
-    shutil.rmtree(films[2].frames_file.parent)
-    assert [np.load(film.frames_file).tobytes() for film in load_dataset(root, 16).films] == expected
+    videos = load_dataset(root, 16).videos
+    expected = [video.frames.tobytes() for video in videos]
+    os.truncate(videos[0].frames_file, 1000)
+    (videos[1].frames_file.parent / "video.json").write_text("{")
+    shutil.rmtree(videos[2].frames_file.parent)
+    assert [np.load(video.frames_file).tobytes() for video in load_dataset(root, 16).videos] == expected
     shutil.rmtree(root / FOLDER)
-    assert [np.load(film.frames_file).tobytes() for film in load_dataset(root, 16).films] == expected
+    assert [np.load(video.frames_file).tobytes() for video in load_dataset(root, 16).videos] == expected
 
 
 def test_several_processes_decode_what_one_does(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (root / "push" / "bad.mp4").write_bytes(b"no film")
+    (root / "push" / "bad.mp4").write_bytes(b"no video")
     alone = load_dataset(root, 16)
-    expected = [(film.name, film.frames.tobytes()) for film in alone.films]
+    expected = [(video.name, video.frames.tobytes()) for video in alone.videos]
     shutil.rmtree(root / FOLDER)
     monkeypatch.setattr(cache_module, "IN_THIS_PROCESS", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     together = load_dataset(root, 16)
-    assert [(film.name, np.load(film.frames_file).tobytes()) for film in together.films] == expected
+    assert [(video.name, np.load(video.frames_file).tobytes()) for video in together.videos] == expected
     assert together.skipped == alone.skipped
 
 
-def test_a_process_that_dies_costs_no_film(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_costs_no_video(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), np.uint8)
     for index in range(4):
         write_npz(root / "push" / f"{index}.npz", noise)
@@ -91,14 +91,14 @@ def test_a_process_that_dies_costs_no_film(root: Path, monkeypatch: pytest.Monke
         multiprocessing.active_children()[0].kill()
         dataset = loading.result()
     assert dataset.skipped == {}
-    assert len(dataset.films) == 8
+    assert len(dataset.videos) == 8
 
 
 LOAD = """
     import sys
     from pathlib import Path
     from viper_model.videos.dataset import load_dataset
-    print(sum(int(film.frames.sum()) for film in load_dataset(Path(sys.argv[1]), 32).films))
+    print(sum(int(video.frames.sum()) for video in load_dataset(Path(sys.argv[1]), 32).videos))
 """
 
 
@@ -130,7 +130,7 @@ def test_a_disk_without_room_ends_in_one_line_and_leaves_nothing_half_done(root:
     said = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(NO_FILE_ABOVE_10_KB), root], capture_output=True, text=True, check=True
     ).stdout
-    assert "cannot keep decoded films" in said
+    assert "cannot keep decoded videos" in said
     assert said.count("\n") == 1
     assert [path.name for path in (root / FOLDER).iterdir()] == [".lock"]
 
@@ -147,7 +147,7 @@ def test_two_processes_at_once_and_a_killed_one(root: Path) -> None:
     killed.wait()
     both = [start(root), start(root)]
     sums = {process.communicate(timeout=120)[0] for process in both}
-    assert sums == {f"{sum(int(film.frames.sum()) for film in load_dataset(root, 32).films)}\n"}
+    assert sums == {f"{sum(int(video.frames.sum()) for video in load_dataset(root, 32).videos)}\n"}
     assert not list((root / FOLDER).glob("*.part"))
 
 
@@ -159,12 +159,12 @@ def test_where_the_data_cant_be_written_the_users_cache_is_used(
     assert cache_folder(tmp_path) == tmp_path / "cache" / "viper_ros"
 
 
-def test_memory_does_not_grow_with_the_films(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_videos(tmp_path: Path) -> None:
     for index in range(2):
         write_npz(tmp_path / "push" / f"{index}.npz", np.zeros((6000, 96, 128, 3), np.uint8))  # 221 MB each
     tracemalloc.start()
     dataset = load_dataset(tmp_path, 32)
-    frames = FrameSet(dataset.films)
+    frames = FrameSet(dataset.videos)
     rng = np.random.default_rng(0)
     for _ in range(10):
         frames[rng.integers(len(frames), size=64)]
@@ -174,10 +174,10 @@ def test_memory_does_not_grow_with_the_films(tmp_path: Path) -> None:
     assert most < 60 * 2**20  # a chunk as read, as an array, and small change
 
 
-def test_frames_of_several_films_are_numbered_through(root: Path) -> None:
-    films = load_dataset(root, 16).films
-    frames = FrameSet(films)
+def test_frames_of_several_videos_are_numbered_through(root: Path) -> None:
+    videos = load_dataset(root, 16).videos
+    frames = FrameSet(videos)
     index = np.random.default_rng(0).permutation(len(frames))
-    everything = np.concatenate([film.frames for film in films])
+    everything = np.concatenate([video.frames for video in videos])
     assert np.array_equal(frames[index], everything[index])
-    assert numbers(frames[np.array([0, 20, 41])]) == [0, 0, 0]  # where films of 20, 21, … frames begin
+    assert numbers(frames[np.array([0, 20, 41])]) == [0, 0, 0]  # where videos of 20, 21, … frames begin

@@ -10,92 +10,92 @@ from viper_model.videos.dataset import EXPERT, load_dataset, resize
 from viper_model.videos.video_io import write_video
 
 
-def save_film(path: Path, time: int = 20, size: int = 32, fill: int = 0, **arrays: np.ndarray) -> None:
+def save_video(path: Path, time: int = 20, size: int = 32, fill: int = 0, **arrays: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{"image": np.full((time, size, size, 3), fill, np.uint8), **arrays})
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for film in range(10):
-        save_film(tmp_path / "walk" / EXPERT / f"{film}.npz", fill=film, task_reward=np.full(20, film))
-    for film in range(3):
-        save_film(tmp_path / "walk" / "random" / f"{film}.npz")
-        save_film(tmp_path / "jump" / EXPERT / f"{film}.npz", fill=100)
+    for video in range(10):
+        save_video(tmp_path / "walk" / EXPERT / f"{video}.npz", fill=video, task_reward=np.full(20, video))
+    for video in range(3):
+        save_video(tmp_path / "walk" / "random" / f"{video}.npz")
+        save_video(tmp_path / "jump" / EXPERT / f"{video}.npz", fill=100)
     return tmp_path
 
 
-def test_films_are_split_by_episode_and_always_alike(root: Path) -> None:
+def test_videos_are_split_by_episode_and_always_alike(root: Path) -> None:
     dataset = load_dataset(root, 32)
     trained, held_out = dataset.select(EXPERT, task="walk", held_out=False), dataset.select(EXPERT, task="walk")
     assert (len(trained), len(held_out)) == (8, 2)
-    assert not {film.name for film in trained} & {film.name for film in held_out}
+    assert not {video.name for video in trained} & {video.name for video in held_out}
     assert dataset.tasks == ("jump", "walk")
     (root / "walk" / EXPERT / "broken.npz").touch()
     again = load_dataset(root, 16, tasks=["walk"])
     assert again.tasks == ("walk",)
-    assert [film.name for film in again.select(EXPERT)] == [film.name for film in held_out]
+    assert [video.name for video in again.select(EXPERT)] == [video.name for video in held_out]
 
 
-def test_only_expert_films_are_trained_on(root: Path) -> None:
+def test_only_expert_videos_are_trained_on(root: Path) -> None:
     dataset = load_dataset(root, 32)
-    assert {film.behaviour for film in dataset.films if not film.held_out} == {EXPERT}
+    assert {video.behaviour for video in dataset.videos if not video.held_out} == {EXPERT}
     assert len(dataset.select("random")) == 3
 
 
-def test_a_film_keeps_its_pixels_and_reward(root: Path) -> None:
-    for film in load_dataset(root, 32).select(EXPERT, task="walk", held_out=False):
-        number = int(Path(film.name).stem)
-        assert np.array_equal(film.frames, np.full((20, 32, 32, 3), number))
-        assert film.task_reward is not None
-        assert film.task_reward.sum() == 20 * number
+def test_a_video_keeps_its_pixels_and_reward(root: Path) -> None:
+    for video in load_dataset(root, 32).select(EXPERT, task="walk", held_out=False):
+        number = int(Path(video.name).stem)
+        assert np.array_equal(video.frames, np.full((20, 32, 32, 3), number))
+        assert video.task_reward is not None
+        assert video.task_reward.sum() == 20 * number
 
 
-def test_broken_films_are_skipped_and_named(root: Path) -> None:
+def test_broken_videos_are_skipped_and_named(root: Path) -> None:
     folder = root / "walk" / EXPERT
     (folder / "empty.npz").touch()
-    (folder / "text.npz").write_text("no film")
+    (folder / "text.npz").write_text("no video")
     (folder / "cut.npz").write_bytes((folder / "0.npz").read_bytes()[:3000])
     (folder / "notes.txt").write_text("not looked at")
     np.save(folder / "pickle", np.array([{"a": 1}]), allow_pickle=True)
     (folder / "pickle.npy").rename(folder / "pickle.npz")
     np.savez(folder / "nameless.npz", frames=np.zeros((20, 8, 8, 3), np.uint8))
     np.savez(folder / "float.npz", image=np.zeros((20, 8, 8, 3)))
-    save_film(folder / "short.npz", time=3)
-    save_film(folder / "reward.npz", task_reward=np.full(20, np.nan))
+    save_video(folder / "short.npz", time=3)
+    save_video(folder / "reward.npz", task_reward=np.full(20, np.nan))
     dataset = load_dataset(root, 32)
     assert {Path(name).stem for name in dataset.skipped} == {
         "empty", "text", "cut", "pickle", "nameless", "float", "short", "reward",
     }  # fmt: skip
     assert all("\n" not in why for why in dataset.skipped.values())
     assert "image" in dataset.skipped["walk/expert/nameless.npz"]
-    assert len(dataset.films) == 16
+    assert len(dataset.videos) == 16
 
 
-def test_without_films_the_error_says_where_to_put_them(tmp_path: Path) -> None:
+def test_without_videos_the_error_says_where_to_put_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no data folder"):
         load_dataset(tmp_path / "nowhere", 32)
     with pytest.raises(ModelError, match="expert"):
         load_dataset(tmp_path, 32)
-    save_film(tmp_path / "walk" / EXPERT / "short.npz", time=3)
+    save_video(tmp_path / "walk" / EXPERT / "short.npz", time=3)
     with pytest.raises(ModelError, match=r"short\.npz.*3 frames") as raised:
         load_dataset(tmp_path, 32)
     assert "\n" not in str(raised.value)
 
 
-def test_a_task_with_one_expert_film_cannot_be_split(tmp_path: Path) -> None:
-    for task, films in (("walk", 5), ("jump", 1)):
-        for film in range(films):
-            save_film(tmp_path / task / EXPERT / f"{film}.npz")
+def test_a_task_with_one_expert_video_cannot_be_split(tmp_path: Path) -> None:
+    for task, videos in (("walk", 5), ("jump", 1)):
+        for video in range(videos):
+            save_video(tmp_path / task / EXPERT / f"{video}.npz")
     with pytest.raises(ModelError, match="jump"):
         load_dataset(tmp_path, 32)
 
 
-def test_mp4_films_are_films(root: Path) -> None:
-    write_video(root / "walk" / EXPERT / "film.mp4", np.full((20, 40, 40, 3), 77, np.uint8), rate=20)
-    (film,) = [film for film in load_dataset(root, 32).films if film.name.endswith(".mp4")]
-    assert film.frames.shape == (20, 32, 32, 3)
-    assert abs(int(film.frames.mean()) - 77) < 5  # lossy
+def test_mp4_videos_are_videos(root: Path) -> None:
+    write_video(root / "walk" / EXPERT / "video.mp4", np.full((20, 40, 40, 3), 77, np.uint8), rate=20)
+    (video,) = [video for video in load_dataset(root, 32).videos if video.name.endswith(".mp4")]
+    assert video.frames.shape == (20, 32, 32, 3)
+    assert abs(int(video.frames.mean()) - 77) < 5  # lossy
 
 
 def test_each_pixel_of_a_smaller_frame_is_the_mean_of_its_area() -> None:

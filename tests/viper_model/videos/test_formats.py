@@ -21,18 +21,18 @@ from tests.viper_model.videos.writers import (
     write_npz,
 )
 from viper_model.errors import ModelError
-from viper_model.videos.dataset import EXPERT, load_dataset, read_film
-from viper_model.videos.find import FORMATS, find_films, format_of
+from viper_model.videos.dataset import EXPERT, load_dataset, read_recording
+from viper_model.videos.find import FORMATS, find_videos, format_of
 
 LENGTHS = (20, 23, 17, 31)
 
 
-def mp4_films(root: Path) -> None:
+def mp4_videos(root: Path) -> None:
     for index, length in enumerate(LENGTHS):
         write_mp4(root / "push" / f"{index}.mp4", numbered(length, first=index), 25)
 
 
-def public_npz_films(root: Path) -> None:
+def public_npz_videos(root: Path) -> None:
     for index, length in enumerate(LENGTHS):
         split = "test" if index == 1 else "train"
         write_npz(root / "push" / split / f"{index}.npz", numbered(length, 64, 64, first=index), key="arr_0")
@@ -75,28 +75,28 @@ def lerobot_3(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "write", [mp4_films, public_npz_films, sqlite_bags, mcap_bags, bag_of_episodes, lerobot_2, lerobot_3]
+    "write", [mp4_videos, public_npz_videos, sqlite_bags, mcap_bags, bag_of_episodes, lerobot_2, lerobot_3]
 )
-def test_every_frame_of_every_film_comes_in_order(write: Callable[[Path], None], tmp_path: Path) -> None:
+def test_every_frame_of_every_video_comes_in_order(write: Callable[[Path], None], tmp_path: Path) -> None:
     root = tmp_path / "push"
     write(root)
     dataset = load_dataset(root, 32)
     assert dataset.tasks == ("push",)
     assert dataset.skipped == {}
     assert len(dataset.select(EXPERT)) == 1
-    films = sorted(dataset.films, key=lambda film: numbers(film.frames)[0])
-    assert [numbers(film.frames) for film in films] == [
+    videos = sorted(dataset.videos, key=lambda video: numbers(video.frames)[0])
+    assert [numbers(video.frames) for video in videos] == [
         list(range(index, index + length)) for index, length in enumerate(LENGTHS)
     ]
-    assert all(film.frames.shape[1:] == (32, 32, 3) for film in films)
-    if write is public_npz_films:
-        assert films[1].held_out
-    found = find_films(root, None)
-    facts = [FORMATS[film.source.format].look(film.source) for film in found.films]
+    assert all(video.frames.shape[1:] == (32, 32, 3) for video in videos)
+    if write is public_npz_videos:
+        assert videos[1].held_out
+    found = find_videos(root, None)
+    facts = [FORMATS[video.source.format].look(video.source) for video in found.videos]
     assert sorted(each.frames for each in facts if each.frames) == sorted(LENGTHS)
     for each in facts:
-        assert (each.height, each.width) == ((64, 64) if write is public_npz_films else (48, 64))
-        assert each.rate is None if write is public_npz_films else each.rate == pytest.approx(25, rel=0.01)
+        assert (each.height, each.width) == ((64, 64) if write is public_npz_videos else (48, 64))
+        assert each.rate is None if write is public_npz_videos else each.rate == pytest.approx(25, rel=0.01)
 
 
 def test_a_lerobot_dataset_of_several_tasks_names_them_by_its_sentences(tmp_path: Path) -> None:
@@ -105,27 +105,27 @@ def test_a_lerobot_dataset_of_several_tasks_names_them_by_its_sentences(tmp_path
     write_lerobot_2(tmp_path / "3", episodes, 10)
     assert load_dataset(tmp_path / "2", 16).tasks == ("pick_up_the_cube", "put_it_down")
     dataset = load_dataset(tmp_path, 16, ["put_it_down"])  # both, as one data folder
-    assert len(dataset.films) == 6
+    assert len(dataset.videos) == 6
     assert dataset.tasks == ("put_it_down",)
 
 
-def test_one_of_several_cameras_is_chosen_in_films_yaml(tmp_path: Path) -> None:
+def test_one_of_several_cameras_is_chosen_in_videos_yaml(tmp_path: Path) -> None:
     bags, lerobot = tmp_path / "bags", tmp_path / "lerobot"
     for index in range(2):
         write_bag(bags / "push" / str(index), numbered(20), 10, topics=("/left/image", "/right/compressed"))
     write_lerobot_2(lerobot, [("push", numbered(20))] * 2, 10, cameras=("observation.images.top", CAMERA))
     for root, choices in ((bags, "/left/image, /right/compressed"), (lerobot, f"{CAMERA}, observation.images.top")):
-        with pytest.raises(ModelError, match=f"set `camera` in films.yaml to one of {choices}"):
+        with pytest.raises(ModelError, match=f"set `camera` in videos.yaml to one of {choices}"):
             load_dataset(root, 16)
         for camera in choices.split(", "):
-            (root / "films.yaml").write_text(f"camera: {camera}")
-            assert len(load_dataset(root, 16).films) == 2
-        (root / "films.yaml").write_text("camera: /nowhere")
+            (root / "videos.yaml").write_text(f"camera: {camera}")
+            assert len(load_dataset(root, 16).videos) == 2
+        (root / "videos.yaml").write_text("camera: /nowhere")
         with pytest.raises(ModelError, match="no camera '/nowhere'"):
             load_dataset(root, 16)
 
 
-def test_a_telephones_film_stands_upright(tmp_path: Path) -> None:
+def test_a_telephones_video_stands_upright(tmp_path: Path) -> None:
     """Telephones store frames lying and say, in the track's header, how to turn them."""
     lying = np.full((20, 64, 96, 3), 30, np.uint8)
     lying[:, :, :48] = 200  # left, which is above once turned clockwise
@@ -139,7 +139,7 @@ def test_a_telephones_film_stands_upright(tmp_path: Path) -> None:
     path.write_bytes(content)
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).rotation % 360 == 270
-    frames = read_film(path).frames
+    frames = read_recording(path).frames
     assert frames.shape == (20, 96, 64, 3)
     assert frames[0, :40].mean() > 190
     assert frames[0, -40:].mean() < 40
@@ -147,32 +147,32 @@ def test_a_telephones_film_stands_upright(tmp_path: Path) -> None:
 
 def test_the_newest_codec_of_lerobot_can_be_decoded(tmp_path: Path) -> None:
     # Not libsvtav1: where root runs it, it gives the whole process real-time priority, and later tests starve.
-    write_mp4(tmp_path / "film.mp4", numbered(20, 64, 64), 30, codec="libaom-av1")
-    assert numbers(read_film(tmp_path / "film.mp4").frames) == list(range(20))
+    write_mp4(tmp_path / "video.mp4", numbered(20, 64, 64), 30, codec="libaom-av1")
+    assert numbers(read_recording(tmp_path / "video.mp4").frames) == list(range(20))
 
 
-def test_a_film_of_a_recording_of_several_is_read_by_number(tmp_path: Path) -> None:
+def test_a_video_of_a_recording_of_several_is_read_by_number(tmp_path: Path) -> None:
     write_bag(tmp_path / "bag", numbered(40), 10, firsts=[0, 18])
-    assert numbers(read_film(tmp_path / "bag", episode=1).frames) == list(range(18, 40))
+    assert numbers(read_recording(tmp_path / "bag", episode=1).frames) == list(range(18, 40))
     for episode in (None, 2):
-        with pytest.raises(ModelError, match=r"bag: it holds 2 films"):
-            read_film(tmp_path / "bag", episode=episode)
+        with pytest.raises(ModelError, match=r"bag: it holds 2 videos"):
+            read_recording(tmp_path / "bag", episode=episode)
 
 
-def test_a_film_larger_than_memory_may_be_is_read_in_chunks(tmp_path: Path) -> None:
-    write_npz(tmp_path / "film.npz", np.zeros((3000, 64, 96, 3), np.uint8))
-    source = FORMATS["npz"].find(tmp_path / "film.npz", None)[0]
+def test_a_video_larger_than_memory_may_be_is_read_in_chunks(tmp_path: Path) -> None:
+    write_npz(tmp_path / "video.npz", np.zeros((3000, 64, 96, 3), np.uint8))
+    source = FORMATS["npz"].find(tmp_path / "video.npz", None)[0]
     chunks = list(FORMATS["npz"].read(source))
     assert len(chunks) > 2
     assert sum(len(chunk.frames) for chunk in chunks) == 3000
     assert max(chunk.frames.nbytes for chunk in chunks) <= 16 * 2**20
 
 
-def test_what_is_no_film_is_left_alone(tmp_path: Path) -> None:
-    for name in ("notes.txt", "films.yaml", ".hidden.mp4"):
+def test_what_is_no_video_is_left_alone(tmp_path: Path) -> None:
+    for name in ("notes.txt", "videos.yaml", ".hidden.mp4"):
         (tmp_path / name).write_text("")
     (tmp_path / ".viper_cache" / "old").mkdir(parents=True)
-    found = find_films(tmp_path, None)
-    assert found.films == ()
+    found = find_videos(tmp_path, None)
+    assert found.videos == ()
     assert found.broken == {}
     assert format_of(tmp_path) is None

@@ -13,7 +13,7 @@ from tests.viper_model.videos.writers import numbered, numbers, write_mp4, write
 from viper_model.errors import ModelError
 from viper_model.videos.dataset import load_dataset
 from viper_model.videos.preparation import Clock, Crop, Preparation
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import Chunk
 
 
@@ -41,7 +41,7 @@ def test_a_gap_in_a_recording_repeats_no_frame() -> None:
     assert Clock(5).ticks(seconds).tolist() == [True, False, True, True, True, False]
 
 
-def test_a_film_that_ends_between_two_frames_of_a_low_rate_is_not_slow() -> None:
+def test_a_video_that_ends_between_two_frames_of_a_low_rate_is_not_slow() -> None:
     for frames, rate in ((90, 3), (3, 10), (1, 10)):
         clock = Clock(rate)
         clock.ticks(np.arange(frames) / 30)
@@ -52,23 +52,23 @@ def test_a_film_that_ends_between_two_frames_of_a_low_rate_is_not_slow() -> None
         slow.check()
 
 
-def test_films_of_any_rate_are_brought_to_the_chosen_one(tmp_path: Path) -> None:
+def test_videos_of_any_rate_are_brought_to_the_chosen_one(tmp_path: Path) -> None:
     for index, rate in enumerate((30, 60, 29.97)):
         write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(int(2 * rate), 32, 32), rate)
     write_npz(tmp_path / "push" / "3.npz", numbered(40, 32, 32), task_reward=np.arange(40.0))
     write_mp4(tmp_path / "push" / "slow.mp4", numbered(40, 32, 32), 7)
-    (tmp_path / "films.yaml").write_text("rate: 10\nrecorded_rate: 20\n")
+    (tmp_path / "videos.yaml").write_text("rate: 10\nrecorded_rate: 20\n")
     dataset = load_dataset(tmp_path, 16)
-    films = {film.name: film for film in dataset.films}
-    assert {name: len(film.frames) for name, film in films.items()} == {
+    videos = {video.name: video for video in dataset.videos}
+    assert {name: len(video.frames) for name, video in videos.items()} == {
         "push/0.mp4": 20, "push/1.mp4": 20, "push/2.mp4": 20, "push/3.npz": 20,
     }  # fmt: skip
-    assert numbers(films["push/0.mp4"].frames)[:6] == [0, 3, 6, 9, 12, 15]
-    reward = films["push/3.npz"].task_reward
+    assert numbers(videos["push/0.mp4"].frames)[:6] == [0, 3, 6, 9, 12, 15]
+    reward = videos["push/3.npz"].task_reward
     assert reward is not None
     assert reward.tolist() == [0.0, *(float(i - 1 + i) for i in range(2, 40, 2))]  # of both frames since the one before
     assert "7 frames a second" in dataset.skipped["push/slow.mp4"]
-    (tmp_path / "films.yaml").write_text("rate: 10")
+    (tmp_path / "videos.yaml").write_text("rate: 10")
     assert "recorded_rate" in load_dataset(tmp_path, 16).skipped["push/3.npz"]
 
 
@@ -78,7 +78,7 @@ def test_rewards_add_up_whatever_the_chunks() -> None:
     frames = np.zeros((101, 4, 4, 3), np.uint8)
     cuts = [0, 1, 2, 40, 41, 99, 101]
     chunks = (Chunk(frames[a:b], np.arange(a, b) / 20, reward[a:b]) for a, b in itertools.pairwise(cuts))
-    seen = [chunk.task_reward for chunk in Preparation(rate=5).film(chunks, 4)]
+    seen = [chunk.task_reward for chunk in Preparation(rate=5).video(chunks, 4)]
     sums = [reward[0], *(reward[i - 3 : i + 1].sum() for i in range(4, 101, 4))]
     np.testing.assert_allclose(np.concatenate([each for each in seen if each is not None]), sums, atol=1e-12)
 
@@ -91,7 +91,7 @@ def test_the_mask_blackens_before_the_crop_cuts() -> None:
     assert (seen[:, :4, :6] == 0).all()
     assert np.array_equal(seen[:, 4:], frames[:, 8:12, 10:18])
     assert np.array_equal(seen[:, :4, 6:], frames[:, 4:8, 16:18])
-    with pytest.raises(ModelError, match="30×20 pixels and the film 30×21"):
+    with pytest.raises(ModelError, match="30×20 pixels and the video 30×21"):
         Preparation(mask=mask).frames(np.zeros((1, 21, 30, 3), np.uint8), 8)
     with pytest.raises(ModelError, match="beyond"):
         Preparation(crop=Crop(0, 0, 20, 31)).frames(frames, 8)
@@ -101,20 +101,20 @@ def test_settings_are_kept_with_the_model(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     grey = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
     cv2.imwrite(str(tmp_path / "masks" / "m.png"), grey)
-    (tmp_path / "films.yaml").write_text(
+    (tmp_path / "videos.yaml").write_text(
         "rate: 10\nrecorded_rate: 50\ncamera: /c\ncrop: {top: 1, left: 2, height: 3, width: 4}\n"
         "masks: {push: masks/m.png, other: masks/m.png}\n"
     )
-    settings = FilmSettings.load(tmp_path)
+    settings = VideoSettings.load(tmp_path)
     settings.save(tmp_path / "model", ("push", "pull"))
-    kept = FilmSettings.load(tmp_path / "model")
+    kept = VideoSettings.load(tmp_path / "model")
     assert (kept.rate, kept.recorded_rate, kept.camera, kept.crop) == (10, 50, "/c", Crop(1, 2, 3, 4))
     assert set(kept.masks) == {"push"}
     assert np.array_equal(kept.masks["push"], grey >= 128)
     assert kept.of("push").key() == settings.of("push").key()
     assert kept.of("push").key() != kept.of("pull").key()
-    FilmSettings().save(tmp_path / "plain", ("push",))
-    assert FilmSettings.load(tmp_path / "plain").of("push").key() == FilmSettings().of("push").key()
+    VideoSettings().save(tmp_path / "plain", ("push",))
+    assert VideoSettings.load(tmp_path / "plain").of("push").key() == VideoSettings().of("push").key()
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_settings_are_kept_with_the_model(tmp_path: Path) -> None:
         ("!!python/object/apply:os.system ['false']", "cannot read"),
     ],
 )
-def test_a_mistake_in_films_yaml_is_told_in_one_line(
+def test_a_mistake_in_videos_yaml_is_told_in_one_line(
     text: str, word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "films.yaml").write_text(text)
+    (tmp_path / "videos.yaml").write_text(text)
     with pytest.raises(ModelError, match=word) as raised:
-        FilmSettings.load(tmp_path)
-    assert "films.yaml" in str(raised.value)
+        VideoSettings.load(tmp_path)
+    assert "videos.yaml" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert capfd.readouterr().err == ""

@@ -10,42 +10,42 @@ from viper_model.errors import ModelError
 from viper_model.videos.video_io import read_video, write_video
 
 
-def gradient_film(time: int, height: int, width: int) -> np.ndarray:
+def gradient_video(time: int, height: int, width: int) -> np.ndarray:
     """Smooth colours that change with time, uint8 [time, height, width, 3]: what a video codec keeps well."""
     t, y, x = np.meshgrid(np.arange(time), np.arange(height), np.arange(width), indexing="ij")
     return np.stack([255 * y / height, 255 * x / width, 10 * t], -1).astype(np.uint8)
 
 
-def test_a_small_film_is_written_enlarged_and_reads_back_the_same(tmp_path: Path) -> None:
-    film = gradient_film(12, 64, 48)
-    write_video(tmp_path / "new folder" / "film.mp4", film, rate=12.5)
-    back = read_video(tmp_path / "new folder" / "film.mp4")
+def test_a_small_video_is_written_enlarged_and_reads_back_the_same(tmp_path: Path) -> None:
+    video = gradient_video(12, 64, 48)
+    write_video(tmp_path / "new folder" / "video.mp4", video, rate=12.5)
+    back = read_video(tmp_path / "new folder" / "video.mp4")
     assert back.shape == (12, 64 * 6, 48 * 6, 3)
     assert back.dtype == np.uint8
-    error = np.abs(back[:, ::6, ::6].astype(int) - film)
+    error = np.abs(back[:, ::6, ::6].astype(int) - video)
     assert error.mean() < 6  # lossy: colours at half the resolution and a quantiser
 
 
 def test_browsers_can_play_it(tmp_path: Path) -> None:
     write_video(
-        tmp_path / "film.mp4",
-        gradient_film(
+        tmp_path / "video.mp4",
+        gradient_video(
             5,
             301,
             299,
         ),
         rate=25,
     )
-    with av.open(str(tmp_path / "film.mp4")) as container:
+    with av.open(str(tmp_path / "video.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.height, stream.width) == (302, 300)
         assert stream.average_rate == 25
 
 
-def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "text.mp4").write_text("not a film")
-    write_video(tmp_path / "whole.mp4", gradient_film(5, 64, 64), rate=10)
+def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    write_video(tmp_path / "whole.mp4", gradient_video(5, 64, 64), rate=10)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:500])
     for name in ("missing.mp4", "text.mp4", "cut.mp4"):
         with pytest.raises(ModelError) as raised:
@@ -66,7 +66,7 @@ def test_a_sound_file_has_no_frames(tmp_path: Path) -> None:
 
 def test_writing_nothing_or_nowhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no frames"):
-        write_video(tmp_path / "film.mp4", gradient_film(0, 64, 64), rate=10)
+        write_video(tmp_path / "video.mp4", gradient_video(0, 64, 64), rate=10)
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="cannot write"):
-        write_video(tmp_path / "file" / "film.mp4", gradient_film(2, 64, 64), rate=10)
+        write_video(tmp_path / "file" / "video.mp4", gradient_video(2, 64, 64), rate=10)

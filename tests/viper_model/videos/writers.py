@@ -1,4 +1,4 @@
-"""Films in every format, written by the formats' own writers."""
+"""Videos in every format, written by the formats' own writers."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ PANDA = yaml.safe_load((config_directory() / "arms" / "panda.yaml").read_text())
 def test_the_hand_is_where_mujoco_has_it(name: str) -> None:
     pytest.importorskip("robosuite", reason="ships the arms' models")
     robot = arm.load(name)
-    world = BareArm(name, robot.home)
+    environment = BareArm(name, robot.home)
     rng = np.random.default_rng(0)
     for _ in range(20):
         posture = rng.uniform(robot.limits.position_low, robot.limits.position_high)
-        world.place(posture)
+        environment.place(posture)
         # The models' numbers are rounded to micrometres.
-        np.testing.assert_allclose(robot.kinematics.hand(posture[None])[0], world.hand, atol=1e-5)
-    world.close()
+        np.testing.assert_allclose(robot.kinematics.hand(posture[None])[0], environment.hand, atol=1e-5)
+    environment.close()
 
 
 @pytest.mark.parametrize("name", arm.arms())

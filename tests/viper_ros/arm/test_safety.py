@@ -337,6 +337,6 @@ def tick(bench: Bench, wanted: np.ndarray, limits: object) -> None:
     assert (hands >= limits.workspace_low - 1e-9).all()
     assert (hands <= limits.workspace_high + 1e-9).all()
     if guard.state not in (State.RUNNING, State.HOMING):
-        # It brakes: never faster than it was, but for the acceleration that jerk takes a moment to undo.
+        # It brakes: never faster than it was, but for the acceleration that jerk takes a time step to undo.
         still_gaining = (before[2] ** 2 / (2 * limits.jerk)).max()
         assert np.abs(motion.velocity).max() <= speed + still_gaining + 1e-9

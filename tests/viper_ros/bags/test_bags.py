@@ -12,22 +12,22 @@ from viper_ros.msg import Action, Reward, Step
 
 from tests.viper_model.videos.writers import write_bag
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
-from viper_lab.results.score import score_film
+from viper_lab.results.score import score_video
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import surprise_map
+from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import score
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.settings import VideoSettings
 from viper_ros.bags.writing import message_types
 from viper_ros.nodes.record_node import RecordNode
 from viper_ros.nodes.reward_node import RewardNode
 from viper_ros.nodes.sim_node import SimNode
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds
 
 TASK = "cartpole_swingup"
-WORLD = {"task": TASK, "image_size": 32, "action_repeat": 100, "repeat_after": 0.05}
-"""Ten steps an episode; moments are published again all the time, as for nodes that come late."""
+ENVIRONMENT = {"task": TASK, "image_size": 32, "action_repeat": 100, "repeat_after": 0.05}
+"""Ten steps an episode; time steps are published again all the time, as for nodes that come late."""
 
 
 class Actor(Listener):
@@ -35,14 +35,14 @@ class Actor(Listener):
 
     def __init__(self, environment: str) -> None:
         self.environment = environment
-        super().__init__({f"{environment}/step": Step, f"{environment}/reward": Reward}, MOMENTS)
-        self._actions = self.create_publisher(Action, f"{environment}/action", MOMENTS)
+        super().__init__({f"{environment}/step": Step, f"{environment}/reward": Reward}, RELIABLE)
+        self._actions = self.create_publisher(Action, f"{environment}/action", RELIABLE)
         self._answered = 0
 
     def answer(self) -> None:
         steps = self.heard[f"{self.environment}/step"]
         if len(self.rewards()) == 10 and sum(step.header.stamp == steps[-1].header.stamp for step in steps) < 2:
-            return  # Until the world has shown its moments again.
+            return  # Until the environment has shown its time steps again.
         if steps and nanoseconds(steps[-1].header.stamp) > self._answered and self.rewarded(steps[-1]):
             self._answered = nanoseconds(steps[-1].header.stamp)
             action = Action(values=[float(np.sin(len(steps)))])
@@ -72,12 +72,13 @@ def test_a_recording_of_the_graph_scored_offline_gives_the_rewards_that_it_publi
     bag = tmp_path / "run"
     record = RecordNode(parameter_overrides=overrides(out=str(bag), topics=[*topics, "/diagnostics"]))
     reward = RewardNode(parameter_overrides=overrides(model=str(model_folder), environments=names))
-    worlds = [
-        SimNode(namespace=name, parameter_overrides=overrides(**WORLD, seed=seed)) for seed, name in enumerate(names)
+    environments = [
+        SimNode(namespace=name, parameter_overrides=overrides(**ENVIRONMENT, seed=seed))
+        for seed, name in enumerate(names)
     ]
     actors = [Actor(name) for name in names]
-    nodes = [*actors, record, reward, *worlds]
-    assert all(node.start() for node in (reward, *worlds, record))
+    nodes = [*actors, record, reward, *environments]
+    assert all(node.start() for node in (reward, *environments, record))
 
     def played() -> bool:
         for actor in actors:
@@ -87,7 +88,7 @@ def test_a_recording_of_the_graph_scored_offline_gives_the_rewards_that_it_publi
     spin_until(nodes, played)
     assert record.stop()
 
-    (scored,) = score_film(bag, model_folder, None, tmp_path, 10, maps=True)
+    (scored,) = score_video(bag, model_folder, None, tmp_path, 10, maps=True)
     assert scored == tmp_path / "run_scored"
     codes = VideoModel.load(model_folder).config.vqgan.grid ** 2
     for name, actor in zip(names, actors, strict=True):
@@ -111,7 +112,7 @@ def test_a_recording_of_the_graph_scored_offline_gives_the_rewards_that_it_publi
         assert len(messages(scored, f"/{name}/action")) == len(messages(bag, f"/{name}/action"))
         assert len(messages(scored, f"/{name}/image_raw")) == len(images_shown)
     assert messages(scored, "/diagnostics")
-    (again,) = score_film(scored, model_folder, None, tmp_path, 10)
+    (again,) = score_video(scored, model_folder, None, tmp_path, 10)
     assert len(messages(again, "/env_1/reward")) == len(messages(scored, "/env_1/reward"))
 
 
@@ -119,28 +120,28 @@ def test_a_recording_of_the_graph_scored_offline_gives_the_rewards_that_it_publi
 def test_the_types_in_a_bag_are_those_on_the_wire() -> None:
     """By their hashes, which `ros2 bag play` and the type description service compare."""
     actor = Actor("env_0")
-    reward = actor.create_publisher(Reward, "env_0/reward", MOMENTS)
+    reward = actor.create_publisher(Reward, "env_0/reward", RELIABLE)
     for topic in (reward.topic_name, "/env_0/action"):
         offer = actor.get_publishers_info_by_topic(topic)[0]
         assert str(offer.topic_type_hash) == message_types().hash_rihs01(offer.topic_type)
 
 
-def test_a_camera_alone_is_scored_as_one_film_at_the_films_rate(model_folder: Path, tmp_path: Path) -> None:
+def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)
-    FilmSettings(rate=10).save(folder, ())
-    film = random_frames(12)
-    write_bag(tmp_path / "camera", film, rate=20)
-    (scored,) = score_film(tmp_path / "camera", folder, TASK, tmp_path, 10, maps=True)
+    VideoSettings(rate=10).save(folder, ())
+    video = random_frames(12)
+    write_bag(tmp_path / "camera", video, rate=20)
+    (scored,) = score_video(tmp_path / "camera", folder, TASK, tmp_path, 10, maps=True)
     model = VideoModel.load(folder)
-    expected = score(model, film[::2], TASK)
+    expected = score(model, video[::2], TASK)
     rewards = messages(scored, "/camera/reward")
     np.testing.assert_allclose([r.log_likelihood for r in rewards], expected.conditional, rtol=1e-4)
     np.testing.assert_allclose([r.reward for r in rewards], expected.reward, rtol=1e-4)
     stamps = [nanoseconds(m.header.stamp) for m in messages(scored, "/camera/image_raw")]
     assert [nanoseconds(r.header.stamp) for r in rewards] == stamps[::2]
     shown = np.stack([m.data.reshape(m.height, m.width) for m in messages(scored, "/camera/likelihood_map")])
-    assert abs(shown.astype(int) - surprise_map(expected.code_log_probs)).max() <= 1
+    assert abs(shown.astype(int) - likelihood_map(expected.code_log_probs)).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -158,14 +159,14 @@ def test_a_bag_that_cannot_be_scored_is_told_and_leaves_nothing_behind(
     spoil(tmp_path / "bag", tmp_path)
     there = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(Exception, match=said):
-        score_film(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
+        score_video(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == there
 
 
 def test_a_bag_without_images_is_told_and_leaves_nothing_behind(model_folder: Path, tmp_path: Path) -> None:
     write_bag(tmp_path / "bag", random_frames(3), rate=20, topics=())
     with pytest.raises(ModelError, match="it holds no images"):
-        score_film(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
+        score_video(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 

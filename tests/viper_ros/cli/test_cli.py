@@ -71,14 +71,14 @@ def environment() -> dict[str, str]:
         (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
         (["fit", "data:=.", "model:=model", "device:=gpu"], "auto, cpu, cuda"),
-        pytest.param(["score", "film.mp4", "model:=model", "device:=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
+        pytest.param(["score", "video.mp4", "model:=model", "device:=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         pytest.param(["train", "--set", "fit.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         pytest.param(["train", "--set", "policy_node.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         (["data", "nowhere"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "likelihood:=guessed"], "videogpt, masked"),
-        (["score", "film.mp4", "model:=nowhere"], "no video model in nowhere"),
+        (["score", "video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
-        (["imagine", "film:=film.mp4", "model:=nowhere"], "no video model in nowhere"),
+        (["imagine", "video:=video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["report", "nowhere"], "no run in nowhere"),
         (["record", "behaviour:=wise"], "expert"),
     ],
@@ -90,22 +90,22 @@ def test_a_mistake_is_told_in_one_line_with_a_failing_status(arguments: list[str
     assert word in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
     assert len(result.stderr.strip().splitlines()) <= 2
-    assert not (tmp_path / "data").exists(), "films were recorded before the mistake was told"
+    assert not (tmp_path / "data").exists(), "videos were recorded before the mistake was told"
 
 
-def test_an_unreadable_film_is_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:
-    (tmp_path / "film.mp4").write_bytes(b"this is no film")
-    (tmp_path / "film.npz").write_bytes(b"PK\x03\x04 half")
-    for film in ("film.mp4", "film.npz", "missing.avi"):
-        result = viper("score", film, f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+def test_an_unreadable_video_is_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"this is no video")
+    (tmp_path / "video.npz").write_bytes(b"PK\x03\x04 half")
+    for video in ("video.mp4", "video.npz", "missing.avi"):
+        result = viper("score", video, f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
         assert result.returncode == 1
-        assert film in result.stderr
+        assert video in result.stderr
         assert "Traceback" not in result.stderr
 
 
 def test_an_unknown_precision_is_told_the_known_ones(tmp_path: Path, model_folder: Path) -> None:
     task = "task:=cartpole_swingup"
-    result = viper("score", "film.mp4", f"model:={model_folder}", task, "precision:=half", where=tmp_path)
+    result = viper("score", "video.mp4", f"model:={model_folder}", task, "precision:=half", where=tmp_path)
     assert result.returncode == 1
     assert "float32, bfloat16" in result.stderr
 
@@ -113,13 +113,13 @@ def test_an_unknown_precision_is_told_the_known_ones(tmp_path: Path, model_folde
 def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
     program = tmp_path / "viper.py"
     program.write_text("import sys; from viper_ros.cli.main import main; sys.exit(main())")
-    (tmp_path / "films" / "push").mkdir(parents=True)
+    (tmp_path / "videos" / "push").mkdir(parents=True)
     for number in range(4):
         frames = np.random.default_rng(number).integers(0, 256, (40, 32, 32, 3), np.uint8)
-        np.savez(tmp_path / "films" / "push" / f"{number}.npz", image=frames)
+        np.savez(tmp_path / "videos" / "push" / f"{number}.npz", image=frames)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
     result = subprocess.run(
-        [*torchrun, "fit", "data:=films", "model:=model", "vqgan_steps:=1", "code_model_steps:=1"],
+        [*torchrun, "fit", "data:=videos", "model:=model", "vqgan_steps:=1", "code_model_steps:=1"],
         cwd=tmp_path,
         env={**environment(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -132,16 +132,18 @@ def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
     assert (tmp_path / "model" / "check.html").exists()
 
 
-def test_a_film_is_scored_to_a_table_a_plot_and_a_film(tmp_path: Path, model_folder: Path) -> None:
+def test_a_video_is_scored_to_a_table_a_plot_and_a_video(tmp_path: Path, model_folder: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
-    (tmp_path / "films").mkdir()
-    np.savez(tmp_path / "films" / "film.npz", image=frames)
-    result = viper("score", "films/film.npz", f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
+    (tmp_path / "videos").mkdir()
+    np.savez(tmp_path / "videos" / "video.npz", image=frames)
+    result = viper("score", "videos/video.npz", f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert len((tmp_path / "film_likelihood.csv").read_text().splitlines()) == 21
-    assert (tmp_path / "film_likelihood.png").stat().st_size > 1000
-    assert (tmp_path / "film_surprise.mp4").stat().st_size > 1000
-    assert [path.name for path in (tmp_path / "films").iterdir()] == ["film.npz"]  # results would pass for films there
+    assert len((tmp_path / "video_likelihood.csv").read_text().splitlines()) == 21
+    assert (tmp_path / "video_likelihood.png").stat().st_size > 1000
+    assert (tmp_path / "video_likelihood_map.mp4").stat().st_size > 1000
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == [
+        "video.npz"
+    ]  # results would pass for videos there
 
 
 def test_every_option_has_help(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def updates_saved(checkpoint: Path) -> int:
     return int(read_tensors(checkpoint)[1]["agent"]["updates"]) if checkpoint.exists() else 0
 
 
-def test_killed_at_a_random_moment_it_goes_on_and_no_file_is_corrupt(
+def test_killed_at_a_random_time_step_it_goes_on_and_no_file_is_corrupt(
     tmp_path: Path, start_training: StartTraining
 ) -> None:
     run = tmp_path / "runs" / "cartpole_swingup_oracle"

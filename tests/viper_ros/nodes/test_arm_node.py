@@ -27,7 +27,7 @@ from viper_ros.messages import environment_description as description
 from viper_ros.nodes.arm_node import ArmNode
 from viper_ros.nodes.simulated_arm_node import SimulatedArmNode
 from viper_ros.runtime.node import ViperNode
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 pytest.importorskip("robosuite", reason="ships the arms' models")
@@ -55,9 +55,9 @@ class Operator(Listener):
             COMMANDS: JointTrajectory,
             f"{COMMANDS}/would_send": JointTrajectory,
         }
-        super().__init__({**topics, "gripper_controller/joint_trajectory": JointTrajectory}, MOMENTS)
-        self._actions = self.create_publisher(Action, "action", MOMENTS)
-        self.stop_button = self.create_publisher(Bool, "e_stop", MOMENTS)
+        super().__init__({**topics, "gripper_controller/joint_trajectory": JointTrajectory}, RELIABLE)
+        self._actions = self.create_publisher(Action, "action", RELIABLE)
+        self.stop_button = self.create_publisher(Bool, "e_stop", RELIABLE)
         self.answering = True
         self.answer = UP
         self.listen(
@@ -99,12 +99,12 @@ class Cell:
     def moving(self) -> "Cell":
         spin_for_control_periods(self, 5)  # Nothing is published while a test doesn't spin.
         assert self.call("start_episode").success
-        self.until(lambda: np.abs(self.simulated.world.velocities).max() > 0.05)
+        self.until(lambda: np.abs(self.simulated.environment.velocities).max() > 0.05)
         return self
 
     def stopped(self) -> None:
         self.until(lambda: self.guard.state is State.FAULTED and self.guard.motion.still)
-        self.until(lambda: np.abs(self.simulated.world.velocities).max() < 0.005)
+        self.until(lambda: np.abs(self.simulated.environment.velocities).max() < 0.005)
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ def close(cell: Cell) -> None:
 def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) -> None:
     cell = Cell(arm=name, episode_seconds=1.0)
     heard = cell.operator.heard
-    before = cell.simulated.world.hand
+    before = cell.simulated.environment.hand
     spin_for_control_periods(cell, 5)
     assert cell.call("start_episode").success
     cell.until(lambda: any(step.is_last for step in heard["step"]))
-    moved = cell.simulated.world.hand - before
+    moved = cell.simulated.environment.hand - before
     assert moved[2] > 0.02
     assert moved[1] > 0.01
     steps = heard["step"]
@@ -142,7 +142,7 @@ def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) 
     cell.until(lambda: cell.guard.motion.still)
     assert cell.call("reset_episode").success
     cell.until(lambda: cell.guard.state is State.HOLDING)
-    assert np.abs(cell.simulated.world.positions - cell.arm_node._arm.home).max() < 0.05
+    assert np.abs(cell.simulated.environment.positions - cell.arm_node._arm.home).max() < 0.05
     close(cell)
 
 
@@ -161,15 +161,17 @@ def test_a_trajectory_that_is_over_does_not_move_the_arm(age: float, moves: bool
     away = arm.load("panda").home + 0.1
     trajectory = JointTrajectory(joint_names=list(arm.load("panda").joints))
     trajectory.points = [JointTrajectoryPoint(positions=away.tolist(), time_from_start=Duration(sec=1))]
-    commands = operator.create_publisher(JointTrajectory, COMMANDS, MOMENTS)
-    before = simulated.world.positions
+    commands = operator.create_publisher(JointTrajectory, COMMANDS, RELIABLE)
+    before = simulated.environment.positions
     spin_until([operator, simulated], lambda: commands.get_subscription_count() == 2)  # The operator hears, too.
-    begin = simulated.world.time
+    begin = simulated.environment.time
     trajectory.header.stamp = to_stamp(operator.get_clock().now().nanoseconds - int(age * 1e9))
     commands.publish(trajectory)
-    spin_until([operator, simulated], lambda: simulated.world.time > begin + 1.5)
+    spin_until([operator, simulated], lambda: simulated.environment.time > begin + 1.5)
     goal = away if moves else before
-    np.testing.assert_allclose(simulated.world.positions, goal, atol=0.02)  # The servos' error at rest is 0.01 rad.
+    np.testing.assert_allclose(
+        simulated.environment.positions, goal, atol=0.02
+    )  # The servos' error at rest is 0.01 rad.
     assert bool(simulated._refused) is not moves
 
 
@@ -218,11 +220,11 @@ def test_pulling_any_plug_stops_the_arm_until_it_is_cleared(cell: Cell, plug: st
     assert plug in cell.arm_node.health().message
     cell.until(lambda: cell.operator.heard["step"][-1].is_last)
     assert not cell.call("start_episode").success
-    place = cell.simulated.world.positions
+    place = cell.simulated.environment.positions
     commands = len(cell.operator.heard[COMMANDS])
     spin_for_control_periods(cell, 10)
     assert len(cell.operator.heard[COMMANDS]) == commands
-    np.testing.assert_allclose(cell.simulated.world.positions, place, atol=1e-3)
+    np.testing.assert_allclose(cell.simulated.environment.positions, place, atol=1e-3)
 
 
 def test_after_a_stop_is_released_and_cleared_an_episode_can_begin(cell: Cell) -> None:
@@ -242,7 +244,7 @@ def test_deactivate_stops_the_arm_first(cell: Cell) -> None:
     cell.arm_node.stop()
     cell.nodes.remove(cell.arm_node)
     commands = cell.operator.heard[COMMANDS]
-    cell.until(lambda: np.abs(cell.simulated.world.velocities).max() < 0.005)
+    cell.until(lambda: np.abs(cell.simulated.environment.velocities).max() < 0.005)
     speeds = [np.abs(point.velocities).max() for point in commands[-1].points]
     assert speeds[-1] < 1e-9
     assert all(later <= sooner + 1e-9 for sooner, later in pairwise(speeds))
@@ -250,12 +252,12 @@ def test_deactivate_stops_the_arm_first(cell: Cell) -> None:
 
 def test_a_dry_run_sends_nothing() -> None:
     cell = Cell(dry_run=True)
-    place = cell.simulated.world.positions
+    place = cell.simulated.environment.positions
     assert cell.call("start_episode").success
     shown = cell.operator.heard[f"{COMMANDS}/would_send"]
     cell.until(lambda: any(np.abs(command.points[0].velocities).max() > 0.01 for command in shown))
     assert not cell.operator.heard[COMMANDS]
-    np.testing.assert_allclose(cell.simulated.world.positions, place, atol=1e-3)
+    np.testing.assert_allclose(cell.simulated.environment.positions, place, atol=1e-3)
     close(cell)
 
 
@@ -274,16 +276,16 @@ def test_steps_that_the_arm_can_not_keep_are_refused(
         node.configure()
 
 
-def test_moments_are_step_seconds_apart_and_actions_of_a_world_of_arms_move_it() -> None:
+def test_time_steps_are_step_seconds_apart_and_actions_of_a_environment_of_arms_move_it() -> None:
     cell = Cell(action="end_effector_position", step_seconds=0.2)
     cell.operator.answer = (0.0, 0.3, 0.4, 1.0)
-    before = cell.simulated.world.hand
+    before = cell.simulated.environment.hand
     cell.moving()
     steps = cell.operator.heard["step"]
     cell.until(lambda: len(steps) > 5)
     apart = np.diff([nanoseconds(step.header.stamp) for step in steps]) / 1e9
     assert np.median(apart) == pytest.approx(0.2, abs=0.05)
-    assert (cell.simulated.world.hand - before)[1:].min() > 0.02
+    assert (cell.simulated.environment.hand - before)[1:].min() > 0.02
     close(cell)
 
 
@@ -292,7 +294,7 @@ def _names(told: list[DiagnosticArray], name: str) -> bool:
 
 
 def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(cell: Cell) -> None:
-    ears = Listener({"/diagnostics": DiagnosticArray}, MOMENTS)
+    ears = Listener({"/diagnostics": DiagnosticArray}, RELIABLE)
     cell.nodes.append(ears)
     for node in (cell.arm_node, cell.simulated):
         client = cell.operator.create_client(GetParameters, f"{node.get_name()}/get_parameters")
@@ -305,9 +307,9 @@ def test_an_active_node_still_answers_for_its_parameters_and_tells_its_health(ce
 
 
 def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
-    from viper_ros.runtime.qos import FACTS
+    from viper_ros.runtime.qos import LATCHED
 
-    late = Listener({"description": String}, FACTS)
+    late = Listener({"description": String}, LATCHED)
     spin_until([late, *cell.nodes], lambda: bool(late.heard["description"]))
     told = description.from_json(late.heard["description"][0].data)
     assert told.action_space.size == 7
@@ -316,7 +318,8 @@ def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
 
 def test_arithmetic_waits_for_no_thread_of_lower_priority() -> None:
     # In a process of its own, which may become a real-time one.
-    code = "from viper_ros.nodes.arm_node import before_others; from threadpoolctl import threadpool_info; before_others()\n"
+    code = "from viper_ros.nodes.arm_node import before_others; from threadpoolctl import threadpool_info\n"
+    code += "before_others()\n"
     code += "print({library['num_threads'] for library in threadpool_info()})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "{1}"

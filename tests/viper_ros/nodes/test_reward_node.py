@@ -1,4 +1,4 @@
-"""reward_node over real DDS: the rewards that come out are those of the model on the whole film."""
+"""reward_node over real DDS: the rewards that come out are those of the model on the whole video."""
 
 import itertools
 import shutil
@@ -13,14 +13,14 @@ from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
 from tests.viper_ros.conftest import Listener, overrides, random_frames, save_model, spin_until
-from viper_model.reward.likelihood import conditional, joint, surprise_map
+from viper_model.reward.likelihood import conditional, joint, likelihood_map
 from viper_model.video_model.video_model import LIKELIHOODS, VideoModel
 from viper_model.videos.dataset import resize
 from viper_model.videos.preparation import Crop
-from viper_model.videos.settings import FilmSettings
+from viper_model.videos.settings import VideoSettings
 from viper_ros.messages import images
 from viper_ros.nodes.reward_node import RewardNode
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 pytestmark = pytest.mark.usefixtures("ros")
@@ -30,14 +30,14 @@ LENGTH = 20
 
 
 class Camera(Listener):
-    """Plays films to the reward node and hears its rewards."""
+    """Plays videos to the reward node and hears its rewards."""
 
     def __init__(self, environments: list[str]) -> None:
         topics = {f"{name}/reward": Reward for name in environments}
         maps = {f"{name}/likelihood_map": Image for name in environments}
-        super().__init__({**topics, **maps}, MOMENTS)
-        self._images = {name: self.create_publisher(Image, f"{name}/image_raw", MOMENTS) for name in environments}
-        self._steps = {name: self.create_publisher(Step, f"{name}/step", MOMENTS) for name in environments}
+        super().__init__({**topics, **maps}, RELIABLE)
+        self._images = {name: self.create_publisher(Image, f"{name}/image_raw", RELIABLE) for name in environments}
+        self._steps = {name: self.create_publisher(Step, f"{name}/step", RELIABLE) for name in environments}
 
     def show(self, name: str, index: int, frame: np.ndarray, first: bool, task: str = TASK) -> None:
         step = Step(task=task, index=index, is_first=first)
@@ -49,21 +49,23 @@ class Camera(Listener):
         return {nanoseconds(r.header.stamp) - 1: r for r in self.heard[f"{name}/reward"]}
 
 
-def frame_by_frame(camera: Camera, node: RewardNode, films: dict[str, np.ndarray], firsts: dict[str, set[int]]) -> None:
+def frame_by_frame(
+    camera: Camera, node: RewardNode, videos: dict[str, np.ndarray], firsts: dict[str, set[int]]
+) -> None:
     def show_next() -> Iterator[None]:
         for index in range(LENGTH):
-            for name, frames in films.items():
+            for name, frames in videos.items():
                 camera.show(name, index, frames[index], index in firsts[name])
-            while any(index not in camera.rewards(name) for name in films):
+            while any(index not in camera.rewards(name) for name in videos):
                 yield
 
     playing = show_next()
     spin_until([camera, node], lambda: next(playing, "over") == "over")
 
 
-def whole_film(model: VideoModel, film: np.ndarray) -> torch.Tensor:
-    """Log-probabilities of a film's codes in one pass, [time, rows, columns]."""
-    frames = torch.from_numpy(resize(film, model.image_size))
+def whole_video(model: VideoModel, video: np.ndarray) -> torch.Tensor:
+    """Log-probabilities of a video's codes in one pass, [time, rows, columns]."""
+    frames = torch.from_numpy(resize(video, model.image_size))
     return model.log_probs(frames[None], torch.tensor([model.task_index(TASK)]))[0]
 
 
@@ -74,19 +76,19 @@ def start(model_folder: Path, **values: object) -> RewardNode:
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
+def test_rewards_and_maps_are_the_models_on_the_whole_video_for_each_environment(
     tmp_path: Path, likelihood: str
 ) -> None:
     save_model(tmp_path, likelihood)
     names = ["env_0", "env_1", "robot/arm"]
-    films = {name: random_frames(LENGTH, seed=i) for i, name in enumerate(names)}
+    videos = {name: random_frames(LENGTH, seed=i) for i, name in enumerate(names)}
     firsts = {"env_0": {0}, "env_1": {0, 7}, "robot/arm": {0, 13, 14}}
     camera = Camera(names)
-    frame_by_frame(camera, start(tmp_path, environments=names), films, firsts)
+    frame_by_frame(camera, start(tmp_path, environments=names), videos, firsts)
 
     model = VideoModel.load(tmp_path)
     task = torch.tensor([model.task_index(TASK)])
-    for name, frames in films.items():
+    for name, frames in videos.items():
         seen = torch.from_numpy(resize(frames, model.image_size))
         cuts = [*sorted(firsts[name]), LENGTH]
         expected = torch.cat([model.log_probs(seen[a:b][None], task)[0] for a, b in itertools.pairwise(cuts)])
@@ -101,46 +103,46 @@ def test_rewards_and_maps_are_the_models_on_the_whole_film_for_each_environment(
         maps = camera.heard[f"{name}/likelihood_map"]
         assert len(maps) == LENGTH
         shown = np.stack([images.to_rgb(m)[..., 0] for m in maps]).astype(int)
-        assert abs(shown - surprise_map(expected.numpy())).max() <= 1
+        assert abs(shown - likelihood_map(expected.numpy())).max() <= 1
 
 
 def test_bfloat16_rewards_are_nearly_those_of_float32(model_folder: Path) -> None:
-    film, camera = random_frames(LENGTH), Camera(["env_0"])
-    frame_by_frame(camera, start(model_folder, precision="bfloat16"), {"env_0": film}, {"env_0": {0}})
+    video, camera = random_frames(LENGTH), Camera(["env_0"])
+    frame_by_frame(camera, start(model_folder, precision="bfloat16"), {"env_0": video}, {"env_0": {0}})
     likelihoods = np.array([camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)])
-    difference = abs(likelihoods - conditional(whole_film(VideoModel.load(model_folder), film)).numpy())
+    difference = abs(likelihoods - conditional(whole_video(VideoModel.load(model_folder), video)).numpy())
     assert 1e-3 < difference.max() < 0.2  # more than float32's rounding; 2^-8 of logits near 1, over 16 codes
 
 
 def test_joint_is_the_mean_over_the_context(model_folder: Path) -> None:
-    film = random_frames(LENGTH)
+    video = random_frames(LENGTH)
     camera = Camera(["env_0"])
-    frame_by_frame(camera, start(model_folder, likelihood="joint"), {"env_0": film}, {"env_0": {0}})
+    frame_by_frame(camera, start(model_folder, likelihood="joint"), {"env_0": video}, {"env_0": {0}})
     model = VideoModel.load(model_folder)
     log_probs = model.log_probs(
-        torch.from_numpy(resize(film, model.image_size))[None], torch.tensor([model.task_index(TASK)])
+        torch.from_numpy(resize(video, model.image_size))[None], torch.tensor([model.task_index(TASK)])
     )[0]
     likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
     np.testing.assert_allclose(likelihoods, joint(log_probs, model.context), rtol=1e-4)
 
 
 def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_folder: Path) -> None:
-    film = random_frames(3)
+    video = random_frames(3)
     camera, node = Camera(["env_0"]), start(model_folder)
     for index in (0, 1):
-        camera.show("env_0", index, film[index], index == 0)
+        camera.show("env_0", index, video[index], index == 0)
     spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 2)
     before = camera.rewards("env_0")
     for index in (0, 1):
-        camera.show("env_0", index, film[index], index == 0)
-    camera.show("env_0", 2, film[2], False)
+        camera.show("env_0", index, video[index], index == 0)
+    camera.show("env_0", 2, video[2], False)
     spin_until([camera, node], lambda: 2 in camera.rewards("env_0"))
     after = camera.rewards("env_0")
     assert len(camera.heard["env_0/reward"]) > 3
     assert [after[i].log_likelihood for i in (0, 1)] == [before[i].log_likelihood for i in (0, 1)]
     model = VideoModel.load(model_folder)
     whole = conditional(
-        model.log_probs(torch.from_numpy(resize(film, model.image_size))[None], torch.tensor([model.task_index(TASK)]))
+        model.log_probs(torch.from_numpy(resize(video, model.image_size))[None], torch.tensor([model.task_index(TASK)]))
     )[0]
     assert after[2].log_likelihood == pytest.approx(float(whole[2]), rel=1e-4)
 
@@ -153,18 +155,18 @@ def test_any_size_and_encoding_is_scored(model_folder: Path) -> None:
     assert all(np.isfinite(r.log_likelihood) for r in camera.rewards("env_0").values())
 
 
-def test_live_frames_are_cropped_and_masked_as_the_models_films_were(model_folder: Path, tmp_path: Path) -> None:
+def test_live_frames_are_cropped_and_masked_as_the_models_videos_were(model_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model_folder, folder)
     mask = np.ones((64, 64), bool)
     mask[:20, 30:] = False
-    settings = FilmSettings(crop=Crop(top=10, left=20, height=40, width=40), masks={TASK: mask})
+    settings = VideoSettings(crop=Crop(top=10, left=20, height=40, width=40), masks={TASK: mask})
     settings.save(folder, (TASK,))
-    film = random_frames(LENGTH)
+    video = random_frames(LENGTH)
     camera = Camera(["env_0"])
-    frame_by_frame(camera, start(folder), {"env_0": film}, {"env_0": {0}})
+    frame_by_frame(camera, start(folder), {"env_0": video}, {"env_0": {0}})
     model = VideoModel.load(folder)
-    seen = resize((film * mask[..., None])[:, 10:50, 20:60], model.image_size)
+    seen = resize((video * mask[..., None])[:, 10:50, 20:60], model.image_size)
     whole = conditional(model.log_probs(torch.from_numpy(seen)[None], torch.tensor([model.task_index(TASK)])))[0]
     likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
     np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
@@ -184,7 +186,7 @@ def test_a_step_of_a_task_that_the_model_does_not_know_is_refused_in_one_line_an
     model_folder: Path, capfd: pytest.CaptureFixture
 ) -> None:
     node, camera = start(model_folder), Camera(["env_0"])
-    diagnostics = Listener({"/diagnostics": DiagnosticArray}, MOMENTS)
+    diagnostics = Listener({"/diagnostics": DiagnosticArray}, RELIABLE)
     camera.show("env_0", 0, random_frames(1)[0], True, task="hopper_hop")
 
     def told() -> bool:
@@ -228,15 +230,15 @@ def test_it_says_when_frames_stop(model_folder: Path, monkeypatch: pytest.Monkey
     assert node.health().message.startswith("no frames for")
 
 
-def test_a_camera_alone_is_scored_as_one_film(model_folder: Path) -> None:
-    film = random_frames(8)
+def test_a_camera_alone_is_scored_as_one_video(model_folder: Path) -> None:
+    video = random_frames(8)
     camera = Camera(["env_0"])
     node = start(model_folder, steps=False, task=TASK)
-    for index, frame in enumerate(film):
+    for index, frame in enumerate(video):
         camera._images["env_0"].publish(images.to_message(frame, to_stamp(1 + index), "camera"))
         spin_until([camera, node], lambda count=index: count in camera.rewards("env_0"))
-    whole = conditional(whole_film(VideoModel.load(model_folder), film))
-    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(len(film))]
+    whole = conditional(whole_video(VideoModel.load(model_folder), video))
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(len(video))]
     np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
 
 
@@ -244,23 +246,23 @@ def test_a_camera_faster_than_the_model_has_its_older_frames_dropped_and_counted
     node = start(model_folder, steps=False, task=TASK)
     for index, frame in enumerate(random_frames(5)):
         node._on_image(0, images.to_message(frame, to_stamp(1 + index), "camera"))
-    assert len(node._films[0].waiting) == 1
-    assert node._films[0].waiting[0][0] == 5
+    assert len(node._videos[0].waiting) == 1
+    assert node._videos[0].waiting[0][0] == 5
     assert node.health().values["frames_dropped"] == 4
 
 
-def test_a_camera_whose_clock_is_set_back_begins_another_film(model_folder: Path) -> None:
-    film = random_frames(6)
+def test_a_camera_whose_clock_is_set_back_begins_another_video(model_folder: Path) -> None:
+    video = random_frames(6)
     camera = Camera(["env_0"])
     node = start(model_folder, steps=False, task=TASK)
     second = 10**9
     # A bag that is played twice, with a frame that comes late in between.
     for index, stamp in enumerate([10 * second, 11 * second, 12 * second, 5 * second, 6 * second, 7 * second]):
-        camera._images["env_0"].publish(images.to_message(film[index], to_stamp(stamp), "camera"))
+        camera._images["env_0"].publish(images.to_message(video[index], to_stamp(stamp), "camera"))
         spin_until([camera, node], lambda stamp=stamp: stamp - 1 in camera.rewards("env_0"))
-        camera._images["env_0"].publish(images.to_message(film[0], to_stamp(stamp - 1), "camera"))
+        camera._images["env_0"].publish(images.to_message(video[0], to_stamp(stamp - 1), "camera"))
     model = VideoModel.load(model_folder)
-    whole = torch.cat([conditional(whole_film(model, part)) for part in (film[:3], film[3:])])
+    whole = torch.cat([conditional(whole_video(model, part)) for part in (video[:3], video[3:])])
     rewards = camera.rewards("env_0")
     assert len(rewards) == 6
     likelihoods = [rewards[s * second - 1].log_likelihood for s in (10, 11, 12, 5, 6, 7)]

@@ -22,19 +22,19 @@ from tests.viper_ros.conftest import Listener, overrides, spin_until
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
 from viper_ros.nodes.sim_node import SimNode
-from viper_ros.runtime.qos import FACTS, MOMENTS
+from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.stamps import nanoseconds
 
 pytestmark = pytest.mark.usefixtures("ros")
 
-WORLD = {"sim": "dmc", "task": "cartpole_balance", "image_size": 32, "action_repeat": 100, "seed": 7}
-RULES = [word for name, value in WORLD.items() for word in ("-p", f"{name}:={value}")]
-"""The same world for a process."""
-MOMENT_TOPICS = {"image_raw": Image, "step": Step}
+ENVIRONMENT = {"sim": "dmc", "task": "cartpole_balance", "image_size": 32, "action_repeat": 100, "seed": 7}
+RULES = [word for name, value in ENVIRONMENT.items() for word in ("-p", f"{name}:={value}")]
+"""The same environment for a process."""
+TIME_STEP_TOPICS = {"image_raw": Image, "step": Step}
 
 
 def start(**changes: object) -> SimNode:
-    node = SimNode(parameter_overrides=overrides(**{**WORLD, **changes}))
+    node = SimNode(parameter_overrides=overrides(**{**ENVIRONMENT, **changes}))
     assert node.start()
     return node
 
@@ -44,8 +44,8 @@ def test_a_second_signal_while_it_ends_changes_nothing() -> None:
     code = "import sys; from viper_ros.nodes.sim_node import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, "--ros-args", *RULES])
     try:
-        listener = Listener(MOMENT_TOPICS, MOMENTS)
-        spin_until([listener], lambda: len(listener.heard["step"]) > 2)  # it waits, and shows its moment again
+        listener = Listener(TIME_STEP_TOPICS, RELIABLE)
+        spin_until([listener], lambda: len(listener.heard["step"]) > 2)  # it waits, and shows its time step again
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -81,9 +81,9 @@ class Answerer(Listener):
     """Answers each step once with the next of some actions."""
 
     def __init__(self, actions: list[list[float]]) -> None:
-        super().__init__(MOMENT_TOPICS, MOMENTS)
+        super().__init__(TIME_STEP_TOPICS, RELIABLE)
         self._actions = iter(actions)
-        self._publisher = self.create_publisher(Action, "action", MOMENTS)
+        self._publisher = self.create_publisher(Action, "action", RELIABLE)
         self._answered: set[int] = set()
 
     def answer_newest(self) -> bool:
@@ -100,26 +100,26 @@ class Answerer(Listener):
         self._publisher.publish(action)
 
 
-def test_the_graph_shows_what_the_world_alone_shows() -> None:
+def test_the_graph_shows_what_the_environment_alone_shows() -> None:
     rng = np.random.default_rng(0)
     actions = [rng.uniform(-1, 1, 1).astype(np.float32).tolist() for _ in range(23)]
     node, answerer = start(), Answerer(actions)
     spin_until([answerer, node], lambda: answerer.answer_newest() or len(answerer.heard["image_raw"]) >= 24)
 
-    world = sim.make("dmc", "cartpole_balance", image_size=(32, 32), action_repeat=100, seed=7)
-    moments = [world.reset()]
+    environment = sim.make("dmc", "cartpole_balance", image_size=(32, 32), action_repeat=100, seed=7)
+    time_steps = [environment.reset()]
     for action in actions:
-        moments.append(world.reset() if moments[-1].is_last else world.step(np.array(action)))
-    assert any(moment.is_last for moment in moments)
-    for moment, image, step in zip(moments, answerer.heard["image_raw"], answerer.heard["step"], strict=True):
-        assert (images.to_rgb(image) == moment.image).all()
+        time_steps.append(environment.reset() if time_steps[-1].is_last else environment.step(np.array(action)))
+    assert any(time_step.is_last for time_step in time_steps)
+    for time_step, image, step in zip(time_steps, answerer.heard["image_raw"], answerer.heard["step"], strict=True):
+        assert (images.to_rgb(image) == time_step.image).all()
         assert image.header.stamp == step.header.stamp
         assert (step.is_first, step.is_last, step.is_terminal) == (
-            moment.is_first,
-            moment.is_last,
-            moment.is_terminal,
+            time_step.is_first,
+            time_step.is_last,
+            time_step.is_terminal,
         )
-        assert step.task_reward == moment.task_reward
+        assert step.task_reward == time_step.task_reward
         assert step.task == "cartpole_balance"
     stamps = [nanoseconds(step.header.stamp) for step in answerer.heard["step"]]
     assert stamps == sorted(set(stamps))
@@ -143,7 +143,7 @@ def test_a_step_tells_the_human_normalised_score_of_its_episode_so_far() -> None
     assert answerer.heard["step"][-1].episode == 1
 
 
-def test_with_use_sim_time_stamps_are_the_clocks_and_tell_moments_apart_while_it_stands_still() -> None:
+def test_with_use_sim_time_stamps_are_the_clocks_and_tell_time_steps_apart_while_it_stands_still() -> None:
     node, answerer = start(use_sim_time=True), Answerer([[0.1], [0.1]])
     clock = answerer.create_publisher(Clock, "/clock", 10)
 
@@ -188,21 +188,22 @@ def test_a_stale_action_is_no_answer() -> None:
     assert answerer.heard["step"][2].index == 2
 
 
-def test_a_late_node_gets_the_description_and_the_last_moments_again() -> None:
+def test_a_late_node_gets_the_description_and_the_last_time_steps_again() -> None:
     node, answerer = start(repeat_after=0.05), Answerer([[0.1], [0.1]])
-    # Which moments, not how many: they are shown again all the time.
+    # Which time steps, not how many: they are shown again all the time.
     spin_until(
         [answerer, node],
         lambda: answerer.answer_newest() or any(step.index == 2 for step in answerer.heard["step"]),
     )
-    moments, facts = Listener(MOMENT_TOPICS, MOMENTS), Listener({"description": String}, FACTS)
-    late = [moments, facts]
-    # The last moment, and the one before it, which has been answered.
+    time_steps, facts = Listener(TIME_STEP_TOPICS, RELIABLE), Listener({"description": String}, LATCHED)
+    late = [time_steps, facts]
+    # The last time step, and the one before it, which has been answered.
     last = {(1, True), (2, False)}
     spin_until(
         [*late, node],
         lambda: (
-            last <= {(step.index, step.answered) for step in moments.heard["step"]} and bool(facts.heard["description"])
+            last <= {(step.index, step.answered) for step in time_steps.heard["step"]}
+            and bool(facts.heard["description"])
         ),
     )
     told = description.from_json(facts.heard["description"][0].data)
@@ -216,7 +217,7 @@ def test_a_late_node_gets_the_description_and_the_last_moments_again() -> None:
 )
 def test_a_wrong_parameter_is_told_in_one_line(change: dict, word: str, capfd: pytest.CaptureFixture) -> None:
     try:
-        assert not SimNode(parameter_overrides=overrides(**{**WORLD, **change})).start()
+        assert not SimNode(parameter_overrides=overrides(**{**ENVIRONMENT, **change})).start()
         said = capfd.readouterr().err
     except Exception as error:
         said = str(error)

@@ -11,7 +11,7 @@ from viper_ros.msg import Action, Reward, Step
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
 from viper_ros.messages import images
 from viper_ros.nodes.viz_node import VizNode
-from viper_ros.runtime.qos import MOMENTS
+from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import to_stamp
 
 pytestmark = pytest.mark.usefixtures("ros")
@@ -21,10 +21,10 @@ class Graph(Listener):
     """Publishes what a graph of one environment and an arm does."""
 
     def __init__(self) -> None:
-        super().__init__({}, MOMENTS)
+        super().__init__({}, RELIABLE)
         kinds = {"image_raw": Image, "likelihood_map": Image, "step": Step, "reward": Reward, "action": Action}
-        self._topics = {name: self.create_publisher(kind, f"env_0/{name}", MOMENTS) for name, kind in kinds.items()}
-        self._joints = self.create_publisher(JointState, "joint_states", MOMENTS)
+        self._topics = {name: self.create_publisher(kind, f"env_0/{name}", RELIABLE) for name, kind in kinds.items()}
+        self._joints = self.create_publisher(JointState, "joint_states", RELIABLE)
 
     def heard_by_all(self) -> bool:
         return all(topic.get_subscription_count() for topic in (*self._topics.values(), self._joints))

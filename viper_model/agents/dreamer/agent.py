@@ -124,7 +124,7 @@ class Agent:
         """Learn from sequences of experience; returns what to log.
 
         batch: arrays or tensors [batch, time, ...]: image uint8 [..., image_size, image_size, 3], action float32
-        [..., action_size], reward float32, is_first and is_terminal bool. All things of one moment share an index:
+        [..., action_size], reward float32, is_first and is_terminal bool. All things of one time step share an index:
         action[t] answers frame t, reward[t] is for reaching it. Sequences may run on into the next episode.
         Raises ModelError where the batch is of another kind, and where the loss is not finite: the weights are then as
         they were before.

@@ -67,7 +67,7 @@ class ActingPolicy:
         with self._lock, self._weights_lock, on(self._stream):
             newest = self._source.state_dict()
             if not _all_finite(newest):
-                # One run in some thirty ended here though the weights, saved a moment later, were finite: look again.
+                # One run in some thirty ended here though the weights, saved a little later, were finite: look again.
                 if not _all_finite(newest):
                     raise ModelError("the agent's weights are not finite: go back to an earlier checkpoint")
                 warnings.warn("the agent's weights looked not finite, and were at a second look", stacklevel=2)

@@ -16,7 +16,7 @@ FREE_NATS = 1.0
 
 
 class Latent(NamedTuple):
-    """The state of the model at one moment (or at many: leading dimensions are shared)."""
+    """The state of the model at one time step (or at many: leading dimensions are shared)."""
 
     deter: Tensor
     """h, float32 [..., deter]."""

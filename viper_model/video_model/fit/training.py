@@ -34,22 +34,22 @@ from viper_model.torch_tools.checkpoint import (
 from viper_model.torch_tools.distributed import make_fabric, mean_of_processes, mixed_precision, share_of_batch
 from viper_model.video_model.tokenizers.vqgan_loss import VQGANLoss
 from viper_model.video_model.video_model import VideoModel, VideoModelConfig, size_config
-from viper_model.videos.dataset import EXPERT, Dataset, Film, FrameSet, load_dataset
+from viper_model.videos.dataset import EXPERT, Dataset, FrameSet, Video, load_dataset
 from viper_model.videos.video_io import write_video
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 PROCEDURE = 2
-"""Counts the changes of what the same settings and films end with."""
+"""Counts the changes of what the same settings and videos end with."""
 FINISHED = "training.json"
 """What a finished model was trained on and how, beside it."""
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
 LOG_EVERY = 20
 VALIDATE_EVERY = 100
-VALIDATION_FILMS = 32
-"""So many held-out films at most are validated on, evenly spread over all of them,"""
+VALIDATION_VIDEOS = 32
+"""So many held-out videos at most are validated on, evenly spread over all of them,"""
 VALIDATION_FRAMES = 1000
 """and so many frames at most of each."""
 ENCODED_AT_ONCE = 512
@@ -120,13 +120,13 @@ def fit(
     code_model_steps: int | None = None,
     device: torch.device | str = "cpu",
 ) -> VideoModel:
-    """Train a model of a named size on the expert films under `data` (of `tasks`; all where None), into `folder`.
+    """Train a model of a named size on the expert videos under `data` (of `tasks`; all where None), into `folder`.
 
     likelihood: which model of codes, a name of `LIKELIHOODS`.
 
-    Interrupted at any moment and called again, it goes on from its last checkpoint and ends with the same weights as
+    Interrupted at any time and called again, it goes on from its last checkpoint and ends with the same weights as
     if it had not been interrupted. A folder whose training has finished is only loaded. The folder then holds the
-    model (see `VideoModel.save`), `metrics.jsonl` and `films/` (reconstructions and imagined rollouts).
+    model (see `VideoModel.save`), `metrics.jsonl` and `videos/` (reconstructions and imagined rollouts).
 
     Under torchrun its processes share every batch: what is learned is what one process learns from the same batches.
     Only the first one writes. A training can go on with another number of processes.
@@ -151,7 +151,7 @@ def fit(
         training.run()
     if fabric.is_global_zero:
         model.calibration = calibrate(model, dataset)
-        write_films(model, dataset, folder / "films")
+        write_videos(model, dataset, folder / "videos")
         dataset.settings.save(folder, model.tasks)
         replace_file(folder / FINISHED, json.dumps(identity, indent=2).encode())
         model.save(folder)
@@ -211,7 +211,7 @@ class Training:
         self.frames = FrameSet(dataset.select(EXPERT, held_out=False))
         self.clips = ClipSampler(
             lengths=self.frames.lengths,
-            tasks=[model.task_index(film.task) for film in self.frames.films],
+            tasks=[model.task_index(video.task) for video in self.frames.videos],
             clip_frames=schedule.clip_frames,
             frame_skip=model.frame_skip,
         )
@@ -302,32 +302,32 @@ class Training:
         """The codes of all training frames, int16 [frames, tokens]."""
         chunks = [
             self.model.vqgan.encode(
-                torch.from_numpy(film.frames[begin : begin + ENCODED_AT_ONCE].copy()).to(self.model.device)
+                torch.from_numpy(video.frames[begin : begin + ENCODED_AT_ONCE].copy()).to(self.model.device)
             )
-            for film in self.frames.films
-            for begin in range(0, len(film.frames), ENCODED_AT_ONCE)
+            for video in self.frames.videos
+            for begin in range(0, len(video.frames), ENCODED_AT_ONCE)
         ]
         return torch.cat([chunk.flatten(1).short().cpu() for chunk in chunks])
 
-    def validation_films(self) -> list[Film]:
-        films = self.dataset.select(EXPERT)
-        return films[:: math.ceil(len(films) / VALIDATION_FILMS)]
+    def validation_videos(self) -> list[Video]:
+        videos = self.dataset.select(EXPERT)
+        return videos[:: math.ceil(len(videos) / VALIDATION_VIDEOS)]
 
     def validate_vqgan(self) -> float:
         """Mean absolute error of reconstructions of held-out frames, on pixels from 0 to 255."""
-        frames = np.concatenate([film.frames[:: len(film.frames) // 8] for film in self.validation_films()])
+        frames = np.concatenate([video.frames[:: len(video.frames) // 8] for video in self.validation_videos()])
         held_out = torch.from_numpy(frames).to(self.model.device)
         vqgan = self.model.vqgan
         return (vqgan.decode(vqgan.encode(held_out)).float() - held_out.float()).abs().mean().item()
 
     def validate_code_model(self) -> float:
-        """Mean -ln p of the codes of held-out films."""
+        """Mean -ln p of the codes of held-out videos."""
         losses = [
             -self.model.log_probs(
-                torch.from_numpy(film.frames[None, :VALIDATION_FRAMES].copy()).to(self.model.device),
-                torch.tensor([self.model.task_index(film.task)], device=self.model.device),
+                torch.from_numpy(video.frames[None, :VALIDATION_FRAMES].copy()).to(self.model.device),
+                torch.tensor([self.model.task_index(video.task)], device=self.model.device),
             ).mean()
-            for film in self.validation_films()
+            for video in self.validation_videos()
         ]
         return torch.stack(losses).mean().item()
 
@@ -372,15 +372,15 @@ def training_identity(
     config: VideoModelConfig, likelihood: str, schedule: Schedule, seed: int, dataset: Dataset
 ) -> dict[str, Any]:
     """All that decides what a training ends with, as JSON has it, by what a user would call it."""
-    films = "\n".join(f"{film.name} {len(film.frames)}" for film in dataset.films if film.behaviour == EXPERT)
+    videos = "\n".join(f"{video.name} {len(video.frames)}" for video in dataset.videos if video.behaviour == EXPERT)
     return {
         "procedure": PROCEDURE,
         "size": _as_json(config),
         "likelihood": likelihood,
         "steps": _as_json(schedule),
         "seed": seed,
-        "films": hashlib.sha256(films.encode()).hexdigest(),
-        "films.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
+        "videos": hashlib.sha256(videos.encode()).hexdigest(),
+        "videos.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
     }
 
 
@@ -415,24 +415,24 @@ def _refuse_another(folder: Path, what: str, there: Any, wanted: dict[str, Any])
 
 
 class ClipSampler:
-    """Draws clips from films that lie one after the other in one long tensor."""
+    """Draws clips from videos that lie one after the other in one long tensor."""
 
     def __init__(self, lengths: list[int], tasks: list[int], clip_frames: int, frame_skip: int) -> None:
-        """lengths: frames of each film. A clip takes every frame_skip-th frame and never leaves its film."""
+        """lengths: frames of each video. A clip takes every frame_skip-th frame and never leaves its video."""
         lengths_ = torch.tensor(lengths)
-        # Short films make all clips short, as a batch has one length.
+        # Short videos make all clips short, as a batch has one length.
         frames = min(clip_frames, -(-min(lengths) // frame_skip))
         self.tasks = torch.tensor(tasks)
         self.begin = lengths_.cumsum(0) - lengths_
         self.starts = lengths_ - (frames - 1) * frame_skip
-        """How many first frames a clip of each film can have."""
+        """How many first frames a clip of each video can have."""
         self.offsets = torch.arange(frames) * frame_skip
 
     def draw(self, clips: int) -> tuple[Tensor, Tensor]:
         """Uniformly random clips: frames' indices, int64 [clips, frames], and tasks, int64 [clips]."""
-        film = torch.multinomial(self.starts.float(), clips, replacement=True)
-        start = (torch.rand(clips, dtype=torch.float64) * self.starts[film]).long()
-        return (self.begin[film] + start)[:, None] + self.offsets, self.tasks[film]
+        video = torch.multinomial(self.starts.float(), clips, replacement=True)
+        start = (torch.rand(clips, dtype=torch.float64) * self.starts[video]).long()
+        return (self.begin[video] + start)[:, None] + self.offsets, self.tasks[video]
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -493,18 +493,18 @@ def _progress(schedule: Schedule, step: int, shown: bool) -> Iterator[Any]:
         yield advance
 
 
-def write_films(model: VideoModel, dataset: Dataset, folder: Path) -> None:
-    """For each task a held-out film above its reconstruction, and films imagined from its first frames."""
+def write_videos(model: VideoModel, dataset: Dataset, folder: Path) -> None:
+    """For each task a held-out video above its reconstruction, and videos imagined from its first frames."""
     generator = torch.Generator(model.device).manual_seed(0)
     for task in model.tasks:
-        film = dataset.select(EXPERT, task=task)[0].frames[:VALIDATION_FRAMES].copy()
-        frames = torch.from_numpy(film).to(model.device)
+        video = dataset.select(EXPERT, task=task)[0].frames[:VALIDATION_FRAMES].copy()
+        frames = torch.from_numpy(video).to(model.device)
         reconstructed = model.vqgan.decode(model.vqgan.encode(frames)).cpu().numpy()
-        write_video(folder / f"{task}_reconstructed.mp4", np.concatenate([film, reconstructed], 2), 20)
+        write_video(folder / f"{task}_reconstructed.mp4", np.concatenate([video, reconstructed], 2), 20)
         given = frames[: model.context * model.frame_skip // 2].expand(3, -1, -1, -1, -1)
         index = torch.full([3], model.task_index(task), device=model.device)
         imagined = model.imagine(given, index, 32, generator)  # [3, 32, height, width, 3]
         rollouts = torch.cat([given, imagined], 1).cpu().numpy()
-        real = film[: rollouts.shape[1]]
+        real = video[: rollouts.shape[1]]
         rollouts = rollouts[:, : len(real)]
         write_video(folder / f"{task}_imagined.mp4", np.concatenate([real, *rollouts], 2), 20)

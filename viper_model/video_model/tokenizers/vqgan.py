@@ -142,7 +142,7 @@ def to_float(frames: Tensor) -> Tensor:
 
 class VQGAN(nn.Module):
     CHUNK = 256
-    """Frames in flight at once, so that a film of any length fits in memory."""
+    """Frames in flight at once, so that a video of any length fits in memory."""
     CPU_CHUNK = 16
     """The same on a CPU, whose caches hold what lies between two layers."""
 

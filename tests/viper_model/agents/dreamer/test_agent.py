@@ -86,7 +86,7 @@ def test_an_action_leads_to_the_next_frame_of_the_same_episode():
 def test_the_exploration_bonus_shrinks_on_what_has_been_seen():
     agent = make_agent(1.0)
     batch = make_batch(batch=4, time=8)
-    batch["image"][:] = batch["image"][:1, :1]  # a world in which nothing ever changes
+    batch["image"][:] = batch["image"][:1, :1]  # an environment in which nothing ever changes
     first = agent.update(batch)["exploration_reward"]
     for _ in range(30):
         last = agent.update(batch)["exploration_reward"]
@@ -134,7 +134,7 @@ def test_the_policy_keeps_to_its_snapshot_until_refreshed():
 
 @pytest.mark.parametrize("action_kind", ["continuous", "discrete"])
 @pytest.mark.parametrize("sample", [True, False])
-def test_actions_are_what_worlds_understand(action_kind, sample):
+def test_actions_are_what_environments_understand(action_kind, sample):
     policy = make_agent(action_kind=action_kind).policy()
     action, _ = policy.act(policy.initial(50), np.zeros((50, 16, 16, 3), np.uint8), np.ones(50, bool), sample)
     assert action.dtype == np.float32

@@ -18,14 +18,14 @@ class Point:
 
     def reset(self):
         self.position, self.step_number = self.rng.uniform(-1, 1, 2), 0
-        return self.moment()
+        return self.time_step()
 
     def step(self, action):
         self.position = (self.position + 0.15 * action).clip(-1, 1)
         self.step_number += 1
-        return self.moment()
+        return self.time_step()
 
-    def moment(self):
+    def time_step(self):
         brightness = np.exp(-((self.pixels - self.position) ** 2).sum(-1) / 0.02)
         return {
             "image": np.repeat((255 * brightness).astype(np.uint8)[..., None], 3, -1),
@@ -38,13 +38,13 @@ class Point:
 
 
 def return_of_an_episode(env, act):
-    moment, total = env.reset(), 0.0
+    time_step, total = env.reset(), 0.0
     while True:
-        action = act(moment)
-        if moment["is_last"]:
+        action = act(time_step)
+        if time_step["is_last"]:
             return total
-        moment = env.step(action)
-        total += moment["reward"]
+        time_step = env.step(action)
+        total += time_step["reward"]
 
 
 @pytest.mark.learning
@@ -57,17 +57,17 @@ def test_a_point_is_pushed_to_the_centre(tmp_path):
     def acting(sample):
         state = policy.initial(1)
 
-        def act(moment):
+        def act(time_step):
             nonlocal state
-            action, state = policy.act(state, moment["image"][None], np.array([moment["is_first"]]), sample)
+            action, state = policy.act(state, time_step["image"][None], np.array([time_step["is_first"]]), sample)
             return action[0]
 
         return act
 
     def explore(act):
-        def collect(moment):
-            action = act(moment)
-            replay.append("env_0", {**moment, "stamp": replay.total, "action": action})
+        def collect(time_step):
+            action = act(time_step)
+            replay.append("env_0", {**time_step, "stamp": replay.total, "action": action})
             return action
 
         return_of_an_episode(env, collect)

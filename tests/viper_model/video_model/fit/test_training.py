@@ -1,4 +1,4 @@
-"""Training, as a user meets it: it learns the films, survives being killed, and says what is wrong."""
+"""Training, as a user meets it: it learns the videos, survives being killed, and says what is wrong."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ pytestmark = pytest.mark.usefixtures("micro")
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_a_model_learns_to_tell_right_motion_from_wrong(
-    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], likelihood: str
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], likelihood: str
 ) -> None:
-    model = fit(films, tmp_path / "model", "micro", likelihood=likelihood)
+    model = fit(videos, tmp_path / "model", "micro", likelihood=likelihood)
     said = capsys.readouterr().out
     for stage in (
         "VQ-GAN 100/200 pixel_loss",
@@ -43,9 +43,9 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(
         "code model 200/250",
     ):
         assert said.count(stage) == 1
-    check = check_reward(model, load_dataset(films, model.image_size)).tasks["slide"]
+    check = check_reward(model, load_dataset(videos, model.image_size)).tasks["slide"]
     for kind in ("shuffled", "reversed", "random"):
-        assert check.kinds[kind].film_auc == check.kinds[kind].clip_auc == 1
+        assert check.kinds[kind].video_auc == check.kinds[kind].clip_auc == 1
     assert check.return_correlation is not None
     assert check.return_correlation > 0.7
 
@@ -55,8 +55,8 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["validation_nats_a_code"] for line in lines if "validation_nats_a_code" in line]
     assert losses[-1] < losses[0]
-    for film in ("slide_reconstructed", "slide_imagined"):
-        assert len(read_video(tmp_path / "model" / "films" / f"{film}.mp4")) > 30
+    for video in ("slide_reconstructed", "slide_imagined"):
+        assert len(read_video(tmp_path / "model" / "videos" / f"{video}.mp4")) > 30
     assert not (tmp_path / "model" / "training.safetensors").exists()
 
 
@@ -64,17 +64,17 @@ def test_every_size_has_a_schedule() -> None:
     assert set(fit_module.SCHEDULES) == set(SIZES)
 
 
-def test_a_finished_folder_is_only_loaded(films: Path, tmp_path: Path) -> None:
-    fit(films, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
+def test_a_finished_folder_is_only_loaded(videos: Path, tmp_path: Path) -> None:
+    fit(videos, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
-    fit(films, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
+    fit(videos, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
 
 
-def test_a_finished_folder_is_not_taken_for_another_training(films: Path, tmp_path: Path) -> None:
+def test_a_finished_folder_is_not_taken_for_another_training(videos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     options: dict[str, Any] = {"size": "micro", "vqgan_steps": 2, "code_model_steps": 2}
-    fit(films, folder, **options)
+    fit(videos, folder, **options)
     for others, told in (
         ({"size": "tiny"}, "other size"),
         ({"likelihood": "masked"}, "other size, likelihood"),
@@ -82,31 +82,31 @@ def test_a_finished_folder_is_not_taken_for_another_training(films: Path, tmp_pa
         ({"code_model_steps": 3}, "other steps:"),
     ):
         with pytest.raises(ModelError, match=told):
-            fit(films, folder, **{**options, **others})
-    (films / "films.yaml").write_text("crop: {top: 0, left: 0, height: 4, width: 4}")
-    with pytest.raises(ModelError, match=r"other films\.yaml: choose another folder"):
-        fit(films, folder, **options)
-    (films / "films.yaml").unlink()
-    first, second = sorted(films.rglob("slide/expert/*"))[:2]
+            fit(videos, folder, **{**options, **others})
+    (videos / "videos.yaml").write_text("crop: {top: 0, left: 0, height: 4, width: 4}")
+    with pytest.raises(ModelError, match=r"other videos\.yaml: choose another folder"):
+        fit(videos, folder, **options)
+    (videos / "videos.yaml").unlink()
+    first, second = sorted(videos.rglob("slide/expert/*"))[:2]
     shutil.copy(first, second.with_stem("one_more"))
-    with pytest.raises(ModelError, match="other films:"):
-        fit(films, folder, **options)
+    with pytest.raises(ModelError, match="other videos:"):
+        fit(videos, folder, **options)
     (folder / "training.json").write_text("[]")
-    with pytest.raises(ModelError, match="other procedure, size, likelihood, steps, seed, films, "):
-        fit(films, folder, **options)
+    with pytest.raises(ModelError, match="other procedure, size, likelihood, steps, seed, videos, "):
+        fit(videos, folder, **options)
     (folder / "training.json").write_text("{")
     with pytest.raises(ModelError, match=r"training\.json is damaged"):
-        fit(films, folder, **options)
+        fit(videos, folder, **options)
     (folder / "training.json").unlink()
     with pytest.raises(ModelError, match="other size:"):
-        fit(films, folder, **{**options, "size": "tiny"})
-    fit(films, folder, **options)
+        fit(videos, folder, **{**options, "size": "tiny"})
+    fit(videos, folder, **options)
 
 
-def test_an_unfinished_training_of_unknown_films_is_refused(films: Path, tmp_path: Path) -> None:
+def test_an_unfinished_training_of_unknown_videos_is_refused(videos: Path, tmp_path: Path) -> None:
     write_tensors(tmp_path / "model" / "training.safetensors", {"step": torch.zeros(1)}, {"step": 3})
     with pytest.raises(ModelError, match="holds an unfinished training with other"):
-        fit(films, tmp_path / "model", "micro")
+        fit(videos, tmp_path / "model", "micro")
 
 
 class KilledError(Exception):
@@ -116,11 +116,11 @@ class KilledError(Exception):
 # In either stage.
 @pytest.mark.parametrize(("likelihood", "killed_after"), [("videogpt", 3), ("videogpt", 8), ("masked", 8)])
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likelihood: str, killed_after: int
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likelihood: str, killed_after: int
 ) -> None:
     monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0)  # after every step
     monkeypatch.setattr(fit_module, "LOG_EVERY", 1)
-    whole = fit(films, tmp_path / "whole", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
+    whole = fit(videos, tmp_path / "whole", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
 
     save = fit_module.Training.save
 
@@ -132,11 +132,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as dying:
         dying.setattr(fit_module.Training, "save", save_and_die)
         with pytest.raises(KilledError):
-            fit(films, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
+            fit(videos, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
     # What was logged, and half logged, after the last checkpoint.
     with open(tmp_path / "killed" / "metrics.jsonl", "a") as file:
         file.write('{"step": 11, "stage": "code_model"}\n{"step": 12, "st')
-    resumed = fit(films, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
+    resumed = fit(videos, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert whole.calibration == resumed.calibration
@@ -144,7 +144,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     assert metrics[0] == metrics[1]
 
 
-def test_kill_9_leaves_a_checkpoint_to_go_on_from(films: Path, tmp_path: Path) -> None:
+def test_kill_9_leaves_a_checkpoint_to_go_on_from(videos: Path, tmp_path: Path) -> None:
     script = """
         import sys, torch
         from pathlib import Path
@@ -155,7 +155,7 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(films: Path, tmp_path: Path) -
     """
     folder = tmp_path / "model"
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), films, folder], stdout=subprocess.DEVNULL
+        [sys.executable, "-c", textwrap.dedent(script), videos, folder], stdout=subprocess.DEVNULL
     )
     try:
         while not (folder / "training.safetensors").exists():
@@ -165,12 +165,12 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(films: Path, tmp_path: Path) -
         process.send_signal(signal.SIGKILL)
         process.wait()
     with pytest.raises(ModelError, match="unfinished training"):
-        fit(films, folder, "tiny", vqgan_steps=1)  # another schedule than the one that was under way
+        fit(videos, folder, "tiny", vqgan_steps=1)  # another schedule than the one that was under way
     with pytest.raises(ModelError, match="has its training finished"):
         VideoModel.load(folder)
 
 
-def test_two_processes_learn_what_one_does_from_the_same_batches(films: Path, tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does_from_the_same_batches(videos: Path, tmp_path: Path) -> None:
     # Without dropout, which no two processes share; with the discriminator from the second step on.
     script = """
         import dataclasses, sys, torch
@@ -192,7 +192,7 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(films: Path, tm
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for name, launcher in (("one", [sys.executable]), ("two", torchrun)):
-        subprocess.run([*launcher, program, films, tmp_path / name], env=environment, check=True, timeout=200)
+        subprocess.run([*launcher, program, videos, tmp_path / name], env=environment, check=True, timeout=200)
     one, two = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("one", "two")
@@ -204,27 +204,27 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(films: Path, tm
     assert two == [pytest.approx(line, rel=2e-3, abs=1e-5) for line in one]
 
 
-def test_a_cut_checkpoint_is_told(films: Path, tmp_path: Path) -> None:
+def test_a_cut_checkpoint_is_told(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "training.safetensors").write_bytes(b"cut")
     with pytest.raises(ModelError, match=r"training\.safetensors"):
-        fit(films, tmp_path, "micro")
+        fit(videos, tmp_path, "micro")
 
 
-def test_clips_stay_within_their_film_and_reach_all_of_it() -> None:
+def test_clips_stay_within_their_video_and_reach_all_of_it() -> None:
     torch.manual_seed(0)
     lengths, skip = [9, 20, 13], 2
     index, task = ClipSampler(lengths, [0, 1, 0], clip_frames=4, frame_skip=skip).draw(3000)
     ends = np.cumsum(lengths)
-    film = np.searchsorted(ends, index, side="right")
-    assert (film == film[:, :1]).all()
+    video = np.searchsorted(ends, index, side="right")
+    assert (video == video[:, :1]).all()
     assert (torch.diff(index, dim=1) == skip).all()
-    assert np.array_equal(task, np.array([0, 1, 0])[film[:, 0]])
+    assert np.array_equal(task, np.array([0, 1, 0])[video[:, 0]])
     assert set(index.flatten().tolist()) == set(range(sum(lengths)))
 
 
-def test_films_shorter_than_a_clip_make_shorter_clips() -> None:
+def test_videos_shorter_than_a_clip_make_shorter_clips() -> None:
     index, _ = ClipSampler([5, 30], [0, 0], clip_frames=8, frame_skip=2).draw(50)
-    assert index.shape == (50, 3)  # frames 0, 2 and 4 of the short film
+    assert index.shape == (50, 3)  # frames 0, 2 and 4 of the short video
 
 
 def test_the_rate_warms_up_and_cools_down() -> None:
@@ -240,11 +240,11 @@ def test_an_average_soon_forgets_where_it_began_and_then_takes_its_time() -> Non
 
 
 def test_a_short_training_is_not_lost_in_a_long_average(
-    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule = dataclasses.replace(fit_module.SCHEDULES["micro"], ema_decay=0.9999)
     monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
-    fit(films, tmp_path, "micro", vqgan_steps=20, code_model_steps=100)
+    fit(videos, tmp_path, "micro", vqgan_steps=20, code_model_steps=100)
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     # Untrained weights give some ln 16 nats a code, the trained ones of the last steps a fraction of that.
     assert last["validation_nats_a_code"] < 0.5 * math.log(16)
