@@ -1,11 +1,11 @@
 """Imports point one way: viper_ros → viper_model, viper_ros → sim (see docs/architecture.md)."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
+
 FORBIDDEN = {
     "viper_model": {"viper_ros", "sim", "rclpy", "mujoco", "dm_control"},
     "sim": {"viper_ros", "viper_model", "rclpy", "torch"},

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from sim import SimError
+from sim.options import parse_options
 from viper_lab.errors import UserError
 from viper_lab.experiment.plan import make_plan
-from viper_ros.nodes.sim_node import environment_options
 
 
 def test_an_arm_has_videos_a_model_and_a_run_of_its_own() -> None:
@@ -25,8 +26,8 @@ def test_where_there_is_one_body_the_label_is_the_task() -> None:
 
 def test_a_simulators_own_options_are_passed_on_as_written() -> None:
     plan = make_plan("atari", task="pong", assignments=["sim_node.options={life_loss: true, noops: 30}"])
-    assert environment_options("", "", plan.settings["sim_node"]["options"]) == {"life_loss": True, "noops": 30}
-    assert environment_options("1", "panda", "") == {"camera": 1, "arm": "panda"}
+    assert parse_options("", "", plan.settings["sim_node"]["options"]) == {"life_loss": True, "noops": 30}
+    assert parse_options("1", "panda", "") == {"camera": 1, "arm": "panda"}
 
 
 @pytest.mark.parametrize(
@@ -45,5 +46,5 @@ def test_settings_that_are_no_nodes_are_checked_too(assignment: str, words: str)
 
 @pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])
 def test_options_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="YAML"):
-        environment_options("", "", text)
+    with pytest.raises(SimError, match="YAML"):
+        parse_options("", "", text)

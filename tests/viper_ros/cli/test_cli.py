@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import ROOT
 from viper_lab.experiment.run_directory import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
@@ -51,7 +52,7 @@ def viper(*arguments: str, where: Path) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    root = str(Path(__file__).parent.parent.parent)
+    root = str(ROOT)
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]), "COLUMNS": "200"}
 
 

@@ -3,16 +3,15 @@
 import ast
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from rclpy.lifecycle import LifecycleNode
 
+from tests import ROOT
 from viper_ros.introspection.interfaces import Interfaces, inspect
 from viper_ros.introspection.reference import reference
 from viper_ros.introspection.sros2_policy import policy
 
-ROOT = Path(__file__).parents[2]
 EXECUTABLES = (ROOT / "CMakeLists.txt").read_text().partition("foreach(node ")[2].partition(")")[0].split()
 
 
@@ -31,7 +30,7 @@ def test_the_security_policy_allows_what_the_nodes_do(found: Mapping[str, Interf
 
 @pytest.mark.parametrize("executable", EXECUTABLES)
 def test_nobody_on_the_network_can_set_a_path(executable: str) -> None:
-    for each in import_module(f"viper_ros.{executable}").PARAMETERS:
+    for each in import_module(f"viper_ros.nodes.{executable}").PARAMETERS:
         assert each.read_only or isinstance(each.default, bool | int | float), each.name
 
 

@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter_client import AsyncParameterClient
 from rosbags.highlevel import AnyReader
 
+from tests import ROOT
 from tests.viper_ros.conftest import Listener, spin_until
 from viper_model.agents.dreamer.agent import Agent
 from viper_model.torch_tools.checkpoint import write_tensors
@@ -22,7 +23,7 @@ from viper_ros.launching.arguments import LAUNCH_FILES
 
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI; it comes with a ROS 2 distribution")
 
-LAUNCH = Path(__file__).parent.parent.parent / "launch"
+LAUNCH = ROOT / "launch"
 ORACLE = ("task:=cartpole_balance", "reward:=task", "log_level:=warn")
 
 

@@ -1,11 +1,12 @@
 import pytest
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.parameter import Parameter as RclpyParameter
 
 from tests.viper_ros.conftest import overrides
+from viper_lab.errors import UserError
+from viper_lab.parameters import Parameter
 from viper_ros.nodes import policy_node, reward_node, sim_node
 from viper_ros.runtime.node import Health, ViperNode
-from viper_ros.runtime.parameters import Parameter, UnknownParameterError
+from viper_ros.runtime.parameters import descriptor
 
 pytestmark = pytest.mark.usefixtures("ros")
 
@@ -25,18 +26,9 @@ class SomeNode(ViperNode):
         return Health("well")
 
 
-@pytest.mark.parametrize(
-    ("values", "error"),
-    [
-        ({"count": 6}, InvalidParameterValueException),
-        ({"share": -0.1}, InvalidParameterValueException),
-        ({"way": "up"}, InvalidParameterValueException),
-        ({"count": "many"}, InvalidParameterTypeException),
-        ({"cont": 2}, UnknownParameterError),
-    ],
-)
-def test_a_wrong_value_from_outside_is_refused_by_name(values: dict[str, object], error: type[Exception]) -> None:
-    with pytest.raises(error, match=next(iter(values))):
+@pytest.mark.parametrize("values", [{"count": 6}, {"share": -0.1}, {"way": "up"}, {"count": "many"}, {"cont": 2}])
+def test_a_wrong_value_from_outside_is_refused_by_name(values: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(values))):
         SomeNode(**values)
 
 
@@ -58,10 +50,10 @@ def test_a_right_value_at_run_time_is_taken() -> None:
 @pytest.mark.parametrize("module", [sim_node, reward_node, policy_node])
 def test_every_parameter_says_what_it_is_and_its_default_is_allowed(module: object) -> None:
     for parameter in module.PARAMETERS:  # type: ignore[attr-defined]
-        descriptor = parameter.descriptor()
-        assert len(descriptor.description) > 10
+        described = descriptor(parameter)
+        assert len(described.description) > 10
         if parameter.choices:
             assert parameter.default in parameter.choices
         if parameter.low is not None:
             assert parameter.low <= parameter.default <= parameter.high
-            assert descriptor.integer_range or descriptor.floating_point_range
+            assert described.integer_range or described.floating_point_range

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import ROOT
 from viper_model.errors import ModelError
 from viper_model.reward.check import check_reward
 from viper_model.torch_tools.checkpoint import write_tensors
@@ -177,7 +178,7 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(videos: Path, t
         from pathlib import Path
         from tests.viper_model.conftest import MICRO
         from viper_model.video_model.fit import training as fit
-        from viper_model.video_model.video_model import video_model
+        from viper_model.video_model import video_model
         torch.set_num_threads(1)
         code_model = dataclasses.replace(MICRO.code_model, dropout=0.0)
         video_model.SIZES["still"] = dataclasses.replace(MICRO, code_model=code_model)
@@ -189,7 +190,7 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(videos: Path, t
     """
     program = tmp_path / "train.py"
     program.write_text(textwrap.dedent(script))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for name, launcher in (("one", [sys.executable]), ("two", torchrun)):
         subprocess.run([*launcher, program, videos, tmp_path / name], env=environment, check=True, timeout=200)
