@@ -75,8 +75,6 @@ def tasks(sim: str) -> tuple[str, ...]:
 
 def _module(sim: str) -> ModuleType:
     _check_name("simulator", sim, SIMS)
-    opengl.choose_backend()
-    opengl.load_triton_first()
     try:
         return importlib.import_module(f"sim.{sim}")
     except ModuleNotFoundError as error:

@@ -5,6 +5,10 @@ The models are those that robosuite ships (`pip install robosuite==1.5.2`), used
 
 from __future__ import annotations
 
+from sim import opengl
+
+opengl.prepare_to_draw()
+
 import importlib.util
 from pathlib import Path
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sim import opengl
+
+opengl.prepare_to_draw()
+
 from collections.abc import Callable
 from typing import Any
 

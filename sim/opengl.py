@@ -1,7 +1,7 @@
 """Which OpenGL library MuJoCo draws with, and how it stays out of PyTorch's way.
 
-MuJoCo and dm_control read `MUJOCO_GL` once, when they are imported, and then load OpenGL. `sim` therefore settles both
-before it imports a simulator, and leaves a process that draws nothing as it is.
+MuJoCo and dm_control read `MUJOCO_GL` once, when they are imported, and then load OpenGL. The modules of `sim` that
+draw therefore settle both before they import MuJoCo; a process that draws nothing is left as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ import os
 from ctypes.util import find_library
 
 APT = "apt install libegl1 libegl-mesa0 libgl1-mesa-dri"
+
+
+def prepare_to_draw() -> None:
+    """What modules call before they import MuJoCo."""
+    choose_backend()
+    load_triton_first()
 
 
 def choose_backend() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sim import opengl
+
+opengl.prepare_to_draw()
+
 import atexit
 import math
 import weakref
@@ -10,7 +14,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from sim import opengl
 from sim.env import SimError
 
 _FINE = 64

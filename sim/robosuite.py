@@ -12,6 +12,10 @@ above 0 makes finishing a loss, and videos show the solved state held.
 
 from __future__ import annotations
 
+from sim import opengl
+
+opengl.prepare_to_draw()
+
 import difflib
 import math
 import xml.etree.ElementTree as ET

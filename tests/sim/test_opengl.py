@@ -40,9 +40,14 @@ except sim.SimError as error:
 
 
 def test_the_users_choice_of_library_stands() -> None:
-    code = "import os, sim; print(os.environ['MUJOCO_GL'])"
+    code = "import os, sim.rendering; print(os.environ['MUJOCO_GL'])"
     assert run(code, MUJOCO_GL="glfw").strip() == "glfw"
     assert run(code).strip() in ("egl", "osmesa")
+
+
+def test_a_process_that_draws_nothing_is_left_as_it_is() -> None:
+    code = "import os; before = dict(os.environ); import sim; print(dict(os.environ) == before)"
+    assert run(code).strip() == "True"
 
 
 def test_a_missing_opengl_library_is_told() -> None:
