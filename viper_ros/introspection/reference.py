@@ -68,7 +68,7 @@ def reference(found: Mapping[str, Interfaces]) -> str:
         *_parameters([AUTOSTART]),
     ]
     for name, interfaces in found.items():
-        module = import_module(f"viper_ros.{name}")
+        module = import_module(f"viper_ros.nodes.{name}")
         lines += ["", f"## {name}", "", (module.__doc__ or "").strip(), ""]
         if name == "record_node":
             lines += ["Subscribes to the topics that its parameter `topics` names.", ""]
