@@ -126,6 +126,26 @@ def test_joint_is_the_mean_over_the_context(model_folder: Path) -> None:
     np.testing.assert_allclose(likelihoods, joint(log_probs, model.context), rtol=1e-4)
 
 
+def test_episodes_are_scored_as_the_task_that_is_asked_for_whichever_is_run(model_folder: Path) -> None:
+    video, camera = random_frames(3), Camera(["env_0"])
+    node = start(model_folder, reward_task=TASK)
+    for index in range(3):
+        camera.show("env_0", index, video[index], index == 0, task="what_the_model_does_not_know")
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 3)
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(3)]
+    expected = conditional(whole_video(VideoModel.load(model_folder), video))
+    np.testing.assert_allclose(likelihoods, expected, atol=1e-2)
+
+
+def test_a_reward_task_that_the_model_does_not_know_is_refused(
+    model_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parameters = overrides(model=str(model_folder), reward_task="walker_walk")
+    assert not RewardNode(parameter_overrides=parameters).start()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "walker_walk" in line]
+    assert TASK in line
+
+
 def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_folder: Path) -> None:
     video = random_frames(3)
     camera, node = Camera(["env_0"]), start(model_folder)
