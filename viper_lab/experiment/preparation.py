@@ -30,13 +30,13 @@ def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> li
         image_size=(size, size),
         action_repeat=environment["action_repeat"],
         hold_steps=None if options["hold_steps"] < 0 else options["hold_steps"],
-        **parse_options(environment.get("camera", ""), environment.get("arm", ""), environment.get("options", "")),
+        **parse_options(environment["camera"], environment["arm"], environment["options"]),
     )
 
 
 def prepare(plan: Plan, console: Console) -> None:
     """Record and fit what is missing for the plan."""
-    if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
+    if plan.model_is_given or ((plan.model / "config.yaml").exists() and (plan.model / "check.json").exists()):
         return
     options = plan.settings["fit"]
     device = torch_device(options["device"])

@@ -47,9 +47,7 @@ IDENTITY = (
 often it is evaluated and saved, where its nodes run."""
 
 
-def experiment_text(
-    settings: Mapping[str, Mapping[str, Any]], data: Path | None, reward_model: Path | None
-) -> str:
+def experiment_text(settings: Mapping[str, Mapping[str, Any]], data: Path | None, reward_model: Path | None) -> str:
     """What a policy node is told of the rest of its experiment, by its parameter `experiment`.
 
     settings: of the other nodes and of what was prepared, by section. data: the videos' folder. reward_model: the video

@@ -16,11 +16,9 @@ from std_msgs.msg import String
 from sim import Description
 from viper_lab.errors import UserError
 from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.sections import POLICY_NODE
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
-from viper_lab.parameters import Parameter
-from viper_model.agents.dreamer.agent import IMAGE_SIZES
-from viper_model.agents.dreamer.sizes import SIZES
-from viper_model.torch_tools.device import DEVICES, torch_device
+from viper_model.torch_tools.device import torch_device
 from viper_model.videos.dataset import resize
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
@@ -32,35 +30,9 @@ from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
-MANY = 1_000_000_000
 RETRY_SECONDS = 0.002
 
-PARAMETERS = (
-    Parameter("run", "", "Directory of the run. Where one is there already, it goes on."),
-    Parameter("environments", ["env_0"], "Namespaces of the environments to act in."),
-    Parameter(
-        "reward",
-        "viper",
-        "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
-        choices=("viper", "task"),
-    ),
-    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(SIZES)),
-    Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
-    Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
-    Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
-    Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
-    Parameter("batch_size", 8, "Sequences in a batch.", 1, 4096),
-    Parameter("batch_length", 32, "Steps in a sequence.", 2, 4096),
-    Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
-    Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
-    Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
-    Parameter("evaluation_episodes", 3, "Episodes in a round of evaluation.", 1, 10_000),
-    Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
-    Parameter("seed", 0, "Seed of everything random in the agent.", 0, 2**31 - 1),
-    Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
-    Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
-)
-
+PARAMETERS = POLICY_NODE
 IDENTITY = ("environments", "reward", "size", "image_size")
 """Parameters that make a run what it is: it can't go on with others."""
 
