@@ -140,7 +140,7 @@ def test_imagined_rewards_are_those_that_come(task: str) -> None:
         imagined = environment.rollout_rewards(plans)  # type: ignore[attr-defined]
         assert imagined.shape == (3, 15)
         assert np.array_equal(imagined, environment.rollout_rewards(plans))  # type: ignore[attr-defined]
-        shaped = environment.rollout_rewards(plans, lambda physics: 2.0)  # type: ignore[attr-defined]
+        shaped = environment.rollout_rewards(plans, shaping=lambda physics: 2.0)  # type: ignore[attr-defined]
         assert shaped == pytest.approx(imagined + 2)
         # The last plan is the one tried last: what it left behind must not matter.
         found = [environment.step(action).task_reward for action in plans[0]]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 import sim
 from sim import SimError
-from sim.record import ATTEMPTS, list_episodes, record, returns
+from sim.record import list_episodes, record, returns
+from sim.record.episode import ATTEMPTS
 
 SMALL: dict[str, Any] = {"image_size": (16, 16), "action_repeat": 100}
 

@@ -29,6 +29,8 @@ def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> li
         plan.data,
         image_size=(size, size),
         action_repeat=environment["action_repeat"],
+        disturbance_steps=options["disturbance_steps"],
+        episode_steps=options["episode_steps"],
         hold_steps=None if options["hold_steps"] < 0 else options["hold_steps"],
         **parse_options(environment.get("camera", ""), environment.get("arm", ""), environment.get("options", "")),
     )

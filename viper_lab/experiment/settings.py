@@ -19,6 +19,8 @@ OWN = {
     "record": (
         Parameter("episodes", 40, "Videos of the expert.", 1, 1_000_000),
         Parameter("other_episodes", 10, "Videos of each other behaviour, to judge the reward by.", 1, 1_000_000),
+        Parameter("disturbance_steps", 0, "Steps, at most, of a random action before an expert's video.", 0, 1000),
+        Parameter("episode_steps", 0, "Steps recorded at most; 0: to the episode's end.", 0, 1_000_000),
         Parameter(
             "hold_steps",
             -1,
