@@ -73,7 +73,7 @@ def record_episode(
 
 def _record(environment: Env, settings: RecordingSettings, index: int, seed: int, min_score: float) -> Recording:
     behaviour = make_behaviour(settings.behaviour, settings.sim, settings.task, seed, index)
-    time_steps, actions = [_start(environment, settings.disturbance_steps, seed)], []
+    time_steps, actions = [start(environment, settings.disturbance_steps, seed)], []
     behaviour.reset(environment)
     steps_left = settings.episode_steps or math.inf
     while not time_steps[-1].is_last and steps_left > 0:
@@ -95,7 +95,7 @@ def _record(environment: Env, settings: RecordingSettings, index: int, seed: int
     return Recording(video, seed, rewards[-_END_STEPS:].mean() / settings.action_repeat, SOLVED)
 
 
-def _start(environment: Env, disturbance_steps: int, seed: int) -> TimeStep:
+def start(environment: Env, disturbance_steps: int, seed: int) -> TimeStep:
     """The first time step of an episode, after a random action has been held for 0 to `disturbance_steps` steps.
 
     An episode that ends in these steps, or whose task they solve, is begun again.
