@@ -32,7 +32,7 @@ def controller_config() -> dict[str, Any]:
     part = {
         "type": "OSC_POSE",
         "input_type": "absolute",
-        "input_ref_frame": "environment",
+        "input_ref_frame": "world",
         "input_max": 1,
         "input_min": -1,
         "output_max": 1,

@@ -25,7 +25,14 @@ SEEDS = 2**31 - 1
 
 RECORD = (
     Parameter("episodes", 40, "Videos of the expert.", 1, 1_000_000),
+    Parameter(
+        "background_episodes", 60, "Videos of the background, behaviour that is not the task; 0: none.", 0, 1_000_000
+    ),
     Parameter("other_episodes", 10, "Videos of each other behaviour, to judge the reward by.", 1, 1_000_000),
+    Parameter("disturbance_steps", 0, "Steps, at most, of a random action before an expert's video.", 0, 1000),
+    Parameter(
+        "episode_steps", 0, "Steps recorded at most of experts and background; 0: to the episode's end.", 0, 1_000_000
+    ),
     Parameter(
         "hold_steps", -1, "Steps recorded after a task is solved, where that earns its only reward; -1: all.", -1, 1e6
     ),
