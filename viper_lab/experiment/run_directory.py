@@ -67,6 +67,8 @@ class Run:
             raise UserError(
                 f"{path} can't be read: {error}; choose another name:= or remove {self.directory}"
             ) from error
+        if isinstance(before, dict):
+            before = {"agent": "dreamer", **before}  # what runs were before there was a choice
         for key, value in identity.items():
             if not isinstance(before, dict) or before.get(key) != value:
                 was = before.get(key) if isinstance(before, dict) else None

@@ -6,16 +6,15 @@ import dataclasses
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from sim import Description
 from viper_lab.experiment.run_directory import Run
 from viper_lab.experiment.schedule import Purpose, Schedule
-from viper_model.agents.dreamer.agent import Agent
-from viper_model.agents.dreamer.policy import PolicyState
 from viper_model.agents.learner import Learner
+from viper_model.agents.registry import make_agent
 from viper_model.agents.replay import Replay
 
 
@@ -24,6 +23,7 @@ class Settings:
     """What a training run does. `PolicyNode` declares each as a parameter of the same name, with its meaning."""
 
     reward: Literal["viper", "task"]
+    agent: str
     size: str
     image_size: int
     exploration_weight: float
@@ -71,7 +71,7 @@ class Episode:
 class Environment:
     """One environment's part in training."""
 
-    def __init__(self, name: str, state: PolicyState) -> None:
+    def __init__(self, name: str, state: Any) -> None:
         self.name = name
         self.state = state
         self.episode: Episode | None = None
@@ -103,7 +103,8 @@ class Trainer:
         """Goes on from the checkpoint and the replay in the run's directory, where there are any."""
         self.settings, self.run, self._description = settings, run, description
         self._checkpoint = run.directory / "checkpoint.safetensors"
-        self.agent = Agent(
+        self.agent = make_agent(
+            settings.agent,
             settings.size,
             description.action_space.kind,
             description.action_space.size,
@@ -111,19 +112,13 @@ class Trainer:
             exploration_weight=settings.exploration_weight,
             seed=settings.seed,
             device=settings.device,
+            batch_size=settings.batch_size,
+            batch_length=settings.batch_length,
         )
         self.replay = Replay(
             run.directory / "replay", settings.replay_capacity, settings.image_size, description.action_space.size
         )
-        self.learner = Learner(
-            self.agent,
-            self.replay,
-            settings.batch_size,
-            settings.batch_length,
-            settings.replay_ratio,
-            settings.prefill,
-            settings.seed,
-        )
+        self.learner = Learner(self.agent, self.replay, settings.replay_ratio, settings.prefill, settings.seed)
         self.schedule = Schedule(
             settings.steps, settings.evaluate_every, settings.evaluation_episodes, settings.end_evaluation_episodes
         )

@@ -18,8 +18,7 @@ from viper_lab.errors import UserError
 from viper_lab.experiment.run_directory import Run
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.parameters import Parameter
-from viper_model.agents.dreamer.agent import IMAGE_SIZES
-from viper_model.agents.dreamer.sizes import SIZES
+from viper_model.agents.registry import AGENTS, IMAGE_SIZES, SIZES, check_agent
 from viper_model.torch_tools.device import DEVICES, torch_device
 from viper_model.videos.dataset import resize
 from viper_ros.messages import environment_description as description
@@ -44,13 +43,14 @@ PARAMETERS = (
         "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
         choices=("viper", "task"),
     ),
-    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(SIZES)),
+    Parameter("agent", "dreamer", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
+    Parameter("size", "tiny", "Named size of the agent. dreamer: tiny, XS, S, M; drqv2: tiny, paper.", choices=SIZES),
     Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
     Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
     Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
     Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
-    Parameter("batch_size", 8, "Sequences in a batch.", 1, 4096),
-    Parameter("batch_length", 32, "Steps in a sequence.", 2, 4096),
+    Parameter("batch_size", 0, "Sequences in a batch; 0: the size's own.", 0, 4096),
+    Parameter("batch_length", 0, "Steps in a sequence; 0: the size's own.", 0, 4096),
     Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
     Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
     Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
@@ -61,7 +61,7 @@ PARAMETERS = (
     Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
 )
 
-IDENTITY = ("environments", "reward", "size", "image_size")
+IDENTITY = ("environments", "reward", "agent", "size", "image_size")
 """Parameters that make a run what it is: it can't go on with others."""
 
 
@@ -73,6 +73,7 @@ class PolicyNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PARAMETERS, **options)
+        check_agent(*(self.value(name) for name in ("agent", "size", "image_size", "exploration_weight")))
         self.trainer: Trainer | None = None
         """From the time step when all environments have said what they are."""
 
