@@ -60,5 +60,10 @@ def prepare(plan: Plan, console: Console) -> None:
         device=device,
     )
     check_model(
-        plan.data, plan.model, console, form=plan.settings["reward_node"]["likelihood"], tasks=(plan.label,), device=device
+        plan.data,
+        plan.model,
+        console,
+        form=plan.settings["reward_node"]["likelihood"],
+        tasks=(plan.label,),
+        device=device,
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim import SIMS
+from viper_lab.experiment.reward_source import REWARD_SOURCES
 from viper_lab.parameters import Parameter, parameter
-from viper_model.agents.dreamer.agent import IMAGE_SIZES
-from viper_model.agents.dreamer.sizes import SIZES as AGENT_SIZES
+from viper_model.agents.registry import AGENTS, IMAGE_SIZES
+from viper_model.agents.registry import SIZES as AGENT_SIZES
 from viper_model.reward.likelihood import FORMS
 from viper_model.torch_tools.device import DEVICES
 from viper_model.torch_tools.inference import PRECISIONS
@@ -120,22 +121,26 @@ POLICY_NODE = (
     Parameter(
         "reward",
         "viper",
-        "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
-        choices=("viper", "task"),
+        "; ".join(f"{source.name}: {source.description}" for source in REWARD_SOURCES.values()) + ".",
+        choices=tuple(REWARD_SOURCES),
     ),
-    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(AGENT_SIZES)),
+    Parameter("agent", "drqv2", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
+    Parameter(
+        "size", "tiny", "Named size of the agent. dreamer: tiny, XS, S, M; drqv2: tiny, paper.", choices=AGENT_SIZES
+    ),
     Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
     Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
     Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
     Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
-    Parameter("batch_size", 8, "Sequences in a batch.", 1, 4096),
-    Parameter("batch_length", 32, "Steps in a sequence.", 2, 4096),
+    Parameter("batch_size", 0, "Sequences in a batch; 0: the size's own.", 0, 4096),
+    Parameter("batch_length", 0, "Steps in a sequence; 0: the size's own.", 0, 4096),
     Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
     Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
     Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
     Parameter("evaluation_episodes", 3, "Episodes in a round of evaluation.", 1, 10_000),
     Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
     Parameter("seed", 0, "Seed of everything random in the agent.", 0, SEEDS),
+    Parameter("experiment", "", "The settings of the other nodes, as JSON: kept in the run's config.yaml."),
     Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
     Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
 )

@@ -94,7 +94,7 @@ def _known_tasks(data: Path, model: VideoModel, wanted: Sequence[str]) -> tuple[
 
 def _table(task: str, check: TaskCheck) -> Table:
     table = Table(
-        title=f"{task}: what videos earn in an episode of {check.episode_frames} frames, reward of the form {check.form}"
+        title=f"{task}: what videos earn in an episode of {check.episode_frames} frames, by the {check.form} form"
     )
     table.add_column("kind", no_wrap=True)
     for column in (
