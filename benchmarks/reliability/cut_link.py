@@ -1,6 +1,6 @@
 """Two machines whose link is cut and mended: a lockstep run goes on, and an arm stops and stays still.
 
-    sudo -E .venv/bin/in_ros python benchmarks/cut_link.py [--cuts 5]
+    sudo -E .venv/bin/in_ros python -m benchmarks.reliability.cut_link [--cuts 5]
 
 Two network namespaces joined by a virtual cable stand for the machines (Linux, iproute2, root); DDS goes over UDP.
 First a training graph, its environment and reward node on one machine and its policy node on the other: the cable is

@@ -1,6 +1,6 @@
 """From a fault to the first command that brakes, through real DDS, arm_node being a process of its own.
 
-    .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000] [--minutes 60]
+    .venv/bin/in_ros python -m benchmarks.reliability.fault_to_stop [--faults 1000] [--minutes 60]
 
 This process is the rest of the environment: an arm that follows its trajectories exactly, its camera, the policy, the
 operator and the stopwatch. A fault comes at a random time step of a control period while the arm moves at a steady

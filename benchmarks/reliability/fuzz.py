@@ -1,6 +1,6 @@
 """What can a hostile message do? Every topic and service of every node, fed with what nobody should send.
 
-    .venv/bin/in_ros python benchmarks/fuzz.py [--messages 100000] [--seed 0]
+    .venv/bin/in_ros python -m benchmarks.reliability.fuzz [--messages 100000] [--seed 0]
 
 Each node runs in a process of its own over real DDS; what it subscribes to and offers is asked of the graph, so that
 none is forgotten. Messages are good ones with some fields made bad, or bad in all fields, or broken bytes in place of a

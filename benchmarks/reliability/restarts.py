@@ -1,6 +1,6 @@
 """Does what reaches replay survive the death of any node? Each is killed, frozen and restarted, before a witness.
 
-    .venv/bin/in_ros python benchmarks/restarts.py [--faults 100] [--seed 0] [--minutes 120]
+    .venv/bin/in_ros python -m benchmarks.reliability.restarts [--faults 100] [--seed 0] [--minutes 120]
 
 A training graph in lockstep, a process per node over real DDS. In random order and at random time steps, each node is
 killed (kill -9) and started again, frozen (SIGSTOP, SIGCONT) and restarted (SIGINT). Two witnesses: the environment's

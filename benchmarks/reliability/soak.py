@@ -1,6 +1,6 @@
 """Does memory grow? A camera, an arm, its policy and its rewards at 30 Hz, a process per node, for an hour.
 
-    .venv/bin/in_ros python benchmarks/soak.py [--minutes 60]
+    .venv/bin/in_ros python -m benchmarks.reliability.soak [--minutes 60]
 
 The simulated arm records and moves at 30 Hz; arm_node shows each frame to act_node and reward_node at 30 Hz and takes
 the actions. The arm's deadlines are 5 s, so that a busy machine keeps moving; a fault all the same is cleared and a new

@@ -1,6 +1,6 @@
 """From a frame to its reward and to its action, through real DDS, a process per node.
 
-    .venv/bin/in_ros python benchmarks/ros_latency.py [--frames 300]
+    .venv/bin/in_ros python -m benchmarks.speed.latency [--frames 300]
 
 This process is the camera: it publishes a step and a frame, and stops the time when the reward or the action with their
 stamp arrives. Rounds alternate between the nodes with untrained models of size tiny, which cost what trained ones do,

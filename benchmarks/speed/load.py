@@ -1,6 +1,6 @@
 """More than a reward node can take: a camera at 60 Hz before a slow model, and ten environments at once.
 
-    .venv/bin/in_ros python benchmarks/load.py [--seconds 60]
+    .venv/bin/in_ros python -m benchmarks.speed.load [--seconds 60]
 
 First a camera alone (steps:=false), 640×480 at 60 Hz, before a model that takes a tenth of a second a frame: memory
 must stay bounded, what is scored must be the newest, and what is not must be counted. Then environments in lockstep,

@@ -1,7 +1,7 @@
 """What the ROS graph costs: environment steps a second through the three nodes in one process, against the same agent,
 model and environment in a plain Python loop, side by side.
 
-    .venv/bin/in_ros python benchmarks/lockstep.py [--steps 2000] [--rounds 5] [--learn]
+    .venv/bin/in_ros python -m benchmarks.speed.lockstep [--steps 2000] [--rounds 5] [--learn]
 
 Both collect with the policy and the video model (untrained: it costs the same), the environment rendering each frame.
 Without --learn no update is made, so that nothing hides the graph's cost. Rounds alternate; the figure is the ratio of
