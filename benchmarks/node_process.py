@@ -22,7 +22,6 @@ class NodeProcess:
         parameters: dict[str, Any],
         *,
         namespace: str = "/",
-        remappings: Sequence[str] = (),
         before: str = "",
         prefix: Sequence[str] = (),
     ) -> None:
@@ -35,8 +34,7 @@ class NodeProcess:
         settings = folder / f"{file_name}.yaml"
         settings.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
         program = f"import sys\n{before}\nfrom viper_ros.nodes.{node} import main\nsys.exit(main())"
-        rules = [word for rule in (f"__ns:={namespace}", *remappings) for word in ("-r", rule)]
-        options = ["--ros-args", *rules, *(["--params-file", str(settings)] if parameters else [])]
+        options = ["--ros-args", "-r", f"__ns:={namespace}", *(["--params-file", str(settings)] if parameters else [])]
         self._command = [*prefix, sys.executable, "-c", program, *options]
         self._process: subprocess.Popen[bytes] | None = None
 

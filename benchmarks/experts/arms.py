@@ -1,6 +1,6 @@
 """In how many episodes the scripted expert of each robosuite task succeeds, with each arm: a table in Markdown.
 
-    .venv/bin/in_ros python -m benchmarks.experts.arms --episodes 20 [--workers 2] [--out table.md]
+.venv/bin/in_ros python -m benchmarks.experts.arms --episodes 20 [--workers 2] [--out table.md]
 """
 
 from __future__ import annotations

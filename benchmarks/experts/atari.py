@@ -1,6 +1,6 @@
 """What the expert of each Atari game scores in one episode, against a human's score: a table in Markdown.
 
-    .venv/bin/in_ros python -m benchmarks.experts.atari --max-frames 12000 [--games pong] [--out table.md]
+.venv/bin/in_ros python -m benchmarks.experts.atari --max-frames 12000 [--games pong] [--out table.md]
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""More than a reward node can take: a camera at 60 Hz before a slow model, and ten environments at once.
+"""A reward node under more load than it can take: a camera faster than its model, and ten environments at once.
 
     .venv/bin/in_ros python -m benchmarks.speed.load [--seconds 60]
 
-First a camera alone (steps:=false), 640×480 at 60 Hz, before a model that takes a tenth of a second a frame: memory
-must stay bounded, what is scored must be the newest, and what is not must be counted. Then environments in lockstep,
-one and ten, against one reward node of size tiny (untrained, which costs the same): rewards a second and latencies, as
-the node tells on /diagnostics. Each environment shows its next frame when it has the last one's reward.
+First a camera alone (steps:=false), 640×480 at 60 Hz, and a model that takes a tenth of a second a frame: memory must
+stay bounded, each scored frame must be the newest, and frames that are not scored must be counted. Then one and ten
+environments in lockstep and a model of size tiny (untrained, which takes as long): rewards a second, and latencies as
+measured here and as the node tells on /diagnostics.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from graph import NodeProcess
-from rclpy.qos import qos_profile_sensor_data
+from builtin_interfaces.msg import Time
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
+from benchmarks.node_process import NodeProcess
+from benchmarks.observer import Observer
+from benchmarks.verdict import print_verdict
 from viper_lab.experiment.untrained import untrained_model
 from viper_ros.messages import images
-from viper_ros.runtime.node import Health, ViperNode
-from viper_ros.runtime.process import join_graph, make_executor
+from viper_ros.runtime.process import join_graph
 from viper_ros.runtime.qos import RELIABLE
-from viper_ros.runtime.stamps import nanoseconds, to_stamp
+from viper_ros.runtime.stamps import nanoseconds
 
 TASK = "cartpole_swingup"
 RATE = 60.0
 SCORING_SECONDS = 0.1
+GROWTH = 0.05
+"""Share by which memory may grow."""
 SLOW_MODEL = f"""
 import time
 from viper_ros.nodes.reward_node import RewardNode
@@ -53,154 +54,124 @@ RewardNode.configure = configured
 """
 
 
-class Environments(ViperNode):
-    def __init__(self, names: list[str]) -> None:
-        super().__init__("environments", [])
-        self.values: dict[str, str] = {}
-        self.rewards: list[tuple[float, float]] = []
-        """When a reward came, and the age of its frame, both in seconds."""
-        self._frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-        self._shows = {
-            name: (
-                self.create_publisher(Step, f"{name}/step", RELIABLE),
-                self.create_publisher(Image, f"{name}/image_raw", RELIABLE),
-            )
-            for name in names
-        }
-        for name in names:
-            self.listen(Reward, f"{name}/reward", partial(self._on_reward, name), RELIABLE)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
+class RewardMeter(Observer):
+    """Shows frames to a reward node and keeps the age of each when its reward comes."""
 
-    def claims(self) -> dict[str, type]:
-        return {}
-
-    def health(self) -> Health:
-        return Health("showing")
+    def __init__(self, environments: list[str], qos: QoSProfile, size: tuple[int, int]) -> None:
+        super().__init__("reward_meter")
+        self.ages: list[float] = []
+        """Seconds."""
+        self.stamps: list[int] = []
+        self._frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        self._frames = {name: self.create_publisher(Image, f"{name}/image_raw", qos) for name in environments}
+        for name in environments:
+            self.listen(Reward, f"{name}/reward", partial(self.on_reward, name), RELIABLE)
 
     def connected(self) -> bool:
-        return all(show.get_subscription_count() for shows in self._shows.values() for show in shows)
+        return all(publisher.get_subscription_count() for publisher in self._frames.values())
 
-    def show(self, name: str, first: bool = False) -> None:
-        stamp = self.get_clock().now().to_msg()
-        step = Step(task=TASK, is_first=first)
-        step.header.stamp = stamp
-        steps, frames = self._shows[name]
-        steps.publish(step)
-        frames.publish(images.to_message(self._frame, stamp, "camera"))
+    def reward_node(self) -> dict[str, str]:
+        """What the reward node says on /diagnostics."""
+        return self.diagnoses["/reward_node"].values
 
-    def _on_reward(self, name: str, reward: Reward) -> None:
-        self.rewards.append((time.monotonic(), age(self, reward)))
-        self.show(name)
+    def show(self, name: str, stamp: Time) -> None:
+        self._frames[name].publish(images.to_message(self._frame, stamp, "camera"))
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            if status.name.endswith("reward_node"):
-                self.values = {value.key: value.value for value in status.values}
+    def on_reward(self, name: str, reward: Reward) -> None:
+        stamp = nanoseconds(reward.header.stamp)
+        self.ages.append((self.get_clock().now().nanoseconds - stamp) / 1e9)
+        self.stamps.append(stamp)
 
 
-class Camera(ViperNode):
+class Camera(RewardMeter):
+    """Shows a frame every 1 / RATE seconds while it is `recording`."""
+
     def __init__(self) -> None:
-        super().__init__("camera", [])
-        self.values: dict[str, str] = {}
-        self.ages: list[float] = []
-        self.stamps: list[int] = []
+        super().__init__(["env_0"], qos_profile_sensor_data, (480, 640))
         self.shown = 0
-        self._frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-        self.images = self.create_publisher(Image, "env_0/image_raw", qos_profile_sensor_data)
-        self.listen(Reward, "env_0/reward", self._on_reward, RELIABLE)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
         self.recording = False
-        self.every(1 / RATE, self._video)
+        self.every(1 / RATE, self._record)
 
-    def claims(self) -> dict[str, type]:
-        return {}
-
-    def health(self) -> Health:
-        return Health("recording")
-
-    def _video(self) -> None:
+    def _record(self) -> None:
         if self.recording:
-            stamp = self.get_clock().now().nanoseconds
-            self.images.publish(images.to_message(self._frame, to_stamp(stamp), "camera"))
+            self.show("env_0", self.get_clock().now().to_msg())
             self.shown += 1
 
-    def _on_reward(self, reward: Reward) -> None:
-        self.ages.append(age(self, reward))
-        self.stamps.append(nanoseconds(reward.header.stamp))
 
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            if status.name.endswith("reward_node"):
-                self.values = {value.key: value.value for value in status.values}
+class Environments(RewardMeter):
+    """Each environment shows its next frame when it has the last one's reward."""
 
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(names, RELIABLE, (64, 64))
+        self._steps = {name: self.create_publisher(Step, f"{name}/step", RELIABLE) for name in names}
 
-def age(node: ViperNode, reward: Reward) -> float:
-    return (node.get_clock().now().nanoseconds - nanoseconds(reward.header.stamp)) / 1e9
+    def connected(self) -> bool:
+        return super().connected() and all(steps.get_subscription_count() for steps in self._steps.values())
 
+    def step(self, name: str, is_first: bool) -> None:
+        step = Step(task=TASK, is_first=is_first)
+        step.header.stamp = self.get_clock().now().to_msg()
+        self._steps[name].publish(step)
+        self.show(name, step.header.stamp)
 
-def spin(node: ViperNode, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-    executor = make_executor()
-    executor.add_node(node)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not until():
-        executor.spin_until_future_complete(node.done, min(0.1, max(0.0, end - time.monotonic())))
-    executor.remove_node(node)
-    executor.shutdown()
+    def on_reward(self, name: str, reward: Reward) -> None:
+        super().on_reward(name, reward)
+        self.step(name, is_first=False)
 
 
-def camera(folder: Path, seconds: float) -> list[str]:
-    """What is wrong, in lines."""
-    reward_node = NodeProcess(
-        "reward_node", folder, {"model": str(folder / "model"), "steps": False}, before=SLOW_MODEL
-    )
+def measure_camera(folder: Path, seconds: float) -> list[str]:
+    """Print what a camera and a slow model gave; returns what is wrong, in lines."""
+    parameters = {"model": str(folder / "model"), "steps": False}
+    reward_node = NodeProcess("reward_node", folder, parameters, before=SLOW_MODEL)
     reward_node.start()
-    node = Camera()
-    spin(node, 300.0, lambda: node.images.get_subscription_count() > 0)
-    node.recording = True
-    spin(node, 10.0)
+    camera = Camera()
+    camera.spin_until(camera.connected, 300.0)
+    camera.recording = True
+    camera.spin(10.0)
     begin = reward_node.memory()
-    spin(node, seconds)
+    camera.spin(seconds)
     end = reward_node.memory()
-    node.recording = False
-    spin(node, 3.0)
-    scored, dropped = int(node.values["frames_scored"]), int(node.values["frames_dropped"])
+    camera.recording = False
+    camera.spin(3.0)
+    values = camera.reward_node()
     reward_node.end()
-    node.destroy_node()
-    lost, ages, values = node.shown - scored - dropped, np.array(node.ages) * 1e3, node.values
-    rate = node.shown / (seconds + 10)
-    print(f"camera at {rate:.0f} Hz, 640×480, a model of {SCORING_SECONDS * 1e3:.0f} ms a frame: {node.shown} shown")
-    print(f"  {scored} scored, {dropped} dropped and counted, {lost} lost before the node ({lost / node.shown:.1%})")
+    camera.close()
+    scored, dropped, longest_queue = (int(values[k]) for k in ("frames_scored", "frames_dropped", "longest_queue"))
+    lost, ages = camera.shown - scored - dropped, np.array(camera.ages) * 1e3
+    rate = camera.shown / (seconds + 10)
+    print(f"camera at {rate:.0f} Hz, 640×480, a model of {SCORING_SECONDS * 1e3:.0f} ms a frame: {camera.shown} shown")
+    print(f"  {scored} scored, {dropped} dropped and counted, {lost} lost before the node ({lost / camera.shown:.1%})")
     print(f"  age of a frame when its reward comes: median {np.median(ages):.0f} ms, most {ages.max():.0f} ms")
-    print(f"  memory {begin:.0f} MiB after 10 s, {end:.0f} MiB at the end; longest queue {values['longest_queue']}")
+    print(f"  memory {begin:.0f} MiB after 10 s, {end:.0f} MiB at the end; longest queue {longest_queue}")
     wrong = []
-    if node.stamps != sorted(node.stamps):
+    if camera.stamps != sorted(camera.stamps):
         wrong.append("rewards out of order")
-    if end > 1.05 * begin:
+    if end > (1 + GROWTH) * begin:
         wrong.append(f"memory grew from {begin:.0f} to {end:.0f} MiB")
-    if int(node.values["longest_queue"]) > 1:
-        wrong.append(f"{node.values['longest_queue']} frames waited, not the newest alone")
+    if longest_queue > 1:
+        wrong.append(f"{longest_queue} frames waited, not the newest alone")
     return wrong
 
 
-def environments(folder: Path, count: int, seconds: float) -> None:
+def measure_environments(folder: Path, count: int, seconds: float) -> None:
+    """Print the rewards a second and the latencies that `count` environments get together."""
     names = [f"env_{i}" for i in range(count)]
     reward_node = NodeProcess("reward_node", folder, {"model": str(folder / "model"), "environments": names})
     reward_node.start()
-    node = Environments(names)
-    spin(node, 300.0, node.connected)
-    spin(node, 1.0)
+    environments = Environments(names)
+    environments.spin_until(environments.connected, 300.0)
+    environments.spin(1.0)
     for name in names:
-        node.show(name, first=True)
-    spin(node, 5.0)
-    node.rewards.clear()
-    spin(node, seconds)
+        environments.step(name, is_first=True)
+    environments.spin(5.0)
+    environments.ages.clear()
+    environments.spin(seconds)
+    values, ages = environments.reward_node(), np.array(environments.ages) * 1e3
     reward_node.end()
-    node.destroy_node()
-    ages = np.array([age for _, age in node.rewards]) * 1e3
-    inside = f"{node.values['latency_ms_median']} / {node.values['latency_ms_p99']} ms inside the node"
+    environments.close()
+    inside = f"{values['latency_ms_median']} / {values['latency_ms_p99']} ms inside the node"
     print(
-        f"{count:2} environments: {len(ages) / seconds:6.1f} rewards a second; "
-        f"longest queue {node.values['longest_queue']}"
+        f"{count:2} environments: {len(ages) / seconds:6.1f} rewards a second; longest queue {values['longest_queue']}"
     )
     print(f"  latency median / p99 {np.median(ages):.1f} / {np.quantile(ages, 0.99):.1f} ms, {inside}", flush=True)
 
@@ -213,13 +184,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         untrained_model(folder / "model", TASK)
-        wrong = camera(folder, seconds)
+        wrong = measure_camera(folder, seconds)
         for count in (1, 10):
-            environments(folder, count, seconds / 3)
+            measure_environments(folder, count, seconds / 3)
     rclpy.try_shutdown()
-    for line in wrong:
-        print(f"WRONG: {line}")
-    return 1 if wrong else 0
+    return print_verdict(wrong, "memory bounded, the newest frame scored, the others counted")
 
 
 if __name__ == "__main__":
