@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +91,8 @@ class NodeProcess:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise ProcessLookupError(f"{self.name} has ended")
+
+
+def ends_of_output(nodes: Iterable[NodeProcess]) -> list[str]:
+    """The last of what each node has printed, to tell with a failure."""
+    return [f"{node.name}:\n{node.output()[-1500:]}" for node in nodes]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.task import Future
 
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
@@ -64,6 +66,11 @@ class Observer(ViperNode):
             self.spin(every)
         return True
 
+    def wait_for(self, future: Future[Any], seconds: float) -> None:
+        """Run callbacks until `future` is done, for so many seconds at most."""
+        self._own_executor.spin_until_future_complete(future, seconds)
+
     def close(self) -> None:
+        self._own_executor.remove_node(self)
         self._own_executor.shutdown()
         self.destroy_node()

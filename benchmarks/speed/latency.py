@@ -25,7 +25,7 @@ import rclpy
 from sensor_msgs.msg import Image
 from viper_ros.msg import Action, Reward, Step
 
-from benchmarks.node_process import NodeProcess
+from benchmarks.node_process import NodeProcess, ends_of_output
 from benchmarks.observer import Observer
 from viper_lab.experiment.untrained import untrained_model, untrained_policy
 from viper_ros.messages import images
@@ -170,7 +170,7 @@ def main() -> int:
         camera = Camera()
         try:
             if not camera.spin_until(camera.connected, 600):
-                raise SystemExit("the nodes did not start:\n" + "\n".join(process.output() for process in processes))
+                raise SystemExit("the nodes did not start:\n" + "\n".join(ends_of_output(processes)))
             quick = compare(camera, frames)
         finally:
             camera.close()

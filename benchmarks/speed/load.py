@@ -119,13 +119,18 @@ class Environments(RewardMeter):
         self.step(name, is_first=False)
 
 
+def connect(meter: RewardMeter, reward_node: NodeProcess) -> None:
+    if not meter.spin_until(meter.connected, 300.0):
+        raise SystemExit(f"the reward node did not start:\n{reward_node.output()}")
+
+
 def measure_camera(folder: Path, seconds: float) -> list[str]:
     """Print what a camera and a slow model gave; returns what is wrong, in lines."""
     parameters = {"model": str(folder / "model"), "steps": False}
     reward_node = NodeProcess("reward_node", folder, parameters, before=SLOW_MODEL)
     reward_node.start()
     camera = Camera()
-    camera.spin_until(camera.connected, 300.0)
+    connect(camera, reward_node)
     camera.recording = True
     camera.spin(10.0)
     begin = reward_node.memory()
@@ -159,7 +164,7 @@ def measure_environments(folder: Path, count: int, seconds: float) -> None:
     reward_node = NodeProcess("reward_node", folder, {"model": str(folder / "model"), "environments": names})
     reward_node.start()
     environments = Environments(names)
-    environments.spin_until(environments.connected, 300.0)
+    connect(environments, reward_node)
     environments.spin(1.0)
     for name in names:
         environments.step(name, is_first=True)
