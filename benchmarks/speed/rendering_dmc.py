@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnProcess
 import numpy as np
 
 import sim
+from sim import opengl
 
 TASKS = ("walker_walk", "cheetah_run", "cartpole_swingup")
 SIDES = ("viper_ros", "dm_control")
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    opengl.choose_backend()
     print(f"MUJOCO_GL={os.environ['MUJOCO_GL']}, {arguments.processes} processes a side, steps a second:")
     for task in TASKS:
         rates = compare(task, arguments.processes, arguments.action_repeat, arguments.steps, arguments.rounds)
