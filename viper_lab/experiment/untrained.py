@@ -9,7 +9,8 @@ import torch
 from viper_model.agents.dreamer.agent import Agent
 from viper_model.reward.likelihood import Calibration
 from viper_model.torch_tools.checkpoint import write_tensors
-from viper_model.video_model.video_model import VideoModel, size_config
+from viper_model.video_model.sizes import size_config
+from viper_model.video_model.video_model import VideoModel
 
 
 def untrained_model(folder: Path, task: str) -> None:

@@ -98,11 +98,14 @@ def fit(
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
     size: Annotated[str, typer.Option(help="Named size of the model: tiny, tiny64, dmc, atari or arms.")] = "tiny",
-    likelihood: Annotated[
+    tokenizer: Annotated[str, typer.Option(help="patches or vqgan; the size's own unless given.")] = "",
+    code_model: Annotated[
         str, typer.Option(help="Which model of the videos' codes: videogpt or masked (docs/likelihoods.md).")
     ] = "videogpt",
-    vqgan_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
+    background: Annotated[str, typer.Option(help="auto, recorded, made or none.")] = "auto",
+    tokenizer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     code_model_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
+    background_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Device = "auto",
 ) -> None:
@@ -117,11 +120,14 @@ def fit(
         data,
         model,
         size,
-        likelihood=likelihood,
+        tokenizer=tokenizer,
+        code_model=code_model,
+        background=background,  # type: ignore[arg-type]
         tasks=task or None,
         seed=seed,
-        vqgan_steps=vqgan_steps,
+        tokenizer_steps=tokenizer_steps,
         code_model_steps=code_model_steps,
+        background_steps=background_steps,
         device=where,
     )
     if is_first_process():
@@ -134,6 +140,10 @@ def check_reward(
     data: Annotated[Path, typer.Option(help="Videos, as `viper fit` takes them; those kept from training are used.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks. Repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where results go; into the model's folder unless given.")] = None,
+    form: Annotated[str, typer.Option(help="conditional, joint or ratio; the model's usual one unless given.")] = "",
+    run: Annotated[
+        Path | None, typer.Option(help="A run whose best-rewarded episodes are tried as well, as hacks.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Status 1 where a task's reward is not usable.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -144,7 +154,9 @@ def check_reward(
     from viper_lab.results.check_reward import check_model
     from viper_model.torch_tools.device import torch_device
 
-    usable = check_model(data, model, console, tasks=tuple(task or ()), out=out, device=torch_device(device))
+    usable = check_model(
+        data, model, console, form=form, tasks=tuple(task or ()), out=out, run=run, device=torch_device(device)
+    )
     if strict and not usable:
         raise typer.Exit(1)
 
@@ -157,6 +169,7 @@ def score(
         str | None, typer.Option(help="What the video shows; needed where the model knows several.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(),
+    form: Annotated[str, typer.Option(help="conditional, joint or ratio; the model's usual one unless given.")] = "",
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the likelihood-map video.")] = 15.0,
     precision: Annotated[
         str, typer.Option(help="float32, or bfloat16: faster, a frame's likelihood moves by some 0.05 nats.")
@@ -170,10 +183,22 @@ def score(
     A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <video>_scored, with everything that
     it held and the rewards beside the frames, as the reward node gives them live.
     """
-    from viper_lab.results.score import score_video
+    from viper_lab.results.score import score_to_files
     from viper_model.torch_tools.device import torch_device
+    from viper_model.videos import rosbag
 
-    for path in score_video(video, model, task, out, rate, precision, episode, maps, torch_device(device)):
+    where = torch_device(device)
+    if rosbag.holds(video) and episode is None:
+        from viper_ros.bags.scoring import score_bag_to_folder
+
+        written = [
+            score_bag_to_folder(video, model, task, out, form=form, precision=precision, maps=maps, device=where)
+        ]
+    else:
+        written = score_to_files(
+            video, model, task, out, form=form, rate=rate, precision=precision, episode=episode, device=where
+        )
+    for path in written:
         console.print(f"wrote {path}")
 
 
