@@ -46,7 +46,7 @@ def test_every_task_begins_unsolved(task: str) -> None:
         assert environment.description.task == f"{arm}_{task}"
 
 
-# One of each kind of motion: the whole table is what benchmarks/expert_table.py prints.
+# One of each kind of motion: the whole table is what benchmarks/experts/arms.py prints.
 @pytest.mark.parametrize("arm", ["panda", "sawyer"])
 @pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack"])
 def test_experts_solve_their_tasks(task: str, arm: str) -> None:

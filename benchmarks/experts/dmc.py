@@ -1,10 +1,10 @@
-"""The experts of DeepMind Control: videos of each task, and what they reach.
+"""The ground-truth returns of the experts (planners) of DeepMind Control: records videos, prints a table in Markdown.
 
-    .venv/bin/in_ros python benchmarks/expert_table_dmc.py --videos data/expert_table --episodes 2 [--tasks …]
+    .venv/bin/in_ros python -m benchmarks.experts.dmc --videos data/expert_table --episodes 2 [--tasks pendulum_swingup]
 
-Every video counts: none is made again for a low return. Videos that are there already are kept, so what was interrupted
-goes on; without --episodes, only the table is printed. Seconds are wall-clock for one episode, recorded by one process,
-with rendering and the start of the process.
+Every video counts: none is recorded again for a low return. Videos that are there already are kept, so what was
+interrupted goes on; without --episodes, only the table is printed. Seconds are the elapsed time of one episode recorded
+by one process, with rendering and the start of the process.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ PAPER = (
 """The tasks of Escontrela et al. (2023)."""
 OTHERS = ("walker_stand", "walker_walk", "reacher_hard")
 MAXIMUM = 1000
+"""An episode's highest return in DeepMind Control."""
 
 
-def video(task: str, videos: Path, episodes: int, action_repeat: int) -> None:
-    """Record until the task has `episodes` episodes, and keep the seconds that each took beside them."""
+def record_task(task: str, videos: Path, episodes: int, action_repeat: int) -> None:
+    """Record until the task has so many episodes, and write the seconds that each took beside them."""
     folder = videos / task / "expert"
     for count in range(len(list_episodes(folder)) + 1, episodes + 1):
         begin = time.perf_counter()
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--action-repeat", type=int, default=2)
     arguments = parser.parse_args()
     for task in arguments.tasks:
-        video(task, arguments.videos, arguments.episodes, arguments.action_repeat)
+        record_task(task, arguments.videos, arguments.episodes, arguments.action_repeat)
     print("| task | return of the planner | episodes | of 1000 | s an episode |\n| --- | --- | --- | --- | --- |")
     print("\n".join(row(task, arguments.videos) for task in PAPER + OTHERS))
     known = [episode for episode in list_episodes(arguments.videos).values() if episode.behaviour == "expert"]

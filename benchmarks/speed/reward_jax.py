@@ -1,16 +1,16 @@
-"""The reward's time for each new frame against the public JAX code's, side by side on one core, at each one's DMC size.
+"""The time of the reward for a frame, against the public JAX code's, on one core, each at its own DMC size.
 
 The public code (github.com/Alescontrela/viper_rl) runs unchanged and with random weights in an environment of its own:
 
     git clone https://github.com/Alescontrela/viper_rl /tmp/viper_rl
     python3 -m venv /tmp/jaxenv && /tmp/jaxenv/bin/pip install "jax[cpu]==0.4.38" flax==0.10.2 optax==0.2.4 \\
         orbax-checkpoint==0.10.3 tqdm ruamel.yaml rich cloudpickle
-    .venv/bin/in_ros python benchmarks/reward_speed_jax.py /tmp/viper_rl /tmp/jaxenv/bin/python [--rounds 3]
+    .venv/bin/in_ros python -m benchmarks.speed.reward_jax /tmp/viper_rl /tmp/jaxenv/bin/python [--rounds 3]
 
 It is timed twice: as its training loop runs it, which waits for 49 new frames, encodes the last 64 and evaluates 49
-windows of 16; and called for each new frame, as a robot that needs each reward at once would have to. Ours is the
-stream (each reward at once) in both precisions, and the pass over a whole trajectory (rewards later, as in its loop).
-Both processes share one core (--core) and take turns. --clock cpu: as for reward_speed.py.
+windows of 16; and called for each new frame, as a robot that needs each reward at once would have to. This package's
+times are those of streaming (each reward at once) and of one pass over a trajectory (rewards later, as in that loop),
+in both precisions. Both processes share one core (--core) and take turns. --clock cpu: as for benchmarks.speed.reward.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from reward_speed import CLOCKS, TRAJECTORY, Timer, camera_step, random_frames
 
+from benchmarks.speed.reward import TRAJECTORY, camera_step, random_frames
+from benchmarks.timing import CLOCKS, Timer
 from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
 from viper_model.video_model.video_model import SIZES, VideoModel
 
@@ -69,13 +70,14 @@ def main() -> None:
     )
     assert public.stdin
     assert public.stdout
+    commands, answers = public.stdin, public.stdout
 
     def ask(command: str) -> float:
-        print(command, file=public.stdin, flush=True)
-        wall, cpu = map(float, public.stdout.readline().split())
+        print(command, file=commands, flush=True)
+        wall, cpu = map(float, answers.readline().split())
         return wall if arguments.clock == "wall" else cpu
 
-    if public.stdout.readline().strip() != "ready":
+    if answers.readline().strip() != "ready":
         sys.exit("the public code did not start: see its messages above")
     taken: dict[str, list[float]] = {name: [] for name in ("public, training loop", "public, each frame", *runs)}
     timer = Timer(arguments.clock, "cpu")
@@ -85,7 +87,7 @@ def main() -> None:
         for name, value in seconds.items():
             if number:  # The first round compiles and warms up.
                 taken[name].append(value)
-    public.stdin.close()
+    commands.close()
     public.wait()
 
     medians = {name: statistics.median(values) for name, values in taken.items()}

@@ -1,15 +1,15 @@
-"""Every likelihood model fitted to the same videos: is it a usable reward, and what does it cost?
+"""Every code model fitted to the same videos: how well its likelihood tells experts, and how long it takes.
 
-    .venv/bin/in_ros python benchmarks/compare_likelihoods.py --data data/dmc --models models/compared
+    .venv/bin/in_ros python -m benchmarks.rewards.code_models --data data/dmc --models models/compared
     … --tasks pendulum_swingup --size tiny --vqgan-steps 200 --code-model-steps 300 --clock cpu
 
-Each is fitted into `<models>/<name>`, which goes on where it was interrupted and is only read when it has finished.
-Seed and schedule are the same for all, and so are the codes that they read. Printed for each task: the likelihood of
-held-out expert clips, the AUC of expert against each other kind of clip, and the rank correlation with the ground-truth
-return. Then, measured in alternation, with the ratio to the first model's: a new frame of one camera with its encoding
-and without, a whole clip without its encoding, and a training step of the code model.
+Each is fitted into `<models>/<name>`: a fit that was interrupted goes on, one that has finished is only read. Seed,
+schedule and the codes that they read are the same for all. Printed for each task: the likelihood of held-out expert
+clips, the AUC (area under the ROC curve) of expert against each other kind of clip, and the rank correlation with the
+ground-truth return. Then, measured in turns, with the ratio to the first model's: the time of a new frame of one camera
+with its encoding and without, of a whole clip without its encoding, and of a training step of the code model.
 
---clock cpu counts the time on the processor: for a machine that others use.
+--clock cpu counts the processor's time, for a machine that others use.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from reward_speed import CLOCKS, Timer
 
+from benchmarks.timing import CLOCKS, Timer
 from viper_model.reward.check import TaskCheck, check_reward
 from viper_model.video_model.fit.training import SCHEDULES, fit
 from viper_model.video_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
 from viper_model.videos.dataset import EXPERT, load_dataset
 
 CLIP_FRAMES = 64
-"""Of the clip whose whole evaluation is measured."""
+"""Length of the clip that is evaluated whole."""
 
 
 def print_checks(checks: dict[str, TaskCheck], codes: int) -> None:
-    """checks: by likelihood model, of one task. codes: in a frame."""
+    """checks: of one task, by code model. codes: in a frame."""
     rows: dict[str, list[float | None]] = {
         "expert, nats a code": [check.kinds[EXPERT].log_likelihood / codes for check in checks.values()],
         **{
@@ -46,7 +46,7 @@ def print_checks(checks: dict[str, TaskCheck], codes: int) -> None:
 
 
 def runs_of(model: VideoModel, batch: int, clip_frames: int) -> dict[str, tuple[Callable[[], object], int]]:
-    """What to measure of a model: how to run it, and how often a round."""
+    """What to measure of a model, by name: what to run, and how often in each round."""
     size, grid = model.image_size, model.config.vqgan.grid
     frame = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8)
     codes = torch.randint(model.config.vqgan.codes, (batch, CLIP_FRAMES, grid, grid))
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", help="All of the data's unless given.")
+    parser.add_argument("--tasks", nargs="+", help="default: all of the data's")
     parser.add_argument("--size", choices=tuple(SIZES), default="tiny")
     parser.add_argument("--vqgan-steps", type=int)
     parser.add_argument("--code-model-steps", type=int)

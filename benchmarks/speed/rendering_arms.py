@@ -1,9 +1,9 @@
-"""Steps a second of the arms, each with a 64 × 64 frame, beside those of the same environment in robosuite's own look.
+"""Steps a second of the arms, each with a 64 × 64 frame: this package's rendering against robosuite's own.
 
-    .venv/bin/in_ros python benchmarks/rendering_speed_arms.py
+    .venv/bin/in_ros python -m benchmarks.speed.rendering_arms [--rounds 5] [--steps 30] [--task pick_and_lift]
 
-Both environments move by the same controller; they take turns in short rounds, so that what else the machine does slows
-both. robosuite's own look is its visual meshes with its camera sensor's default rendering.
+Both environments use the same controller. They take turns in short rounds, so that what else the machine does slows
+both. robosuite's own rendering is its visual meshes with its camera sensor's defaults.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="pick_and_lift", choices=sim.tasks("robosuite"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=30, help="Steps in a round: fewer than an episode has.")
+    parser.add_argument("--steps", type=int, default=30, help="in a round: fewer than an episode has")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     for arm in ("panda", "sawyer"):
@@ -43,7 +43,7 @@ def main() -> None:
                 for _ in range(arguments.rounds)
             ]
         ours, theirs = (statistics.median(each) for each in zip(*rates, strict=True))
-        print(f"{arm}: {ours:.1f} steps/s, {theirs:.1f} in robosuite's own look: {ours / theirs:.2f} times")
+        print(f"{arm}: {ours:.1f} steps/s, {theirs:.1f} with robosuite's own rendering: {ours / theirs:.2f} times")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""What the ROS graph costs: environment steps a second through the three nodes in one process, against the same agent,
-model and environment in a plain Python loop, side by side.
+"""Environment steps a second through the three nodes in one process, against a plain loop over the same parts.
 
-    .venv/bin/in_ros python benchmarks/lockstep.py [--steps 2000] [--rounds 5] [--learn]
+    .venv/bin/in_ros python -m benchmarks.speed.lockstep [--steps 2000] [--rounds 5] [--learn]
 
-Both collect with the policy and the video model (untrained: it costs the same), the environment rendering each frame.
-Without --learn no update is made, so that nothing hides the graph's cost. Rounds alternate; the figure is the ratio of
-medians.
+So the figure is what the ROS graph costs. Both collect experience with the same policy, video model (untrained, which
+takes as long) and environment, which renders each frame. Without --learn there are almost no updates, so that nothing
+hides the graph's cost. They take turns; the figure is the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def through_ros(plan: Plan, steps: int) -> float:
     for node in nodes:
         executor.add_node(node)
     marks: list[tuple[int, float]] = []
-    done = Future()
+    done: Future[bool] = Future()
 
     def watch() -> None:
         if policy.trainer and policy.trainer.collected:
@@ -63,7 +62,7 @@ def through_ros(plan: Plan, steps: int) -> float:
 
 
 def plain_loop(plan: Plan, steps: int) -> float:
-    """Steps a second of the same parts, called one after the other."""
+    """Steps a second of the same agent, video model and environment, called one after the other."""
     parameters = plan.sim_parameters("env_0")
     size = parameters["image_size"]
     environment = sim.make(
@@ -88,7 +87,7 @@ def plain_loop(plan: Plan, steps: int) -> float:
             time.sleep(0.001)
         seen = torch.from_numpy(resize(time_step.image[None], model.image_size))
         log_likelihood = float(conditional(stream.step(index, seen, task, torch.tensor([time_step.is_first])))[0])
-        reward = float(model.calibration[plan.task].reward(np.float32(log_likelihood)))
+        reward = float(model.calibration[plan.task].reward(np.array(log_likelihood)))
         trainer.reward("env_0", stamp, reward, log_likelihood)
         time_step = environment.reset() if time_step.is_last else environment.step(answers[0][2])
         if trainer.collected == 1 and not begin:
@@ -103,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--learn", action="store_true")
+    parser.add_argument("--learn", action="store_true", help="update the agent as in training")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)

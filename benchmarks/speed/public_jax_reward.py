@@ -1,4 +1,4 @@
-"""Times the public JAX code's reward; `reward_speed_jax.py` runs it, in that code's own environment.
+"""Times the public JAX code's reward; `benchmarks.speed.reward_jax` runs it, in that code's own environment.
 
 Reads commands from standard input and answers each with a line `<wall seconds> <CPU seconds>` of one new frame:
 * `frame`: its reward model is called for the last of 16 frames, as a robot that waits for each reward would;
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 CONTEXT, BATCH_LENGTH = 16, 64
-# Of its viper_rl/configs/vqgan/dmc.yaml and videogpt/dmc.yaml.
+# From its viper_rl/configs/vqgan/dmc.yaml and videogpt/dmc.yaml.
 VQGAN = {
     "ch": 128,
     "ch_mult": [1, 2, 2, 2],

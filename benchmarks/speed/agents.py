@@ -1,12 +1,12 @@
-"""How fast the agent learns and acts: updates a second, steps replayed a second, milliseconds an action, by size.
+"""How fast Dreamer learns and acts, size by size: updates and replayed steps a second, milliseconds an action.
 
-An action is timed alone and beside updates that another thread makes without a pause, as in training.
+An action is timed alone, and beside updates that another thread makes without a pause, as in training.
 
-    python benchmarks/agent_rate.py --device cuda [--sizes XS S M] [--seconds 10]
+    python -m benchmarks.speed.agents --device cuda [--sizes XS S M] [--seconds 10]
 
-Batches of 16 × 64 random frames of 64 × 64 pixels, as in Hafner et al. 2023, with the exploration bonus; they cost the
-same as any. The kernels of one update are counted too: where an update takes about as long as launching them, a faster
-GPU does not help.
+Batches are 16 × 64 random frames of 64 × 64 pixels, as in Hafner et al. 2023, which take as long as any others; the
+exploration bonus is on. The kernels of one update are counted too: where an update takes about as long as launching
+them, a faster GPU does not help.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from speed import device_name, rate
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.timing import device_name, rate
 from viper_model.agents.dreamer.agent import Agent
 from viper_model.agents.dreamer.policy import ActingPolicy, PolicyState
 from viper_model.agents.dreamer.sizes import SIZES
@@ -43,7 +43,8 @@ def random_batch() -> dict[str, np.ndarray]:
     }
 
 
-def kernels(run: Callable[[], object]) -> int:
+def count_kernels(run: Callable[[], object]) -> int:
+    """CUDA kernels that one `run` launches."""
     with profile(activities=[ProfilerActivity.CUDA]) as trace:
         run()
     return sum(event.count for event in trace.key_averages() if event.device_type is DeviceType.CUDA)
@@ -51,24 +52,24 @@ def kernels(run: Callable[[], object]) -> int:
 
 @contextmanager
 def beside(work: Callable[[], object]) -> Iterator[None]:
-    """Do `work` over and over in another thread."""
-    over = threading.Event()
+    """Meanwhile do `work` over and over in another thread."""
+    stop = threading.Event()
 
-    def go_on() -> None:
-        while not over.is_set():
+    def repeat() -> None:
+        while not stop.is_set():
             work()
 
     with ThreadPoolExecutor(1) as thread:
-        going_on = thread.submit(go_on)
+        repeating = thread.submit(repeat)
         try:
             yield
         finally:
-            over.set()
-            going_on.result()
+            stop.set()
+            repeating.result()
 
 
 def durations(run: Callable[[], object], seconds: float) -> np.ndarray:
-    """Of each run, in ms. `run` waits for its own result."""
+    """Milliseconds of each run, float64 [runs]; run after run for so many seconds. `run` waits for its own result."""
     times, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
         begin = time.perf_counter()
@@ -81,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["XS", "S", "M"])
-    parser.add_argument("--seconds", type=float, default=10, help="Of each measurement.")
+    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
     arguments = parser.parse_args()
     device = arguments.device
     if device == "cuda" and not torch.cuda.is_available():
@@ -106,7 +107,7 @@ def main() -> None:
         alone = np.median(durations(act, arguments.seconds / 4))
         with beside(update):
             median, slow = np.percentile(durations(act, arguments.seconds / 2), (50, 99))
-        launched = f", {kernels(update)} kernels an update" if device == "cuda" else ""
+        launched = f", {count_kernels(update)} kernels an update" if device == "cuda" else ""
         print(
             f"{size:5} {updates:6.2f} updates/s, {updates * BATCH * LENGTH:8.0f} replayed steps/s{launched}; "
             f"an action {alone:.2f} ms in the median, beside updates {median:.2f} (99%: {slow:.2f})",

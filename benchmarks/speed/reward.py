@@ -1,71 +1,43 @@
-"""How fast the reward is at the paper's DMC size, with random weights: they cost the same.
+"""The time of the reward for a frame, of a model of size dmc with random weights, which take as long as trained ones.
 
-    .venv/bin/in_ros python benchmarks/reward_speed.py [--rounds 5] [--clock cpu]
-    .venv/bin/in_ros python benchmarks/reward_speed.py --model models/mine --videos data/task/expert/*.npz
-    python benchmarks/reward_speed.py --device cuda
+    .venv/bin/in_ros python -m benchmarks.speed.reward [--rounds 5] [--clock cpu]
+    .venv/bin/in_ros python -m benchmarks.speed.reward --model models/mine --videos data/task/expert/*.npz
+    python -m benchmarks.speed.reward --device cuda
 
-Measured in alternation, medians and their ratios printed:
-* for each new frame of one camera, encode included: the stream against encoding and evaluating the 16-frame window, in
-  the same framework and in float32, the codes of the window's frames cached or not;
-* a whole trajectory in one banded pass against the same window for each of its frames;
+Measured in turns; medians and their ratios are printed:
+* each new frame of one camera, its encoding included: streaming with cached keys and values, against encoding and
+  evaluating the whole window of 16 frames anew (in float32 as well; with the codes of earlier frames kept or not);
+* a whole trajectory in one pass, against the same window for each of its frames;
 * several cameras in one batch;
-* on a GPU: the stream, which is a CUDA graph there, against the same kernels launched one by one.
-With a trained model and videos (every `--videos` of the first of the model's tasks) also what lower precision changes,
-in nats a frame, against the spread of the exact likelihoods: of the transformer (`precision:=bfloat16`), and, for
-comparison, of the encoder too.
+* on a GPU: streaming as one CUDA graph, against the same kernels launched one by one.
 
---clock cpu counts the time on the processor instead: for a machine that others use, with one thread and no GPU.
+With --model and --videos (all of the model's first task) it measures instead what lower precision changes, in nats a
+frame, beside the spread of the exact likelihoods: of the transformer (`precision:=bfloat16`), and of the encoder too.
+
+--clock cpu counts the processor's time, for a machine that others use: with one thread and no GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
-from speed import device_name, waiting_for
 from torch import Tensor, nn
 
+from benchmarks.timing import CLOCKS, Timer, device_name
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
 from viper_model.video_model.video_model import SIZES, VideoModel
 from viper_model.videos.dataset import read_recording, resize
 
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 TRAJECTORY = 128
 """Frames of a trajectory that is scored whole."""
 FRAME_BUDGET_MS = 40.0
 """What a frame of one camera should take on one thread of a CPU."""
-
-
-class Timer:
-    def __init__(self, clock: str, device: str) -> None:
-        self._clock = CLOCKS[clock]
-        self._wait = waiting_for(device)
-
-    def seconds(self, run: Callable[[], object], times: int) -> float:
-        """Of one of `times` runs in a row."""
-        self._wait()
-        begin = self._clock()
-        for _ in range(times):
-            run()
-        self._wait()
-        return (self._clock() - begin) / times
-
-    def medians(self, runs: dict[str, tuple[Callable[[], object], int]], rounds: int) -> dict[str, float]:
-        """Median seconds of each of `runs` (what to run, and how often a round), taking turns."""
-        taken: dict[str, list[float]] = {name: [] for name in runs}
-        for number in range(rounds + 1):
-            for name, (run, times) in runs.items():
-                seconds = self.seconds(run, times)
-                if number:  # The first round warms up.
-                    taken[name].append(seconds)
-        return {name: statistics.median(values) for name, values in taken.items()}
 
 
 def random_frames(*shape: int, device: str) -> Tensor:

@@ -1,10 +1,10 @@
-"""Does training wait for its data? And how long does decoding take?
+"""How long reading videos takes, by format, and for what share of its time training waits for data.
 
-    .venv/bin/in_ros python -m benchmarks.data_loading [--seconds 60] [--videos 12] [--frames 300]
+    .venv/bin/in_ros python -m benchmarks.speed.data_loading [--seconds 60] [--videos 12] [--frames 300]
 
-First, videos of 640×480 at 30 Hz are decoded from each format: seconds for 1,000 frames on all cores, the recordings in
-the page cache. Then a model of the tiny size trains on them for a while: the share of the time that it spends on
-reading frames and codes (both stages), everything else being the model's own work.
+First, videos of 640×480 at 30 Hz are decoded from each format: seconds for 1,000 frames on all cores, the files in the
+page cache. Then a model of size tiny trains on them: the share of the time that goes to reading frames (the VQ-GAN's
+stage) and codes (the code model's); the rest is the model's own work.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,14 +27,14 @@ from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_l
 from viper_model.video_model.fit.training import SCHEDULES, Training
 from viper_model.video_model.video_model import SIZES, VideoModel
 from viper_model.videos.cache import FOLDER
-from viper_model.videos.dataset import FrameSet, load_dataset
+from viper_model.videos.dataset import load_dataset
 
 RATE = 30.0
 TINY = SIZES["tiny"]
 
 
 def video(seed: int, frames: int) -> np.ndarray:
-    """Smooth colours under a moving square: as compressible as a camera's picture. uint8 [frames, 480, 640, 3]."""
+    """A square that moves over blocks of colour, as compressible as a camera's picture: uint8 [frames, 480, 640, 3]."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (30, 40, 3), np.uint8)
     ground = small.repeat(16, 0).repeat(16, 1)
@@ -45,8 +46,14 @@ def video(seed: int, frames: int) -> np.ndarray:
 
 
 def writers(videos: list[np.ndarray]) -> dict[str, Callable[[Path], None]]:
+    """By format, a function that writes `videos` into a data folder."""
+
     def each(write: Callable[[Path, np.ndarray], None], ending: str = "") -> Callable[[Path], None]:
-        return lambda root: [write(root / "push" / f"{i}{ending}", video) for i, video in enumerate(videos)] and None
+        def write_all(root: Path) -> None:
+            for i, video in enumerate(videos):
+                write(root / "push" / f"{i}{ending}", video)
+
+        return write_all
 
     episodes = [("push", video) for video in videos]
     jpeg = ("/camera/compressed",)
@@ -61,7 +68,7 @@ def writers(videos: list[np.ndarray]) -> dict[str, Callable[[Path], None]]:
 
 
 def time_decoding(root: Path) -> float:
-    """Seconds for 1,000 frames, new processes included."""
+    """Seconds for 1,000 frames, the start of the processes that decode included."""
     shutil.rmtree(root / FOLDER, ignore_errors=True)
     begin = time.perf_counter()
     videos = load_dataset(root, TINY.vqgan.image_size).videos
@@ -69,16 +76,16 @@ def time_decoding(root: Path) -> float:
 
 
 class Timed:
-    """What training reads from, with the seconds that reading took."""
+    """Stands for what training reads from, and adds up the seconds that reading takes."""
 
-    def __init__(self, source: FrameSet | torch.Tensor) -> None:
+    def __init__(self, source: Any) -> None:
         self.source = source
         self.seconds = 0.0
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+    def __getitem__(self, index: Any) -> Any:
         begin = time.perf_counter()
         data = self.source[index]
         self.seconds += time.perf_counter() - begin
@@ -86,7 +93,7 @@ class Timed:
 
 
 def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, float]:
-    """Shares of the time of the VQ-GAN's and the VideoGPT's steps that reading takes."""
+    """Shares of the time of training steps that reading takes: of the VQ-GAN's, of the code model's. 0 to 1."""
     torch.manual_seed(0)
     dataset = load_dataset(root, TINY.vqgan.image_size)
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -101,12 +108,14 @@ def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, floa
             step()
         return source.seconds / (time.perf_counter() - begin)
 
-    training.frames = Timed(frames)
-    vqgan = share(training.vqgan_step, training.frames)
+    timed_frames = Timed(frames)
+    training.frames = timed_frames  # type: ignore[assignment]
+    vqgan = share(training.vqgan_step, timed_frames)
     training.frames = frames
     training.step = training.schedule.vqgan_steps
-    training.codes = Timed(training.encode_frames())
-    return vqgan, share(training.code_model_step, training.codes)
+    timed_codes = Timed(training.encode_frames())
+    training.codes = timed_codes  # type: ignore[assignment]
+    return vqgan, share(training.code_model_step, timed_codes)
 
 
 def main() -> None:
@@ -121,7 +130,7 @@ def main() -> None:
         for name, write in writers(videos).items():
             root = Path(folder) / name
             write(root)
-            os.sync()  # else the cache, which is made durable, waits for the recordings to be so
+            os.sync()  # Else the cache's own fsync waits for the videos to be on disk.
             print(f"{name}: {time_decoding(root):.2f} s for 1,000 frames", flush=True)
             if name != "mp4":
                 shutil.rmtree(root)

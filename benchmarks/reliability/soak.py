@@ -1,12 +1,13 @@
-"""Does memory grow? A camera, an arm, its policy and its rewards at 30 Hz, a process per node, for an hour.
+"""The memory of each node of a deployment over an hour: camera, arm, policy and rewards at 30 Hz.
 
-    .venv/bin/in_ros python benchmarks/soak.py [--minutes 60]
+    .venv/bin/in_ros python -m benchmarks.reliability.soak [--minutes 60]
 
-The simulated arm records and moves at 30 Hz; arm_node shows each frame to act_node and reward_node at 30 Hz and takes
-the actions. The arm's deadlines are 5 s, so that a busy machine keeps moving; a fault all the same is cleared and a new
-episode begun, as an operator would; where the arm can't begin it is sent home. The resident memory of each node is
-read every 10 s. It passes where the largest value of the last tenth is within 5% of the median of the first tenth after
-the warm-up (a sixth of the time, 10 minutes at most). Models are untrained: they cost the same.
+A process per node, over DDS. The simulated arm moves and its camera records at 30 Hz; arm_node shows each frame to
+act_node and reward_node and carries out the actions. The arm's deadlines are 5 s, so that a busy machine causes few
+faults; a fault is cleared and a new episode started, as an operator would; an arm that can't start is sent home. The
+resident memory of each node is read every 10 s. The trial passes where the largest value of the last tenth is within 5%
+of the median of the first tenth after the warm-up (a sixth of the time, 10 minutes at most). Models are untrained: they
+take as much memory as trained ones.
 """
 
 from __future__ import annotations
@@ -17,79 +18,71 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import NodeProcess
+from rclpy.client import Client
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 from viper_ros.msg import Action, Reward
 
+from benchmarks.node_process import NodeProcess, ends_of_output
+from benchmarks.observer import Diagnosis, Observer
+from benchmarks.reliability.moving_arm import arm_with
 from viper_lab.experiment.untrained import untrained_model, untrained_policy
-from viper_ros.runtime.node import Health, ViperNode
-from viper_ros.runtime.process import make_executor
 from viper_ros.runtime.qos import RELIABLE
 
 RATE = 30.0
 SAMPLE_SECONDS = 10.0
 GROWTH = 0.05
+"""Share by which memory may grow."""
 NAMESPACE = "/env_0"
-FASTER_ARM = f"""
-import dataclasses
-from viper_ros.arm import description as arm
-from viper_ros.arm.safety import Deadlines
-load = arm.load
-patient = Deadlines(action=5.0, frame=5.0, joint_states=5.0, dead_man=5.0)
-arm.load = lambda name: dataclasses.replace(load(name), control_rate={RATE}, deadlines=patient, following=1.0)
-"""
+ARM_NODE = f"{NAMESPACE}/arm_node"
 
 
-class Operator(ViperNode):
-    """Starts episodes, clears faults, and reads the meter."""
+class Operator(Observer):
+    """Starts episodes, clears faults, and reads the memory of all nodes."""
 
     def __init__(self, processes: list[NodeProcess], seconds: float) -> None:
-        super().__init__("operator", [])
+        super().__init__("operator")
         self._processes, self._until = processes, time.monotonic() + seconds
-        self._start = self.create_client(Trigger, f"{NAMESPACE}/start_episode")
-        self._reset = self.create_client(Trigger, f"{NAMESPACE}/reset_episode")
-        self._clear = self.create_client(Trigger, f"{NAMESPACE}/clear_fault")
+        self._start: Client = self.create_client(Trigger, f"{NAMESPACE}/start_episode")
+        self._reset: Client = self.create_client(Trigger, f"{NAMESPACE}/reset_episode")
+        self._clear: Client = self.create_client(Trigger, f"{NAMESPACE}/clear_fault")
         self.samples: list[list[float]] = []
         self.counts = {"reward": 0, "action": 0}
         self.faults: dict[str, int] = {}
         self._fault = ""
         self._heard = "nothing yet", time.monotonic()
-        """What arm_node said last of itself, and when."""
+        """What arm_node said last on /diagnostics, and when."""
         self._counted_before = dict(self.counts)
         self.listen(Reward, f"{NAMESPACE}/reward", lambda _: self._count("reward"), RELIABLE)
         self.listen(Action, f"{NAMESPACE}/action", lambda _: self._count("action"), RELIABLE)
-        self.listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
         self.every(SAMPLE_SECONDS, self._read)
-
-    def claims(self) -> dict[str, type]:
-        return {}
-
-    def health(self) -> Health:
-        return Health("measuring")
 
     def _count(self, topic: str) -> None:
         self.counts[topic] += 1
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            if status.name == f"{NAMESPACE}/arm_node":
-                state = {value.key: value.value for value in status.values}.get("state")
-                self._heard = f"{state}: {status.message}", time.monotonic()
-                if state == "stopped by a fault":
-                    reason = re.sub(r"\d+(\.\d+)?", "…", status.message.partition(";")[0])
-                    if reason != self._fault:
-                        self._fault = reason
-                        self.faults[reason] = self.faults.get(reason, 0) + 1
-                    self._clear.call_async(Trigger.Request())
-                elif state == "holding":
-                    self._fault = ""
-                    self._start.call_async(Trigger.Request()).add_done_callback(self._on_start)
+        super()._on_diagnostics(message)
+        if any(status.name == ARM_NODE for status in message.status):
+            self._operate(self.diagnoses[ARM_NODE])
+
+    def _operate(self, arm: Diagnosis) -> None:
+        state = arm.values.get("state")
+        self._heard = f"{state}: {arm.message}", time.monotonic()
+        if state == "stopped by a fault":
+            reason = re.sub(r"\d+(\.\d+)?", "…", arm.message.partition(";")[0])
+            if reason != self._fault:
+                self._fault = reason
+                self.faults[reason] = self.faults.get(reason, 0) + 1
+            self._clear.call_async(Trigger.Request())
+        elif state == "holding":
+            self._fault = ""
+            self._start.call_async(Trigger.Request()).add_done_callback(self._on_start)
 
     def _on_start(self, answer: Future[Trigger.Response]) -> None:
         response = answer.result()
@@ -98,7 +91,7 @@ class Operator(ViperNode):
             self._reset.call_async(Trigger.Request())
 
     def _read(self) -> None:
-        gone = [process.name for process in self._processes if process.status is not None]
+        gone = [process.name for process in self._processes if process.exit_status is not None]
         if gone:
             print(f"ended on its own: {', '.join(gone)}", flush=True)
             self.finish(1)
@@ -125,7 +118,7 @@ def main() -> int:
         folder = Path(name)
         untrained_model(folder / "model", "deploy")
         untrained_policy(folder / "run", action_size=7)
-        nodes = {
+        nodes: dict[str, dict[str, Any]] = {
             "simulated_arm_node": {"camera_rate": RATE},
             "reward_node": {"model": str(folder / "model")},
             "act_node": {"policy": str(folder / "run")},
@@ -137,7 +130,7 @@ def main() -> int:
                 folder,
                 parameters,
                 namespace="/" if node == "reward_node" else NAMESPACE,
-                before=FASTER_ARM if node == "arm_node" else "",
+                before=arm_with(5.0, control_rate=RATE, following=1.0) if node == "arm_node" else "",
             )
             for node, parameters in nodes.items()
         ]
@@ -145,19 +138,18 @@ def main() -> int:
             process.start()
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         operator = Operator(processes, seconds)
-        executor = make_executor()
-        executor.add_node(operator)
-        executor.spin_until_future_complete(operator.done, seconds + 120)
-        executor.shutdown()
+        operator.spin(seconds + 120)
+        operator.close()
         rclpy.try_shutdown()
         statuses = [process.end() for process in processes]
         if operator.done.result() != 0:
-            print("\n".join(process.said()[-2000:] for process in processes))
+            print("\n".join(ends_of_output(processes)))
             return 1
         return judge(operator, processes, statuses, seconds)
 
 
 def judge(operator: Operator, processes: list[NodeProcess], statuses: list[int], seconds: float) -> int:
+    """Print the memory, the counts and the verdict. Returns the exit status."""
     samples = np.array(operator.samples)
     warm = samples[int(min(seconds / 6, 600) / SAMPLE_SECONDS) :]
     tenth = max(1, len(warm) // 10)

@@ -1,11 +1,11 @@
-"""Nodes as processes of their own, and verdicts: what the trials in this folder share."""
+"""A node of viper_ros in a process of its own, for benchmarks that measure or attack it from outside."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 
 
 class NodeProcess:
-    """One node in a process of its own, as `ros2 launch` would start it. It ends with this process."""
+    """One node in a process of its own, as `ros2 launch` would start it. It ends when this process ends."""
 
     def __init__(
         self,
@@ -22,20 +22,19 @@ class NodeProcess:
         parameters: dict[str, Any],
         *,
         namespace: str = "/",
-        remappings: Sequence[str] = (),
         before: str = "",
         prefix: Sequence[str] = (),
     ) -> None:
-        """`node`: its module in viper_ros. `folder`: for its log and parameters. `before`: Python to run first.
-        `prefix`: a command that runs the node's command."""
+        """node: its module in viper_ros.nodes. folder: for its log and its parameters. before: Python code that the
+        process runs first, to replace a part of the node. prefix: a command that runs the node's command, in another
+        network namespace for instance."""
         self.name = f"{namespace.rstrip('/')}/{node}"
         file_name = self.name.strip("/").replace("/", "_")
         self.log = folder / f"{file_name}.log"
         settings = folder / f"{file_name}.yaml"
         settings.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-        program = f"import sys\n{before}\nfrom viper_ros.{node} import main\nsys.exit(main())"
-        rules = [word for rule in (f"__ns:={namespace}", *remappings) for word in ("-r", rule)]
-        options = ["--ros-args", *rules, *(["--params-file", str(settings)] if parameters else [])]
+        program = f"import sys\n{before}\nfrom viper_ros.nodes.{node} import main\nsys.exit(main())"
+        options = ["--ros-args", "-r", f"__ns:={namespace}", *(["--params-file", str(settings)] if parameters else [])]
         self._command = [*prefix, sys.executable, "-c", program, *options]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,8 +52,8 @@ class NodeProcess:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def status(self) -> int | None:
-        """The exit status; None while it runs."""
+    def exit_status(self) -> int | None:
+        """None while it runs."""
         assert self._process
         return self._process.poll()
 
@@ -63,12 +62,12 @@ class NodeProcess:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """As kill -9."""
+        """End it as kill -9 does."""
         self.signal(signal.SIGKILL)
         self.wait()
 
     def end(self) -> int:
-        """As Ctrl-C; returns the exit status. Killed where it does not end."""
+        """End it as Ctrl-C does; it is killed where it does not end in two minutes. Returns the exit status."""
         if self.running:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGINT)
@@ -82,22 +81,18 @@ class NodeProcess:
         assert self._process
         return self._process.wait(seconds)
 
-    def said(self) -> str:
-        """All that it printed so far."""
+    def output(self) -> str:
+        """All that it has printed."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def memory(self) -> float:
-        """Resident memory in MiB."""
+        """Its resident memory in MiB. Raises ProcessLookupError where it has ended."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
-        raise ProcessLookupError(f"{self.name} is gone")
+        raise ProcessLookupError(f"{self.name} has ended")
 
 
-def verdict(wrong: Sequence[str], well: str) -> int:
-    """Say what a trial found wrong, or, where that is nothing, what went `well`; returns the exit status."""
-    for line in wrong:
-        print(f"WRONG: {line}")
-    if not wrong:
-        print(well)
-    return 1 if wrong else 0
+def ends_of_output(nodes: Iterable[NodeProcess]) -> list[str]:
+    """The last of what each node has printed, to tell with a failure."""
+    return [f"{node.name}:\n{node.output()[-1500:]}" for node in nodes]

@@ -1,11 +1,11 @@
-"""How much of a GPU's bfloat16 matrix rate training of the video model uses, at the arms size unless told otherwise.
+"""How much of a GPU's rate the training of the video model uses, against one large bfloat16 matrix product.
 
-    python benchmarks/training_rate.py --device cuda [--size arms] [--seconds 30]
+    python -m benchmarks.speed.video_model_training --device cuda [--size arms] [--seconds 30]
 
-Prints, for the VQ-GAN's steps and the code model's, steps a second, the floating-point operations of a step (matrix
-products, convolutions and attention, forward and backward, as torch's own counter has them), and their rate against
-that of one large bfloat16 matrix product, measured in the same run; then the kernels in which a step of each spends
-its time. Videos are random: they cost the same. --device cpu only shows that the script works.
+Prints, for the VQ-GAN and for the code model, training steps a second, the floating-point operations of a step (matrix
+products, convolutions and attention, forward and backward, as torch counts them), and their rate as a share of the
+matrix product's, which is measured in the same run; then the kernels that take most of a step's time. Videos are
+random, which takes as long as any others. --device cpu only shows that the script works.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speed import device_name, rate
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.timing import device_name, rate
 from viper_model.torch_tools.distributed import make_fabric
 from viper_model.video_model.fit.training import SCHEDULES, Training
 from viper_model.video_model.video_model import SIZES, VideoModel
@@ -29,7 +29,7 @@ from viper_model.videos.dataset import load_dataset
 
 VIDEOS, FRAMES = 16, 64
 KERNELS = 12
-"""So many are listed."""
+"""How many are listed."""
 
 
 def matrix_rate(device: str, side: int, seconds: float) -> float:
@@ -39,7 +39,7 @@ def matrix_rate(device: str, side: int, seconds: float) -> float:
 
 
 def make_training(size: str, device: str, folder: Path, batch: int | None) -> Training:
-    """Training of a new model on random videos; `batch`: frames and clips in a batch, as scheduled where None."""
+    """Training of a new model on random videos. batch: frames and clips in a batch; None: what the schedule says."""
     config, schedule = SIZES[size], SCHEDULES[size]
     if batch:
         schedule = dataclasses.replace(schedule, vqgan_batch=batch, code_model_batch=batch)
@@ -58,8 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--size", choices=tuple(SIZES), default="arms")
-    parser.add_argument("--batch", type=int, help="Frames and clips in a batch, instead of the schedule's.")
-    parser.add_argument("--seconds", type=float, default=30, help="Of each measurement.")
+    parser.add_argument("--batch", type=int, help="frames and clips in a batch, instead of the schedule's")
+    parser.add_argument("--seconds", type=float, default=30, help="of each measurement")
     arguments = parser.parse_args()
     device = arguments.device
     if device == "cuda" and not torch.cuda.is_available():

@@ -1,6 +1,6 @@
-"""What the expert of each game scores, against a human's score: a table in Markdown.
+"""What the expert of each Atari game scores in one episode, against a human's score: a table in Markdown.
 
-.venv/bin/in_ros python benchmarks/expert_table_atari.py --max-frames 12000 [--out …]
+.venv/bin/in_ros python -m benchmarks.experts.atari --max-frames 12000 [--games pong] [--out table.md]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sim.experts import make_behaviour
 
 
 def play(job: tuple[str, int, int]) -> str:
-    """A line of the table: one episode, on an environment whose seed no expert was tuned on."""
+    """job: game, the episode's limit in frames, seed. Returns a line of the table."""
     game, max_frames, seed = job
     with sim.make("atari", game, seed=seed, max_frames=max_frames) as environment:
         began, score, steps = time.monotonic(), 0.0, 0
@@ -35,8 +35,8 @@ def play(job: tuple[str, int, int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", nargs="*", default=sim.tasks("atari"), choices=sim.tasks("atari"))
-    parser.add_argument("--max-frames", type=int, default=108_000, help="An episode's time limit.")
-    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--max-frames", type=int, default=108_000, help="an episode's time limit")
+    parser.add_argument("--seed", type=int, default=1000, help="no expert was tuned on the default's episode")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
-"""How often the expert of each task reaches it, with each arm: a table in Markdown.
+"""In how many episodes the scripted expert of each robosuite task succeeds, with each arm: a table in Markdown.
 
-.venv/bin/in_ros python benchmarks/expert_table.py --episodes 20 --out benchmarks/results/expert_table_arms.md
+.venv/bin/in_ros python -m benchmarks.experts.arms --episodes 20 [--workers 2] [--out table.md]
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sim.experts import make_behaviour
 SIM = "robosuite"
 
 
-def solved(job: tuple[str, str, int, int]) -> int:
-    """Episodes that the expert solves."""
+def count_successes(job: tuple[str, str, int, int]) -> int:
+    """job: task, arm, how many episodes, seed. Returns the number of episodes in which the expert succeeds."""
     task, arm, episodes, seed = job
     count = 0
     with sim.make(SIM, task, arm=arm, seed=seed) as environment:
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="*", default=sim.tasks(SIM), choices=sim.tasks(SIM))
     parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1000, help="No expert was tuned on the default's episodes.")
+    parser.add_argument("--seed", type=int, default=1000, help="no expert was tuned on the default's episodes")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> None:
     lines = [f"| task | {' | '.join(ARMS)} |", "| --- |" + " --- |" * len(ARMS)]
     good = 0
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
-        results = pool.imap(solved, jobs)
+        results = pool.imap(count_successes, jobs)
         for task in arguments.tasks:
             row = [next(results) for _ in ARMS]
             good += min(row) >= 0.9 * arguments.episodes

@@ -1,9 +1,9 @@
-"""Environment steps with a 64×64 frame a second: this package's environments against dm_control's own, side by side.
+"""Environment steps a second, each with a 64×64 frame: this package's DeepMind Control against dm_control's own.
 
-    .venv/bin/in_ros python benchmarks/rendering_speed.py [--processes 2] [--steps 100] [--rounds 5]
+    .venv/bin/in_ros python -m benchmarks.speed.rendering_dmc [--processes 2] [--steps 100] [--rounds 5]
 
-Both step the same task with the same random actions, action repeat and camera, in as many processes. The other side is
-`dm_control.suite` with `physics.render`, its defaults. Rounds alternate; the figure is the ratio of medians.
+Both step the same task with the same random actions, action repeat and camera, in as many processes. The peer is
+`dm_control.suite` with `physics.render` at its defaults. They take turns; the figure is the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from multiprocessing.context import SpawnProcess
 import numpy as np
 
 import sim
+from sim import opengl
 
 TASKS = ("walker_walk", "cheetah_run", "cartpole_swingup")
 SIDES = ("viper_ros", "dm_control")
 
 
 def stepper(side: str, task: str, action_repeat: int) -> Callable[[], object]:
-    """What makes one step and its frame, and begins again where an episode ends."""
+    """A function that makes one step and its frame, and starts a new episode where one ends."""
     rng = np.random.default_rng(0)
     environment = sim.make("dmc", task, action_repeat=action_repeat)
     environment.reset()
@@ -58,7 +59,7 @@ def stepper(side: str, task: str, action_repeat: int) -> Callable[[], object]:
 
 
 def serve(connection: Connection, side: str, task: str, action_repeat: int) -> None:
-    os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software renderer: the other cores have processes of their own
+    os.environ["LP_NUM_THREADS"] = "1"  # For Mesa's software renderer: each core has a process of its own.
     step = stepper(side, task, action_repeat)
     for _ in range(5):
         step()
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    opengl.choose_backend()
     print(f"MUJOCO_GL={os.environ['MUJOCO_GL']}, {arguments.processes} processes a side, steps a second:")
     for task in TASKS:
         rates = compare(task, arguments.processes, arguments.action_repeat, arguments.steps, arguments.rounds)

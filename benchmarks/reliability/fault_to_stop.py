@@ -1,15 +1,16 @@
-"""From a fault to the first command that brakes, through real DDS, arm_node being a process of its own.
+"""Milliseconds from a fault to the first command of arm_node that brakes the arm, over DDS.
 
-    .venv/bin/in_ros python benchmarks/fault_to_stop.py [--faults 1000] [--minutes 60]
+    .venv/bin/in_ros python -m benchmarks.reliability.fault_to_stop [--faults 1000] [--minutes 60]
 
-This process is the rest of the environment: an arm that follows its trajectories exactly, its camera, the policy, the
-operator and the stopwatch. A fault comes at a random time step of a control period while the arm moves at a steady
-0.2 rad/s; its time ends when the trajectory that brakes is heard. The target is one control period plus 20 ms.
+arm_node is a process of its own. This process is everything around it: an arm that follows its trajectories exactly,
+the camera, the policy, the operator and the stopwatch. A fault comes at a random time within a control period while the
+arm moves at a steady 0.2 rad/s; its time ends when the trajectory that brakes is heard. The target is one control
+period plus 20 ms.
 
-A fault that is a message begins when it is sent; one that is a silence when its deadline (1 s here, for all, so that a
-busy machine adds no faults of its own) has passed since the last message. Of two hundred faults one kills the policy
-(act_node, kill -9: a silence too) and one kills arm_node: then the trajectory that it sent last is what brakes. After
-`minutes` it reports what it has.
+A fault that is a message begins when it is sent. A fault that is a silence begins when its deadline (1 s for all here,
+so that a busy machine adds no faults of its own) has passed since the last message. Of two hundred faults one kills the
+policy (act_node, kill -9: a silence too) and one kills arm_node: then the trajectory that it sent last brakes the arm.
+After --minutes it reports what it has.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from graph import NodeProcess
+from rclpy.client import Client
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
@@ -31,21 +32,20 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 from viper_ros.msg import Action, Step
 
+from benchmarks.node_process import NodeProcess
+from benchmarks.observer import Observer
+from benchmarks.reliability.moving_arm import ACTION, CONSTANT_POLICY, DEADLINE, arm_with
 from viper_lab.experiment.untrained import untrained_policy
 from viper_ros.arm import description as arm
 from viper_ros.messages import images
 from viper_ros.nodes.arm_node import before_others
-from viper_ros.runtime.node import Health, ViperNode
-from viper_ros.runtime.process import make_executor
 from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
-DEADLINE = 1.0
 SPARE_SECONDS = 0.02
+"""What the target allows beyond one control period."""
 PANDA = arm.load("panda")
 PERIOD = 1 / PANDA.control_rate
-ACTION = np.array([0.4, 0.0, 0.0, 0.0, 0.4, 0.0, 0.4, 0.0])
-"""Of joint_velocity: 0.2 rad/s."""
 MESSAGES = (
     "e_stop, topic",
     "e_stop, service",
@@ -60,28 +60,13 @@ MESSAGES = (
 )
 SILENCES = ("no actions", "no frames", "no joint states", "no dead-man")
 KILLS = ("policy killed", "arm_node killed")
-PATIENT_ARM = f"""
-import dataclasses
-from viper_ros.arm import description as arm
-from viper_ros.arm.safety import Deadlines
-load = arm.load
-patient = Deadlines(action={DEADLINE}, frame={DEADLINE}, joint_states={DEADLINE}, dead_man={DEADLINE})
-arm.load = lambda name: dataclasses.replace(load(name), deadlines=patient)
-"""
-MOVING_POLICY = f"""
-import numpy as np
-from viper_model.agents.dreamer.policy import ActingPolicy
-act = ActingPolicy.act
-def moving(self, *arguments, **options):
-    values, state = act(self, *arguments, **options)
-    return 0 * values + np.array({ACTION.tolist()}, np.float32), state
-ActingPolicy.act = moving
-"""
 
 
-class Bench(ViperNode):
+class FaultInjector(Observer):
+    """Everything around arm_node. Its phases go round: starting, moving, injected, resting."""
+
     def __init__(self, plan: list[str], arm_node: NodeProcess, policy: NodeProcess) -> None:
-        super().__init__("bench", [])
+        super().__init__("fault_injector")
         self._plan, self._arm_node, self._policy = plan, arm_node, policy
         self._random = np.random.default_rng(0)
         self._times, self._positions = np.zeros(1), PANDA.home[None]
@@ -94,7 +79,7 @@ class Bench(ViperNode):
         self._phase = "starting"
         self._since = 0.0
         self._waiting_until = 0.0
-        self._stuck = False
+        self._start_at_home = self._stuck = False
         self.times: dict[str, list[float]] = {}
         self.rests: list[float] = []
         self.spurious = self.missed = 0
@@ -104,20 +89,14 @@ class Bench(ViperNode):
         self._joints = self.create_publisher(JointState, "joint_states", RELIABLE)
         self._frames = self.create_publisher(Image, "camera/image_raw", RELIABLE)
         names = ("start_episode", "clear_fault", "reset_episode", "end_episode", "e_stop")
-        self._offered = {name: self.create_client(Trigger, name) for name in names}
+        self._triggers: dict[str, Client] = {name: self.create_client(Trigger, name) for name in names}
         self.listen(Step, "step", self._on_step, RELIABLE)
         self.listen(Action, "action", self._on_action, RELIABLE)
         self.listen(JointTrajectory, "arm_controller/joint_trajectory", self._on_command, RELIABLE)
         self.every(0.01, self._measure)
-        self.every(0.05, self._video)
+        self.every(0.05, self._record)
         self.every(0.1, self._hold_dead_man)
         self.every(0.01, self._drive)
-
-    def claims(self) -> dict[str, type]:
-        return {}
-
-    def health(self) -> Health:
-        return Health("measuring")
 
     # The arm, its camera, and the operator's hand.
 
@@ -125,20 +104,21 @@ class Bench(ViperNode):
         return np.array([np.interp(now, self._times, joint) for joint in self._positions.T])
 
     def _measure(self, shift: float = 0.0) -> None:
-        if self._goes_on("joint states"):
+        if self._still_sends("joint states"):
             positions = self._target(time.perf_counter()) + shift
             self._joints.publish(JointState(name=list(PANDA.joints), position=positions.tolist()))
 
-    def _video(self) -> None:
-        if self._goes_on("frames"):
+    def _record(self) -> None:
+        if self._still_sends("frames"):
             stamp = self.get_clock().now().to_msg()
             self._frames.publish(images.to_message(np.zeros((64, 64, 3), np.uint8), stamp, "camera"))
 
     def _hold_dead_man(self) -> None:
-        if self._goes_on("dead-man"):
+        if self._still_sends("dead-man"):
             self._enable.publish(Bool(data=True))
 
-    def _goes_on(self, stream: str) -> bool:
+    def _still_sends(self, stream: str) -> bool:
+        """False where `stream` has been silenced; otherwise notes the time of its message."""
         if stream not in self._silent:
             self._last[stream] = time.perf_counter()
         return stream not in self._silent
@@ -152,7 +132,7 @@ class Bench(ViperNode):
                 self._go("resting")
             return
         self._steps.append(nanoseconds(step.header.stamp))
-        if self._plan[0] != "policy killed" and self._goes_on("actions"):
+        if self._plan[0] != "policy killed" and self._still_sends("actions"):
             self._act(self._sign * ACTION, self._steps[-1])
 
     def _on_action(self, action: Action) -> None:
@@ -203,7 +183,7 @@ class Bench(ViperNode):
             self._inject(self._plan[0])
         elif self._phase == "injected" and now > self._injected + 5.0:
             self.missed += 1
-            print(f"stopped nothing: {self._plan.pop(0)}; {self._arm_node.said().splitlines()[-3:]}", flush=True)
+            print(f"stopped nothing: {self._plan.pop(0)}; {self._arm_node.output().splitlines()[-3:]}", flush=True)
             self._go("resting")
         elif self._phase == "resting" and now > max(self._rest_at, self._since) + 0.1:
             self._silent.clear()
@@ -226,18 +206,17 @@ class Bench(ViperNode):
             self._arm_node.start()
         if kind == "policy killed" and not self._policy.running:
             self._policy.start()
-        self._home = kind in KILLS or self._stuck
-        """Whether to begin at home: the policy that is killed always goes the same way, others may have come to an edge
-        of the workspace."""
+        # The policy that is killed always moves the same way; an arm that is stuck may be at the workspace's edge.
+        self._start_at_home = kind in KILLS or self._stuck
         self._stuck = False
 
     def _begin(self) -> None:
-        """Clear the fault, go home where need be, and begin an episode, one after the other."""
+        """Clear the fault, go home where need be, and start an episode, one after the other."""
         # An arm_node that is killed answers nothing any more.
         self._waiting_until = time.perf_counter() + 5.0
 
         def cleared(_: object) -> None:
-            if self._home and np.abs(self._target(time.perf_counter()) - PANDA.home).max() > 0.02:
+            if self._start_at_home and np.abs(self._target(time.perf_counter()) - PANDA.home).max() > 0.02:
                 self._call("reset_episode", done)
             else:
                 self._call("start_episode", done)
@@ -249,7 +228,7 @@ class Bench(ViperNode):
         self._call("clear_fault", cleared)
 
     def _call(self, name: str, then: Callable[[object], None]) -> None:
-        client = self._offered[name]
+        client = self._triggers[name]
         if not client.service_is_ready():
             self._waiting_until = 0.0
             return
@@ -295,6 +274,7 @@ class Bench(ViperNode):
 
 
 def plan(faults: int) -> list[str]:
+    """The kinds of all faults: messages and silences as often as each other and in random order, kills at the end."""
     kills = max(1, faults // 200)
     kinds = [*MESSAGES, *SILENCES]
     chosen = [kinds[i % len(kinds)] for i in range(max(0, faults - 2 * kills))]
@@ -306,7 +286,6 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=60.0)
     arguments = parser.parse_args()
-    kinds = plan(arguments.faults)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         untrained_policy(folder / "run", len(ACTION))
@@ -314,40 +293,42 @@ def main() -> int:
             "arm_node",
             folder,
             {"dry_run": False, "action": "joint_velocity", "dead_man": True, "step_seconds": PERIOD},
-            before=PATIENT_ARM,
+            before=arm_with(DEADLINE),
         )
-        policy = NodeProcess("act_node", folder, {"policy": str(folder / "run")}, before=MOVING_POLICY)
+        policy = NodeProcess("act_node", folder, {"policy": str(folder / "run")}, before=CONSTANT_POLICY)
         arm_node.start()
         before_others()  # A stopwatch that is late measures itself.
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        bench = Bench(list(kinds), arm_node, policy)
-        bench._home = False
-        executor = make_executor()
-        executor.add_node(bench)
-        executor.spin_until_future_complete(bench.done, 60 * arguments.minutes)
-        executor.shutdown()
+        injector = FaultInjector(plan(arguments.faults), arm_node, policy)
+        injector.spin(60 * arguments.minutes)
+        injector.close()
         rclpy.try_shutdown()
         for process in (arm_node, policy):
             if process.running:
                 process.end()
-    return report(bench)
+    return report(injector)
 
 
-def report(bench: Bench) -> int:
-    everything = np.concatenate([np.array(times) for times in bench.times.values()])
+def report(injector: FaultInjector) -> int:
+    """Print the times by kind of fault. Returns the exit status."""
+    everything = np.concatenate([np.array(times) for times in injector.times.values()])
     for kind in (*MESSAGES, *SILENCES, *KILLS):
-        if kind in bench.times:
-            line(kind, np.array(bench.times[kind]))
-    line("all", everything)
+        if kind in injector.times:
+            print_times(kind, np.array(injector.times[kind]))
+    print_times("all", everything)
     within = int((everything <= PERIOD + SPARE_SECONDS).sum())
     target = f"one period ({PERIOD * 1e3:.0f} ms) + {SPARE_SECONDS * 1e3:.0f} ms"
     print(f"within {target}: {within} of {len(everything)}")
-    print(f"from there to rest: median {np.median(bench.rests) * 1e3:.0f} ms, most {max(bench.rests) * 1e3:.0f} ms")
-    print(f"faults that stopped nothing: {bench.missed}; stopped by a fault that was not injected: {bench.spurious}")
-    return 0 if within == len(everything) and not bench.missed else 1
+    print(
+        f"from there to rest: median {np.median(injector.rests) * 1e3:.0f} ms, most {max(injector.rests) * 1e3:.0f} ms"
+    )
+    print(
+        f"faults that stopped nothing: {injector.missed}; stopped by a fault that was not injected: {injector.spurious}"
+    )
+    return 0 if within == len(everything) and not injector.missed else 1
 
 
-def line(kind: str, seconds: np.ndarray) -> None:
+def print_times(kind: str, seconds: np.ndarray) -> None:
     median, high, most = np.quantile(seconds, [0.5, 0.99, 1.0]) * 1e3
     print(f"{kind:24} {len(seconds):5} faults: median {median:6.1f} ms, p99 {high:6.1f}, most {most:6.1f}")
 
