@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from typing import ClassVar, Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from viper_lab.errors import UserError
 
 
-class RewardSource(Protocol):
+class RewardSource(ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     learns_from_videos: ClassVar[bool]
     """Whether a video model, and a reward node with it, has to be there."""
 
+    @abstractmethod
     def of_time_step(self, task_reward: float) -> float | None:
         """The reward of a time step that has just been seen; None where it is still to be scored.
 
         task_reward: the simulator's own, NaN where nobody knows it.
         """
-        ...
 
+    @abstractmethod
     def of_score(self, reward: float) -> float | None:
         """The reward of a time step whose frame the reward node has scored; None where that doesn't count."""
-        ...
 
 
-class ViperReward:
+class ViperReward(RewardSource):
     name = "viper"
     description = "learn from the likelihood of what is seen under the video model"
     learns_from_videos = True
@@ -38,7 +39,7 @@ class ViperReward:
         return reward
 
 
-class TaskReward:
+class TaskReward(RewardSource):
     name = "task"
     description = "from the simulator's own reward (the Task Oracle)"
     learns_from_videos = False
