@@ -12,6 +12,8 @@ import yaml
 from sim.env import task_label
 from viper_lab.errors import UserError
 from viper_lab.experiment import settings
+from viper_lab.experiment.provenance import experiment_text
+from viper_lab.experiment.reward_source import reward_source
 from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
 
@@ -37,7 +39,7 @@ class Plan:
 
     @property
     def learns_from_videos(self) -> bool:
-        return bool(self.settings["policy_node"]["reward"] == "viper")
+        return reward_source(self.settings["policy_node"]["reward"]).learns_from_videos
 
     def sim_parameters(self, environment: str) -> dict[str, Any]:
         """Parameters of the environment in one namespace: like the others but for its seed."""
@@ -48,7 +50,14 @@ class Plan:
         return {**self.settings["reward_node"], "model": str(self.model), "environments": list(self.environments)}
 
     def policy_parameters(self) -> dict[str, Any]:
-        return {**self.settings["policy_node"], "run": str(self.run), "environments": list(self.environments)}
+        others = {section: values for section, values in self.settings.items() if section != "policy_node"}
+        data, reward_model = (self.data, self.model) if self.learns_from_videos else (None, None)
+        return {
+            **self.settings["policy_node"],
+            "run": str(self.run),
+            "environments": list(self.environments),
+            "experiment": experiment_text(others, data, reward_model),
+        }
 
 
 def make_plan(

@@ -9,20 +9,31 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim import SIMS
+from viper_lab.experiment.reward_source import REWARD_SOURCES
 from viper_lab.parameters import Parameter, parameter
-from viper_model.agents.dreamer.agent import IMAGE_SIZES
-from viper_model.agents.dreamer.sizes import SIZES as AGENT_SIZES
+from viper_model.agents.registry import AGENTS, IMAGE_SIZES
+from viper_model.agents.registry import SIZES as AGENT_SIZES
+from viper_model.reward.likelihood import FORMS
 from viper_model.torch_tools.device import DEVICES
 from viper_model.torch_tools.inference import PRECISIONS
-from viper_model.video_model.video_model import LIKELIHOODS as CODE_MODELS
-from viper_model.video_model.video_model import SIZES as VIDEO_MODEL_SIZES
+from viper_model.video_model.fit import BACKGROUNDS
+from viper_model.video_model.sizes import CODE_MODELS
+from viper_model.video_model.sizes import SIZES as VIDEO_MODEL_SIZES
+from viper_model.video_model.tokenizers import TOKENIZERS
 
 MANY = 1_000_000_000
 SEEDS = 2**31 - 1
 
 RECORD = (
     Parameter("episodes", 40, "Videos of the expert.", 1, 1_000_000),
+    Parameter(
+        "background_episodes", 60, "Videos of the background, behaviour that is not the task; 0: none.", 0, 1_000_000
+    ),
     Parameter("other_episodes", 10, "Videos of each other behaviour, to judge the reward by.", 1, 1_000_000),
+    Parameter("disturbance_steps", 0, "Steps, at most, of a random action before an expert's video.", 0, 1000),
+    Parameter(
+        "episode_steps", 0, "Steps recorded at most of experts and background; 0: to the episode's end.", 0, 1_000_000
+    ),
     Parameter(
         "hold_steps", -1, "Steps recorded after a task is solved, where that earns its only reward; -1: all.", -1, 1e6
     ),
@@ -30,11 +41,19 @@ RECORD = (
 
 FIT = (
     Parameter("size", "tiny", "Named size of the video model.", choices=tuple(VIDEO_MODEL_SIZES)),
+    Parameter("tokenizer", "", "How frames become codes; empty: the size's own.", choices=("", *TOKENIZERS)),
     Parameter(
         "code_model",
         "videogpt",
         "Which model of the videos' codes (docs/likelihoods.md).",
         choices=tuple(CODE_MODELS),
+    ),
+    Parameter(
+        "background",
+        "auto",
+        "What the background of a likelihood ratio is learned from: recorded (videos of the behaviour background), "
+        "made (experts' videos frozen, reversed, shuffled), auto (recorded where there are such videos), none.",
+        choices=BACKGROUNDS,
     ),
     Parameter("seed", 0, "Seed of the training.", 0, SEEDS),
     Parameter("device", "auto", "Where the model is trained.", choices=DEVICES),
@@ -73,9 +92,10 @@ REWARD_NODE = (
     Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
     Parameter(
         "likelihood",
-        "conditional",
-        "conditional: ln p(x_t | x_<t), the paper's reward; joint: its mean over the model's context.",
-        choices=("conditional", "joint"),
+        "auto",
+        "conditional: ln p(x_t | x_<t, task), the paper's reward; joint: its mean over the context; ratio: less "
+        "ln p(x_t | x_<t, background); auto: ratio where the model has a background, else conditional.",
+        choices=("auto", *FORMS),
     ),
     Parameter(
         "steps",
@@ -101,22 +121,26 @@ POLICY_NODE = (
     Parameter(
         "reward",
         "viper",
-        "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
-        choices=("viper", "task"),
+        "; ".join(f"{source.name}: {source.description}" for source in REWARD_SOURCES.values()) + ".",
+        choices=tuple(REWARD_SOURCES),
     ),
-    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(AGENT_SIZES)),
+    Parameter("agent", "drqv2", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
+    Parameter(
+        "size", "tiny", "Named size of the agent. dreamer: tiny, XS, S, M; drqv2: tiny, paper.", choices=AGENT_SIZES
+    ),
     Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
     Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
     Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
     Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
-    Parameter("batch_size", 8, "Sequences in a batch.", 1, 4096),
-    Parameter("batch_length", 32, "Steps in a sequence.", 2, 4096),
+    Parameter("batch_size", 0, "Sequences in a batch; 0: the size's own.", 0, 4096),
+    Parameter("batch_length", 0, "Steps in a sequence; 0: the size's own.", 0, 4096),
     Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
     Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
     Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
     Parameter("evaluation_episodes", 3, "Episodes in a round of evaluation.", 1, 10_000),
     Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
     Parameter("seed", 0, "Seed of everything random in the agent.", 0, SEEDS),
+    Parameter("experiment", "", "The settings of the other nodes, as JSON: kept in the run's config.yaml."),
     Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
     Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
 )

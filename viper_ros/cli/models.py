@@ -12,8 +12,10 @@ from viper_lab.experiment.sections import FIT, REWARD_NODE
 from viper_lab.parameters import parameter
 from viper_ros.cli.options import DEVICE, Device, option
 
-SIZE, CODE_MODEL, SEED, FIT_DEVICE = (parameter(FIT, name) for name in ("size", "code_model", "seed", "device"))
-PRECISION = parameter(REWARD_NODE, "precision")
+SIZE, TOKENIZER, CODE_MODEL, BACKGROUND, SEED, FIT_DEVICE = (
+    parameter(FIT, name) for name in ("size", "tokenizer", "code_model", "background", "seed", "device")
+)
+FORM, PRECISION = (parameter(REWARD_NODE, name) for name in ("likelihood", "precision"))
 
 commands = typer.Typer()
 console = Console()
@@ -27,9 +29,12 @@ def fit(
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
     size: Annotated[str, option(SIZE)] = SIZE.default,
+    tokenizer: Annotated[str, option(TOKENIZER)] = TOKENIZER.default,
     code_model: Annotated[str, option(CODE_MODEL)] = CODE_MODEL.default,
-    vqgan_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
+    background: Annotated[str, option(BACKGROUND)] = BACKGROUND.default,
+    tokenizer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     code_model_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
+    background_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
     seed: Annotated[int, option(SEED)] = SEED.default,
     device: Annotated[str, option(FIT_DEVICE)] = FIT_DEVICE.default,
 ) -> None:
@@ -44,11 +49,14 @@ def fit(
         data,
         model,
         size,
-        likelihood=code_model,
+        tokenizer=tokenizer,
+        code_model=code_model,
+        background=background,
         tasks=task or None,
         seed=seed,
-        vqgan_steps=vqgan_steps,
+        tokenizer_steps=tokenizer_steps,
         code_model_steps=code_model_steps,
+        background_steps=background_steps,
         device=where,
     )
     if is_first_process():
@@ -61,6 +69,10 @@ def check_reward(
     data: Annotated[Path, typer.Option(help="Videos, as `viper fit` takes them; those kept from training are used.")],
     task: Annotated[list[str] | None, typer.Option(help="Only these tasks. Repeat.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where results go; into the model's folder unless given.")] = None,
+    likelihood: Annotated[str, option(FORM)] = FORM.default,
+    run: Annotated[
+        Path | None, typer.Option(help="A run whose episodes are tried too, those that its reward thought best.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Status 1 where a task's reward is not usable.")] = False,
     device: Device = DEVICE.default,
 ) -> None:
@@ -71,7 +83,9 @@ def check_reward(
     from viper_lab.results.check_reward import check_model
     from viper_model.torch_tools.device import torch_device
 
-    usable = check_model(data, model, console, tasks=tuple(task or ()), out=out, device=torch_device(device))
+    usable = check_model(
+        data, model, console, form=likelihood, tasks=tuple(task or ()), out=out, run=run, device=torch_device(device)
+    )
     if strict and not usable:
         raise typer.Exit(1)
 
@@ -84,6 +98,7 @@ def score(
         str | None, typer.Option(help="What the video shows; needed where the model knows several.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(),
+    likelihood: Annotated[str, option(FORM)] = FORM.default,
     rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the likelihood-map video.")] = 15.0,
     precision: Annotated[str, option(PRECISION)] = PRECISION.default,
     episode: Annotated[int | None, typer.Option(min=0, help="Which video, where a recording holds several.")] = None,
@@ -95,10 +110,22 @@ def score(
     A rosbag2 recording is scored whole, unless episode:= is given: into a new bag, <video>_scored, with everything that
     it held and the rewards beside the frames, as the reward node gives them live.
     """
-    from viper_lab.results.score import score_video
+    from viper_lab.results.score import score_to_files
     from viper_model.torch_tools.device import torch_device
+    from viper_model.videos import rosbag
 
-    for path in score_video(video, model, task, out, rate, precision, episode, maps, torch_device(device)):
+    where = torch_device(device)
+    if rosbag.holds(video) and episode is None:
+        from viper_ros.bags.scoring import score_bag_to_folder
+
+        written = [
+            score_bag_to_folder(video, model, task, out, form=likelihood, precision=precision, maps=maps, device=where)
+        ]
+    else:
+        written = score_to_files(
+            video, model, task, out, form=likelihood, rate=rate, precision=precision, episode=episode, device=where
+        )
+    for path in written:
         console.print(f"wrote {path}")
 
 

@@ -15,9 +15,11 @@ from std_msgs.msg import String
 
 from sim import Description
 from viper_lab.errors import UserError
-from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.provenance import run_config
+from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.sections import POLICY_NODE
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
+from viper_model.agents.registry import check_agent
 from viper_model.torch_tools.device import torch_device
 from viper_model.videos.dataset import resize
 from viper_ros.messages import environment_description as description
@@ -33,8 +35,6 @@ from viper_ros.runtime.stamps import nanoseconds, to_stamp
 RETRY_SECONDS = 0.002
 
 PARAMETERS = POLICY_NODE
-IDENTITY = ("environments", "reward", "size", "image_size")
-"""Parameters that make a run what it is: it can't go on with others."""
 
 
 class PolicyNode(ViperNode):
@@ -45,6 +45,7 @@ class PolicyNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PARAMETERS, **options)
+        check_agent(*(self.value(name) for name in ("agent", "size", "image_size", "exploration_weight")))
         self.trainer: Trainer | None = None
         """From the time step when all environments have said what they are."""
 
@@ -120,12 +121,8 @@ class PolicyNode(ViperNode):
             raise UserError("the environments have different actions: one policy needs them alike")
         values = {field.name: self.value(field.name) for field in dataclasses.fields(Settings)}
         values["device"] = self._device
-        identity = {
-            "sim": descriptions[0].sim,
-            "task": descriptions[0].task,
-            **{name: self.value(name) for name in IDENTITY},
-        }
-        run = Run(self._directory, {**identity, "return_range": list(descriptions[0].return_range)})
+        of_node = {each.name: self.value(each.name) for each in PARAMETERS if each.name != "experiment"}
+        run = RunDirectory(self._directory, run_config(descriptions[0], of_node, self.value("experiment")))
         trainer = Trainer(Settings(**values), run, descriptions[0], self._environments)
         trainer.learner.start()
         for line in trainer.replay.skipped:
@@ -147,8 +144,9 @@ class PolicyNode(ViperNode):
     def _on_step(self, name: str, step: Step) -> None:
         if step.answered or self.trainer is None:
             return
-        if self.value("reward") == "task" and not isfinite(step.task_reward):
-            raise MessageError(f"{name}/step: a task reward of {step.task_reward}, where that is what is learned from")
+        reward = self.trainer.reward_source.of_time_step(step.task_reward)
+        if reward is not None and not isfinite(reward):
+            raise MessageError(f"{name}/step: a task reward of {reward}, where that is what is learned from")
         stamp = nanoseconds(step.header.stamp)
         answer = self.trainer.last_answer(name, stamp)
         if answer is not None:
