@@ -38,12 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "viper_lab.experiment": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.results"},
     "viper_lab.results": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.experiment"},
     "viper_ros.arm": {*LABS},
-    "viper_ros.bags": {*LABS, *TORCH, "viper_model"},
+    "viper_ros.bags": {*LABS, "viper_lab.results", "viper_model"},
     "viper_ros.cli": {"sim", "viper_lab", "viper_model"},
     "viper_ros.messages": {*LABS, *ROS, "sim", "viper_ros.runtime"},
     "viper_ros.runtime": {*LABS, *TORCH, *ROS},
     "viper_ros.nodes": {
-        *TORCH,
         *ROS,
         "sim",
         "viper_lab",
