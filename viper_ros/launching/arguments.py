@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from viper_lab.config import config_directory
-from viper_ros.arm import description as arm
+from viper_ros.arm.actions import ACTION_KINDS
+from viper_ros.arm.files import arms
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ SCORE = (
 )
 
 DEPLOY = (
-    Argument("arm", "Arm, by its file in config/arms/.", None, arm.arms()),
+    Argument("arm", "Arm, by its file in config/arms/.", None, arms()),
     Argument("policy", "Directory of the run that trained the policy."),
     Argument("dry_run", "Only show commands.", "true", SWITCH),
     Argument("sim", "Simulate the arm.", "false", SWITCH),
@@ -80,7 +81,7 @@ DEPLOY = (
         "action",
         "What the policy's actions ask for; end_effector_position and …_yaw: trained in sim:=robosuite.",
         "end_effector",
-        tuple(arm.ACTION_KINDS),
+        tuple(ACTION_KINDS),
     ),
     Argument("step_seconds", "Time of a step in the environment that trained the policy.", "0.1"),
     Argument(
