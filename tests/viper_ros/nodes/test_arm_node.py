@@ -21,7 +21,7 @@ from viper_ros.msg import Action, Step
 
 from tests.viper_ros.conftest import Listener, overrides, spin_until
 from viper_lab.errors import UserError
-from viper_ros.arm import files
+from viper_ros.arm import files, homing
 from viper_ros.arm.safety import Deadlines, State
 from viper_ros.messages import environment_description as description
 from viper_ros.nodes.arm_node import ArmNode
@@ -239,6 +239,20 @@ def test_after_a_stop_is_released_and_cleared_an_episode_can_begin(cell: Cell) -
     assert cell.call("clear_fault").success
     cell.moving()
     assert cell.operator.heard["step"][-1].episode == 1
+
+
+def test_an_arm_sent_home_straight_after_its_episode_gets_there(cell: Cell) -> None:
+    cell.moving()
+    robot, motion = cell.arm_node._arm, cell.guard.motion
+    cell.until(lambda: homing.distance_from_home(robot, motion.position) > 0.05)
+    cell.operator.answer = (0.0,) * 7
+    cell.until(lambda: motion.at_rest)
+    # Within one control period.
+    assert cell.arm_node._end_episode() == ""
+    assert cell.arm_node._reset_episode() == ""
+    cell.until(lambda: cell.guard.state is State.HOLDING)
+    assert homing.is_home(robot, motion.position)
+    assert cell.operator.heard["step"][-1].is_last
 
 
 def test_deactivate_stops_the_arm_first(cell: Cell) -> None:
