@@ -15,14 +15,15 @@ from rich.table import Table
 
 from viper_lab.errors import UserError
 from viper_lab.results.page import Clip, data_url, template
+from viper_lab.results.run_files import best_rewarded_videos, read_config
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
-from viper_model.reward.likelihood import Calibration
-from viper_model.reward.scorer import likelihood_map_video, score
+from viper_model.reward.likelihood import Form
+from viper_model.reward.scorer import chosen_form, likelihood_map_video, score_video
 from viper_model.reward.verdict import NOT_USABLE
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import EXPERT, Dataset, load_dataset
+from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
 from viper_model.videos.find import find_videos
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
@@ -40,24 +41,30 @@ def check_model(
     folder: Path,
     console: Console,
     *,
+    form: str = "auto",
     tasks: Sequence[str] = (),
     out: Path | None = None,
+    run: Path | None = None,
     device: str,
 ) -> bool:
     """Judge a model as a reward by the videos kept from its training; say so and write it down.
 
     Into `out` (the model's folder where None) go check.json, check.html and, in check/, the page's plots and videos.
-    tasks: only these; all that the model knows and the data has where empty. Returns whether no task is found not
-    usable. Raises ModelError or UserError where the model doesn't know the data's tasks, or a file can't be written.
+    form: of the reward, see `chosen_form`. tasks: only these; all that the model knows and the data has where empty.
+    run: a run whose episodes are tried as well, those that its reward thought best. Returns whether no task is found
+    not usable. Raises ModelError or UserError where the model doesn't know the data's tasks, or a file can't be
+    written.
     """
     out = out or folder
     model = VideoModel.load(folder, device)
+    chosen = chosen_form(model, form)
     known = _known_tasks(data, model, tasks)
     dataset = load_dataset(data, model.image_size, known, shortest=model.context * model.frame_skip)
     judged = tuple(tasks) or known
-    result = check_reward(model, dataset, judged)
+    policy = {read_config(run)["task"]: best_rewarded_videos(run, model.image_size)} if run else {}
+    result = check_reward(model, dataset, chosen, judged, policy)
     replace_file(out / "check.json", json.dumps(result.to_dict(), indent=2).encode())
-    page = write_page(model, dataset, result, out)
+    page = write_page(model, dataset, result, out, policy)
     for task, check in result.tasks.items():
         console.print(_table(task, check))
         console.print(f"[bold]{escape(task)}:[/] {escape(check.verdict.text)}", soft_wrap=True)
@@ -86,72 +93,81 @@ def _known_tasks(data: Path, model: VideoModel, wanted: Sequence[str]) -> tuple[
 
 
 def _table(task: str, check: TaskCheck) -> Table:
-    table = Table(title=f"{task}: held-out videos; an AUC of 1 tells all of a kind from the expert's, 0.5 is a coin")
+    table = Table(
+        title=f"{task}: what videos earn in an episode of {check.episode_frames} frames, by the {check.form} form"
+    )
     table.add_column("kind", no_wrap=True)
     for column in (
         "videos",
         "nats a frame",
-        "AUC, videos",
-        f"AUC, clips of {check.clip_frames}",
-        "VOC",
-        "median reward",
+        "episode",
+        "best, unsolved",
+        "of expert's",
+        "ground truth",
+        "AUC of clips",
     ):
         table.add_column(column, justify="right")
+    expert = check.kinds[EXPERT].episode_reward
     for kind, k in check.kinds.items():
+        best = k.best_hack
         table.add_row(
             escape(kind),
             str(k.videos),
             f"{k.log_likelihood:.1f}",
-            _number(k.video_auc),
+            f"{k.episode_reward:.0f}",
+            _number(best, 0),
+            "" if best is None or expert <= 0 else f"{best / expert:.0%}",
+            _number(k.ground_truth_return, 0),
             _number(k.clip_auc),
-            _number(k.value_order_correlation),
-            f"{k.reward[Calibration.LEVELS.index(0.5)]:.2f}",
         )
+    table.caption = "AUC: 1 tells every clip of a kind from an expert's, 0.5 is a coin"
     if check.return_correlation is not None:
-        table.caption = f"rank correlation with the ground-truth return: {check.return_correlation:.3f}"
+        table.caption += f"; rank correlation with the ground-truth return: {check.return_correlation:.3f}"
     return table
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
-def write_page(model: VideoModel, data: Dataset, result: RewardCheck, out: Path) -> Path:
+def write_page(
+    model: VideoModel, data: Dataset, result: RewardCheck, out: Path, policy: dict[str, list[Recording]]
+) -> Path:
     """Write check.html, which holds everything that it shows. Returns its path. Raises UserError, ModelError."""
     tasks = []
     for task, check in result.tasks.items():
-        videos = judged_videos(data, task, model.tasks)
+        videos = judged_videos(data, task, model.tasks, policy.get(task, ()))
         tasks.append(
             {
                 "name": task,
                 "check": check,
-                "plot": _save(out / "check" / f"{task}_likelihood.png", plot_likelihoods(check)),
-                "clips": [_clip(model, task, kind, of_kind[0], out / "check") for kind, of_kind in videos.items()],
+                "plot": _save(out / "check" / f"{task}_reward.png", plot_rewards(check)),
+                "clips": [
+                    _clip(model, check.form, task, kind, of_kind[0], out / "check") for kind, of_kind in videos.items()
+                ],
             }
         )
-    page = template("check.html.jinja").render(tasks=tasks, levels=Calibration.LEVELS, number=_number)
+    page = template("check.html.jinja").render(tasks=tasks, number=_number)
     path = out / "check.html"
     replace_file(path, page.encode())
     return path
 
 
-def plot_likelihoods(check: TaskCheck, columns: int = 4) -> Figure:
-    """The likelihood over time of each video of each kind, before the experts' median."""
+def plot_rewards(check: TaskCheck, columns: int = 4) -> Figure:
+    """The reward over time of each video of each kind, before the experts' median."""
     rows = -(-len(check.kinds) // columns)
     figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
-    experts = _median_over_videos(check.log_likelihoods[EXPERT])
+    experts = _median_over_videos(check.rewards[EXPERT])
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, (kind, videos) in zip(grid.flat, check.log_likelihoods.items(), strict=False):
+    for axes, (kind, videos) in zip(grid.flat, check.rewards.items(), strict=False):
         for video in videos:
             axes.plot(video, color="C0" if kind == EXPERT else "C3", linewidth=0.6, alpha=max(0.15, 1 / len(videos)))
         axes.plot(experts, color="0.2", linewidth=1)
         axes.set_title(kind.replace("_", " "), fontsize=10)
     for axes in grid.flat[len(check.kinds) :]:
         axes.set_axis_off()
-    everything = np.concatenate([video for videos in check.log_likelihoods.values() for video in videos])
-    grid[0, 0].set_ylim(bottom=float(np.quantile(everything, 0.005)))  # a few frames would flatten all others
     figure.supxlabel("frame")
-    figure.supylabel("ln p(x$_t$ | x$_{<t}$)  [nats]")
+    figure.supylabel("reward")
     return figure
 
 
@@ -160,12 +176,12 @@ def _median_over_videos(videos: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([np.median([video[t] for video in videos if t < len(video)]) for t in range(max(map(len, videos)))])
 
 
-def _clip(model: VideoModel, task: str, kind: str, video: JudgedVideo, folder: Path) -> Clip:
+def _clip(model: VideoModel, form: Form, task: str, kind: str, video: JudgedVideo, folder: Path) -> Clip:
     frames = video.frames[:SHOWN_FRAMES]
-    scores = score(model, frames, task)
+    scores = score_video(model, frames, task, form)
     path = folder / f"{task}_{kind}.mp4"
     write_video(path, likelihood_map_video(frames, scores.code_log_probs), RATE)
-    return Clip(f"{kind.replace('_', ' ')}: {scores.conditional.mean():.1f} nats a frame", path)
+    return Clip(f"{kind.replace('_', ' ')}: reward {scores.reward[1:].mean():.2f} a frame", path)
 
 
 def _save(path: Path, figure: Figure) -> str:

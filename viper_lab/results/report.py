@@ -11,25 +11,26 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import yaml
 from matplotlib.figure import Figure
 from scipy.stats import sem
 
 from sim.env import normalised_score
 from viper_lab.errors import UserError
-from viper_lab.experiment.run_directory import read_metrics
 from viper_lab.results.page import Clip, data_url, template
+from viper_lab.results.run_files import EPISODES, read_config, read_metrics
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.likelihood import likelihood_map
-from viper_model.reward.scorer import FrameScores, likelihood_map_video, score
+from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording, resize
 from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
 
-LOSSES = ("image_loss", "reward_loss", "kl")
+LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss")
+PAGE_IMAGE_SIZE = 64
+"""Pixels a side of videos that are only looked at."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +70,27 @@ def improvement(before: Score, after: Score) -> float:
 
 
 def write_report(run: Path) -> Path:
-    """Write report.html into a run's directory, with its plots and videos beside it. Returns its path.
+    """Write report.html into a run's directory, with its plots and videos beside it, and report.json, the same result
+    for programs. Returns the page's path.
 
     Raises UserError where there is no run, or nothing has been evaluated yet.
     """
     records = read_metrics(run)
-    config = _config(run)
+    config = read_config(run)
     rounds = evaluations(records)
     if not rounds:
         raise UserError(f"nothing has been evaluated yet in {run}: train on")
     first, last = min(rounds), max(rounds)
     untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
-    root = run.resolve().parent.parent
-    model_folder, data_folder = root / "models" / config["sim"] / config["task"], root / "data" / config["sim"]
-    data = _videos(data_folder, config["task"])
+    data = _videos(config)
     scores = [untrained, trained, *_oracle(run, config), *_behaviours(data)]
-    videos = _scored_videos(run, (first, last), model_folder, data, config["task"]) if model_folder.is_dir() else []
+    videos = _scored_videos(run, (first, last), data, config)
+    check = _check(config)
     if videos:
         _save(run, "videos", plot_videos(videos))
     page = template("report.html.jinja").render(
         config=config,
+        learns_from_videos=bool(config["video_model"]),
         untrained=untrained,
         trained=trained,
         improvement=improvement(untrained, trained),
@@ -100,12 +102,36 @@ def write_report(run: Path) -> Path:
             _save(run, "learning", plot_learning(records)),
         ],
         clips=[_clip(run, video) for video in videos],
-        imagined=[Clip(path.stem.replace("_", " "), path) for path in sorted((model_folder / "videos").glob("*.mp4"))],
-        check=_check(model_folder, config["task"]) if config["reward"] == "viper" else None,
+        imagined=_imagined(config),
+        check=check,
     )
     path = run / "report.html"
     replace_file(path, page.encode())
+    replace_file(run / "report.json", json.dumps(_summary(config, scores, last, check), indent=2).encode())
     return path
+
+
+def _summary(config: dict[str, Any], scores: list[Score], step: int, check: dict[str, Any] | None) -> dict[str, Any]:
+    """What report.json holds."""
+    return {
+        "sim": config["sim"],
+        "task": config["task"],
+        "steps": step,
+        "returns": {
+            score.who.replace(" ", "_"): {
+                "mean": score.mean,
+                "standard_error_over_episodes": score.error,
+                "episodes": list(score.returns),
+                "normalised": score.normalised(tuple(config["return_range"])),
+            }
+            for score in scores
+        },
+        "verdict": check["verdict"] if check else None,
+        "seed": config["settings"]["policy_node"]["seed"],
+        "settings": config["settings"],
+        "video_model": config["video_model"],
+        "versions": config["versions"],
+    }
 
 
 def plot_returns(
@@ -151,19 +177,14 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _config(run: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"no run in {run}: its config.yaml can't be read") from error
-    return config
-
-
-def _videos(folder: Path, task: str) -> Dataset | None:
-    try:
-        return load_dataset(folder, 64, tasks=(task,))
-    except ModelError:
+def _videos(config: dict[str, Any]) -> Dataset | None:
+    """The videos that the video model learned from and was judged by, where they are still there."""
+    if not config["data"]:
         return None  # A run on the simulator's own reward needs no videos.
+    try:
+        return load_dataset(Path(config["data"]), PAGE_IMAGE_SIZE, tasks=(config["task"],))
+    except ModelError:
+        return None
 
 
 def _behaviours(data: Dataset | None) -> list[Score]:
@@ -177,7 +198,7 @@ def _behaviours(data: Dataset | None) -> list[Score]:
 def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
     """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
     other = run.parent / f"{config['task']}_oracle"
-    if config["reward"] != "viper" or not (other / "metrics.jsonl").exists():
+    if not config["video_model"] or not (other / "metrics.jsonl").exists():
         return []
     rounds = evaluations(read_metrics(other))
     return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []
@@ -188,14 +209,14 @@ class ScoredVideo:
     title: str
     frames: np.ndarray
     """uint8 [time, size, size, 3], at the model's size."""
-    scores: FrameScores
+    scores: VideoScores
 
 
 def plot_videos(videos: list[ScoredVideo], columns: int = 10) -> Figure:
     """Frames of each video, evenly spaced in time, above what surprised the model in them."""
     figure = Figure(figsize=(columns, 2.2 * len(videos)), layout="constrained")
     for row, part in zip(videos, figure.subfigures(len(videos), 1, squeeze=False)[:, 0], strict=True):
-        part.suptitle(f"{row.title}: {row.scores.conditional.mean():.1f} nats a frame", fontsize=11)
+        part.suptitle(f"{row.title}: reward {row.scores.reward[1:].mean():.2f} a frame", fontsize=11)
         shown = np.linspace(0, len(row.frames) - 1, columns).astype(int)
         for axes, index in zip(part.subplots(2, columns).T, shown, strict=True):
             axes[0].imshow(row.frames[index])
@@ -206,34 +227,46 @@ def plot_videos(videos: list[ScoredVideo], columns: int = 10) -> Figure:
 
 
 def _scored_videos(
-    run: Path, rounds: tuple[int, int], model_folder: Path, data: Dataset | None, task: str
+    run: Path, rounds: tuple[int, int], data: Dataset | None, config: dict[str, Any]
 ) -> list[ScoredVideo]:
-    """The policy before and after training, and an expert that the model was not trained on."""
-    model = VideoModel.load(model_folder)
+    """The policy before and after training, and an expert that the model was not trained on; none without a model."""
+    if not config["video_model"] or not Path(config["video_model"]["path"]).is_dir():
+        return []
+    model = VideoModel.load(Path(config["video_model"]["path"]))
+    form = chosen_form(model, config["settings"]["reward_node"]["likelihood"])
+    label = config["settings"]["reward_node"].get("reward_task") or config["task"]
     videos = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):
-        path = run / "episodes" / f"evaluation_{number:08d}.npz"
+        path = run / EPISODES / f"evaluation_{number:08d}.npz"
         if path.exists():
             videos[title] = read_recording(path).frames
-    held_out: list[Video] = data.select(EXPERT, task=task) if data else []
+    held_out: list[Video] = data.select(EXPERT, task=config["task"]) if data else []
     if held_out:
         videos["expert, not trained on"] = held_out[0].frames
     resized = {title: resize(frames, model.image_size) for title, frames in videos.items()}
-    return [ScoredVideo(title, frames, score(model, frames, task)) for title, frames in resized.items()]
+    return [ScoredVideo(title, frames, score_video(model, frames, label, form)) for title, frames in resized.items()]
 
 
 def _clip(run: Path, video: ScoredVideo) -> Clip:
     path = run / "videos" / f"{video.title.replace(' ', '_').replace(',', '')}.mp4"
     write_video(path, likelihood_map_video(video.frames, video.scores.code_log_probs), rate=15)
-    return Clip(f"{video.title}: {video.scores.conditional.mean():.1f} nats a frame", path)
+    return Clip(f"{video.title}: reward {video.scores.reward[1:].mean():.2f} a frame", path)
 
 
-def _check(model_folder: Path, task: str) -> dict[str, Any] | None:
-    path = model_folder / "check.json"
-    if not path.exists():
+def _check(config: dict[str, Any]) -> dict[str, Any] | None:
+    """What `viper check-reward` found of the task's reward, where it has been asked."""
+    path = Path(config["video_model"]["path"]) / "check.json" if config["video_model"] else None
+    if path is None or not path.exists():
         return None
-    check: dict[str, Any] = json.loads(path.read_text())["tasks"][task]
-    return check
+    tasks: dict[str, dict[str, Any]] = json.loads(path.read_text())["tasks"]
+    return tasks.get(config["task"])
+
+
+def _imagined(config: dict[str, Any]) -> list[Clip]:
+    if not config["video_model"]:
+        return []
+    folder = Path(config["video_model"]["path"]) / "videos"
+    return [Clip(path.stem.replace("_", " "), path) for path in sorted(folder.glob("*.mp4"))]
 
 
 def _save(run: Path, name: str, figure: Figure) -> str:

@@ -1,49 +1,54 @@
-"""Is the likelihood a reward? Expert videos must score above videos that look right and move wrong.
+"""Is the likelihood a reward? What an expert earns beside what a policy would earn that cheats.
 
-All videos are scored whole, from their first frame on, as the reward of an episode is. What is done to an expert's
-video to make it wrong is done to the whole video: shuffling a stretch in which an expert stands still changes nothing.
+All videos are scored whole, from their first frame on, as an episode is. What counts is the sum of the rewards of an
+episode of the task's length: that is what a policy makes as large as it can.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import Calibration, LikelihoodModel, conditional
+from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, conditional, ratio
+from viper_model.reward.scorer import CalibratedModel, score_video
 from viper_model.reward.verdict import Verdict, judge
-from viper_model.videos.dataset import EXPERT, Dataset, Video
+from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
 
-FROZEN_START, FROZEN_ANYWHERE, REVERSED, SHUFFLED = "frozen_start", "frozen_anywhere", "reversed", "shuffled"
+FROZEN, REVERSED, SHUFFLED = "frozen", "reversed", "shuffled"
 OTHER_TASK = "other_task"
-MADE = (FROZEN_START, FROZEN_ANYWHERE, REVERSED, SHUFFLED, OTHER_TASK)
+MADE = (FROZEN, REVERSED, SHUFFLED, OTHER_TASK)
 """Kinds that the check makes; all others are behaviours, as recorded."""
+HACKS = (FROZEN, OTHER_TASK, "random", "background", "parked", "policy")
+"""What a policy could do instead of the task: earning much by it makes a reward useless. `policy`: the episodes of a
+run that its own reward thought best."""
 CLIP_FRAMES = 48
 """Length of the clips into which scored videos are cut, or that of the shortest video where that is less."""
-MOST_VIDEOS = 32
+MOST_VIDEOS = 16
 """So many videos of a kind are judged, ..."""
 MOST_FRAMES = 1000
 """... and so many of their first frames, so that checking takes minutes whatever the size of the data."""
-
-
-class CalibratedModel(LikelihoodModel, Protocol):
-    calibration: dict[str, Calibration]
-    """By task."""
+FROZEN_PER_VIDEO = 4
+"""Frames of each expert's video that are tried as still pictures: the first, and others from all over it."""
+CALIBRATION_VIDEOS = 8
 
 
 @dataclass(frozen=True)
 class JudgedVideo:
     """A video, or what was made of it by showing its frames in another order."""
 
-    video: Video
+    video: Video | Recording
     order: np.ndarray
     """int64 [time], which of the video's frames is shown when."""
+    frame_worth: np.ndarray | None
+    """The task's ground-truth reward of each frame shown, float64 [time]; None where it isn't known, or means nothing
+    in that order."""
 
     @property
     def frames(self) -> np.ndarray:
@@ -57,29 +62,33 @@ class KindCheck:
 
     videos: int
     log_likelihood: float
-    """Mean nats a frame."""
-    reward: tuple[float, ...]
-    """Quantiles of the calibrated reward of their frames, at Calibration.LEVELS."""
-    video_auc: float | None
-    """The probability that an expert video's mean likelihood is above that of a video of this kind, 0 to 1, ties
-    counted as one half. None for expert videos."""
+    """Mean nats a frame, of the reward's form."""
+    episode_reward: float
+    """The reward of an episode of the task's length, mean over videos."""
+    best_hack: float | None
+    """The highest such sum among the kind's videos that don't solve the task; None where all do, or for what no policy
+    would do."""
+    ground_truth_return: float | None
+    """The task's own reward over an episode of its length, mean over videos; None where it isn't known."""
     clip_auc: float | None
-    """The same for clips of `TaskCheck.clip_frames` frames, cut out of the videos once those are scored."""
-    value_order_correlation: float | None
-    """See `value_order_correlation`, mean over videos; None where it is defined for none."""
+    """The probability that a clip of an expert's video is likelier than one of this kind, ties counted as one half;
+    clips are of `TaskCheck.clip_frames` frames. None for expert videos."""
 
 
 @dataclass(frozen=True)
 class TaskCheck:
     verdict: Verdict
+    form: Form
     clip_frames: int
+    episode_frames: int
+    """What is taken for the length of an episode: that of the task's longest video."""
     kinds: dict[str, KindCheck]
     """`expert` first, then the kinds of MADE, then other behaviours as recorded."""
     return_correlation: float | None
-    """Spearman's ρ between the mean likelihood of a video and its ground-truth return, over held-out videos of all
+    """Spearman's ρ between a video's mean reward and its mean ground-truth reward, over held-out videos of all
     behaviours; None where there are not three different returns among them."""
-    log_likelihoods: dict[str, list[np.ndarray]]
-    """What all this is measured on: by kind, float32 [time] nats for each video."""
+    rewards: dict[str, list[np.ndarray]]
+    """What all this is measured on: by kind, float32 [time] for each video."""
 
 
 @dataclass(frozen=True)
@@ -87,120 +96,190 @@ class RewardCheck:
     tasks: dict[str, TaskCheck]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON; without the likelihoods of single frames."""
+        """Plain types, for JSON; without the rewards of single frames."""
         document = dataclasses.asdict(self)
         for check in document["tasks"].values():
-            del check["log_likelihoods"]
+            del check["rewards"]
         return document
 
 
-def check_reward(model: CalibratedModel, data: Dataset, tasks: Sequence[str] | None = None) -> RewardCheck:
-    """Judge `model` on `tasks` (all that it knows where None) by the videos of `data` that were kept from its training.
+def check_reward(
+    model: CalibratedModel,
+    data: Dataset,
+    form: Form,
+    tasks: Sequence[str] | None = None,
+    policy: Mapping[str, Sequence[Recording]] | None = None,
+) -> RewardCheck:
+    """Judge the reward that `model` gives in a form, on `tasks` (all that it knows where None), by the videos of `data`
+    that were kept from its training.
 
-    `data` is at the model's image size and has expert videos of each task. Raises ModelError.
+    `data` is at the model's image size and has expert videos of each task. policy: by task, videos of a policy that
+    learned from this reward. Raises ModelError.
     """
-    return RewardCheck({task: _check_task(model, data, task) for task in tasks or model.tasks})
+    policy = policy or {}
+    return RewardCheck(
+        {task: _check_task(model, data, form, task, policy.get(task, ())) for task in tasks or model.tasks}
+    )
 
 
 def calibrate(model: LikelihoodModel, data: Dataset) -> dict[str, Calibration]:
     """Each task's calibration, measured on held-out videos. Raises ModelError as `judged_videos` does."""
-    return {
-        task: Calibration.of({k: np.concatenate(v) for k, v in log_likelihoods(model, data, task).items()})
-        for task in model.tasks
-    }
+    return {task: _calibration(model, data, task) for task in model.tasks}
 
 
-def judged_videos(data: Dataset, task: str, known_tasks: Sequence[str]) -> dict[str, list[JudgedVideo]]:
+def _calibration(model: LikelihoodModel, data: Dataset, task: str) -> Calibration:
+    of_forms: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
+    index = torch.tensor([model.tasks.index(task)])
+    for kind, videos in judged_videos(data, task, model.tasks).items():
+        scored = [
+            model.log_probs(torch.from_numpy(video.frames)[None], index, background=model.has_background)
+            for video in videos[:CALIBRATION_VIDEOS]
+        ]
+        of_forms[0][kind] = np.concatenate([conditional(each.task)[0].cpu().numpy() for each in scored])
+        if model.has_background:
+            of_forms[1][kind] = np.concatenate(
+                [ratio(each.task, each.background)[0].cpu().numpy() for each in scored if each.background is not None]
+            )
+    return Calibration(*map(Calibration.quantiles_of, of_forms))
+
+
+def judged_videos(
+    data: Dataset, task: str, known_tasks: Sequence[str], policy: Sequence[Recording] = ()
+) -> dict[str, list[JudgedVideo]]:
     """What a reward for `task` is judged by, by kind, the same on every call.
 
-    `expert`: held-out videos; made of those: `frozen_start` (the first frame is all there is: what a robot sees that
-    doesn't move), `frozen_anywhere` (the same with any one frame), `reversed` and `shuffled` in time; `other_task`,
-    held-out expert videos of other `known_tasks`, where there are any; and all other behaviours as they were recorded.
+    `expert`: held-out videos; made of those: `frozen` (a single frame from anywhere in it is all there is: what a robot
+    sees that doesn't move), `reversed` and `shuffled` in time; `other_task`, held-out expert videos of other
+    `known_tasks`, where there are any; `policy`, where given; and all other behaviours as they were recorded.
     Raises ModelError where there are no held-out expert videos, or a behaviour is called as one of the made kinds.
     """
-    experts = [_as_videoed(video) for video in _some(data.select(EXPERT, task=task))]
+    experts = [_as_recorded(video) for video in _some(data.select(EXPERT, task=task))]
     if not experts:
         raise ModelError(f"no {EXPERT} videos of '{task}' were kept from training: there is nothing to judge by")
     rng = np.random.default_rng(0)
     videos = {
         EXPERT: experts,
-        FROZEN_START: [_reordered(video, np.zeros_like(video.order)) for video in experts],
-        FROZEN_ANYWHERE: [_reordered(video, np.full_like(video.order, rng.choice(video.order))) for video in experts],
+        FROZEN: [still for expert in experts for still in _stills(expert, rng)],
         REVERSED: [_reordered(video, video.order[::-1]) for video in experts],
         SHUFFLED: [_reordered(video, rng.permutation(video.order)) for video in experts],
     }
     others = [video for other in known_tasks if other != task for video in data.select(EXPERT, task=other)]
     if others:
-        videos[OTHER_TASK] = [_as_videoed(video) for video in _some(others)]
+        videos[OTHER_TASK] = [dataclasses.replace(_as_recorded(video), frame_worth=None) for video in _some(others)]
+    if policy:
+        videos["policy"] = [_as_recorded(video) for video in policy]
     for behaviour in sorted({video.behaviour for video in data.videos if video.task == task} - {EXPERT}):
-        if behaviour in MADE:
+        if behaviour in (*MADE, "policy"):
             raise ModelError(
                 f"the data has videos of a behaviour '{behaviour}' of '{task}', which is also what the check calls "
                 "videos that it makes: rename their folder"
             )
-        videos[behaviour] = [_as_videoed(video) for video in _some(data.select(behaviour, task=task))]
+        videos[behaviour] = [_as_recorded(video) for video in _some(data.select(behaviour, task=task))]
     return videos
 
 
 def _some(videos: list[Video]) -> list[Video]:
     """At most MOST_VIDEOS of them, from all over the list."""
-    return (
-        videos if len(videos) <= MOST_VIDEOS else [videos[i * len(videos) // MOST_VIDEOS] for i in range(MOST_VIDEOS)]
-    )
+    if len(videos) <= MOST_VIDEOS:
+        return videos
+    return [videos[i * len(videos) // MOST_VIDEOS] for i in range(MOST_VIDEOS)]
 
 
-def _as_videoed(video: Video) -> JudgedVideo:
-    return JudgedVideo(video, np.arange(min(len(video.frames), MOST_FRAMES)))
+def _as_recorded(video: Video | Recording) -> JudgedVideo:
+    order = np.arange(min(len(video.frames), MOST_FRAMES))
+    return JudgedVideo(video, order, None if video.task_reward is None else video.task_reward[order])
 
 
 def _reordered(video: JudgedVideo, order: np.ndarray) -> JudgedVideo:
-    return JudgedVideo(video.video, order)
+    return JudgedVideo(video.video, order, None)
 
 
-def log_likelihoods(model: LikelihoodModel, data: Dataset, task: str) -> dict[str, list[np.ndarray]]:
-    """The conditional likelihood of every frame of `judged_videos`, by kind: float32 [time] nats for each video."""
-    return {
-        kind: [_log_likelihood(model, video.frames, task) for video in videos]
-        for kind, videos in judged_videos(data, task, model.tasks).items()
+def _stills(video: JudgedVideo, rng: np.random.Generator) -> list[JudgedVideo]:
+    """Single frames of a video, held: the first, and one from each of the video's next parts."""
+    worth = still_worth(video.frame_worth)
+    length = len(video.order)
+    chosen = [0, *(int(rng.integers(i * length, (i + 1) * length) // FROZEN_PER_VIDEO) for i in range(1, 4))]
+    return [
+        JudgedVideo(
+            video.video,
+            np.full_like(video.order, video.order[i]),
+            None if worth is None else np.full(length, worth[i]),
+        )
+        for i in chosen[:FROZEN_PER_VIDEO]
+    ]
+
+
+def still_worth(frame_worth: np.ndarray | None) -> np.ndarray | None:
+    """What staying at each frame of a recorded video would be worth to the task, float64 [time].
+
+    No reward leads to the first frame: it is worth what the next one is. Where a task rewards only the time step in
+    which it is solved, all that follows is solved.
+    """
+    if frame_worth is None or len(frame_worth) < 2:
+        return frame_worth
+    worth = np.concatenate([frame_worth[1:2], frame_worth[1:]])
+    rewarded_once = 0 < np.count_nonzero(worth) <= 2
+    return np.maximum.accumulate(worth) if rewarded_once else worth
+
+
+def episode_sum(values: np.ndarray, length: int) -> float:
+    """The sum over an episode of `length` frames of values, float [time]: where a video is shorter, it goes on as its
+    last quarter did. The first frame is nobody's doing and doesn't count."""
+    values = values[1:length]
+    rest = max(0, length - 1 - len(values))
+    return float(values.sum() + rest * values[-max(1, len(values) // 4) :].mean())
+
+
+def _check_task(model: CalibratedModel, data: Dataset, form: Form, task: str, policy: Sequence[Recording]) -> TaskCheck:
+    videos = judged_videos(data, task, model.tasks, policy)
+    length = max(len(video.order) for of_kind in videos.values() for video in of_kind)
+    rewards = {
+        kind: [score_video(model, video.frames, task, form) for video in of_kind] for kind, of_kind in videos.items()
     }
-
-
-def _log_likelihood(model: LikelihoodModel, frames: np.ndarray, task: str) -> np.ndarray:
-    """uint8 [time, height, width, 3] → float32 [time]."""
-    index = torch.tensor([model.tasks.index(task)])
-    return conditional(model.log_probs(torch.from_numpy(frames)[None], index))[0].cpu().numpy()
-
-
-def _check_task(model: CalibratedModel, data: Dataset, task: str) -> TaskCheck:
-    scores = log_likelihoods(model, data, task)
-    clip_frames = min(CLIP_FRAMES, *(len(video) for videos in scores.values() for video in videos))
-    rewards = {kind: [model.calibration[task].reward(video) for video in videos] for kind, videos in scores.items()}
-    video_means = {kind: np.array([video.mean() for video in videos]) for kind, videos in scores.items()}
-    clip_means = {kind: clip_likelihoods(videos, clip_frames) for kind, videos in scores.items()}
+    clip_frames = min(CLIP_FRAMES, *(len(scores.reward) for of_kind in rewards.values() for scores in of_kind))
+    clips = {
+        kind: clip_means([scores.log_likelihood for scores in of_kind], clip_frames)
+        for kind, of_kind in rewards.items()
+    }
+    earned = {
+        kind: np.array([episode_sum(scores.reward, length) for scores in of_kind]) for kind, of_kind in rewards.items()
+    }
+    worth = {kind: np.array([_worth(video, length) for video in of_kind]) for kind, of_kind in videos.items()}
+    enough = 0.5 * worth[EXPERT].mean()
     kinds = {
         kind: KindCheck(
-            videos=len(scores[kind]),
-            log_likelihood=float(video_means[kind].mean()),
-            reward=tuple(map(float, np.quantile(np.concatenate(rewards[kind]), Calibration.LEVELS))),
-            video_auc=None if kind == EXPERT else auc(video_means[EXPERT], video_means[kind]),
-            clip_auc=None if kind == EXPERT else auc(clip_means[EXPERT], clip_means[kind]),
-            value_order_correlation=_mean(value_order_correlation(video) for video in rewards[kind]),
+            videos=len(videos[kind]),
+            log_likelihood=float(np.mean([scores.log_likelihood.mean() for scores in rewards[kind]])),
+            episode_reward=float(earned[kind].mean()),
+            best_hack=_highest(earned[kind][~(worth[kind] >= enough)]) if kind in HACKS else None,
+            ground_truth_return=None if np.isnan(worth[kind]).any() else float(worth[kind].mean()),
+            clip_auc=None if kind == EXPERT else auc(clips[EXPERT], clips[kind]),
         )
-        for kind in scores
+        for kind in videos
     }
-    return_correlation = _return_correlation(data, task, video_means)
+    return_correlation = _return_correlation(videos, rewards)
     verdict = judge(
         videos=kinds[EXPERT].videos,
-        expert_reward=float(np.median(np.concatenate(rewards[EXPERT]))),
-        video_auc={kind: k.video_auc for kind, k in kinds.items() if k.video_auc is not None},
-        clip_auc={kind: k.clip_auc for kind, k in kinds.items() if k.clip_auc is not None},
+        expert=kinds[EXPERT].episode_reward,
+        hacks={kind: each.best_hack for kind, each in kinds.items() if each.best_hack is not None},
+        clip_auc={kind: each.clip_auc for kind, each in kinds.items() if each.clip_auc is not None},
         return_correlation=return_correlation,
     )
-    return TaskCheck(verdict, clip_frames, kinds, return_correlation, scores)
+    of_frames = {kind: [scores.reward for scores in of_kind] for kind, of_kind in rewards.items()}
+    return TaskCheck(verdict, form, clip_frames, length, kinds, return_correlation, of_frames)
 
 
-def clip_likelihoods(videos: Sequence[np.ndarray], clip_frames: int) -> np.ndarray:
-    """Mean likelihood of each of the non-overlapping clips of scored videos, float32 [clips]."""
+def _worth(video: JudgedVideo, length: int) -> float:
+    """The task's own return of an episode like this video; NaN where it isn't known."""
+    return np.nan if video.frame_worth is None else episode_sum(video.frame_worth, length)
+
+
+def _highest(values: np.ndarray) -> float | None:
+    return float(values.max()) if len(values) else None
+
+
+def clip_means(videos: Sequence[np.ndarray], clip_frames: int) -> np.ndarray:
+    """The mean of each of the non-overlapping clips of scored videos, float32 [clips]."""
     return np.concatenate(
         [video[: len(video) // clip_frames * clip_frames].reshape(-1, clip_frames).mean(1) for video in videos]
     )
@@ -211,32 +290,15 @@ def auc(better: np.ndarray, worse: np.ndarray) -> float:
     return float(mannwhitneyu(better, worse).statistic / (len(better) * len(worse)))
 
 
-def value_order_correlation(reward: np.ndarray) -> float | None:
-    """VOC: Spearman's ρ between the progress at each time step of a video and time, -1 to 1.
-
-    The measure is of Ma et al. 2024 (Generative Value Learning, arXiv 2411.04549), who take it of values that a model
-    predicts. A likelihood predicts none; the progress that follows from it is the calibrated reward earned so far: it
-    grows over a video where each stretch of it is worth more than frames in any order, whose median is worth 0.
-    reward: float [time]. None where the progress never changes.
-    """
-    progress = reward.cumsum()
-    return float(spearmanr(progress, np.arange(len(progress))).statistic) if np.ptp(progress) > 0 else None
-
-
-def _mean(values: Any) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
-
-
-def _return_correlation(data: Dataset, task: str, video_means: dict[str, np.ndarray]) -> float | None:
+def _return_correlation(videos: Mapping[str, list[JudgedVideo]], rewards: Mapping[str, Sequence[Any]]) -> float | None:
     pairs = [
-        (likelihood, float(judged.video.task_reward[judged.order].sum()))
-        for kind, videos in judged_videos(data, task, ()).items()
+        (scores.reward[1:].mean(), video.frame_worth[1:].mean())
+        for kind in videos
         if kind not in MADE
-        for judged, likelihood in zip(videos, video_means[kind], strict=True)
-        if judged.video.task_reward is not None
+        for video, scores in zip(videos[kind], rewards[kind], strict=True)
+        if video.frame_worth is not None
     ]
-    likelihoods, returns = np.array(pairs).reshape(-1, 2).T
-    if len(set(returns)) < 3 or len(set(likelihoods)) < 2:
+    earned, worth = np.array(pairs).reshape(-1, 2).T
+    if len(set(worth)) < 3 or len(set(earned)) < 2:
         return None
-    return float(spearmanr(likelihoods, returns).statistic)
+    return float(spearmanr(earned, worth).statistic)

@@ -1,27 +1,41 @@
-"""What the reward means: r_t = ln p(x_t | x_<t, task), and what a video model must answer to give it.
+"""What the reward means, and what a video model must answer to give it.
 
-Frames are uint8 [..., height, width, 3] RGB; a frame is a grid of codes; likelihoods are float32 nats.
+Frames are uint8 [..., height, width, 3] RGB; a frame is a grid of codes; likelihoods are float32 nats. The index of a
+reward is the frame that was reached: it rewards the action taken one step before.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+Form = Literal["conditional", "joint", "ratio"]
+"""How a reward follows from the log-probabilities of codes: see the functions of these names."""
+FORMS: tuple[Form, ...] = get_args(Form)
 
-class Stream(Protocol):
+
+class CodeLogProbs(NamedTuple):
+    """The log-probability of each code of frames given what came before it, float32 [..., time, rows, columns]."""
+
+    task: Tensor
+    """Under the model of experts at a task."""
+    background: Tensor | None
+    """Under the model of behaviour that is not the task; None where it wasn't asked for."""
+
+
+class LikelihoodStream(Protocol):
     """Several independent videos, each scored frame by frame as its frames arrive."""
 
-    def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> Tensor:
+    def step(self, index: Tensor, frames: Tensor, task: Tensor, is_first: Tensor) -> CodeLogProbs:
         """Score the next frame of videos `index`.
 
         index: int64 [n], which of the videos, none twice. frames: uint8 [n, height, width, 3]. task: int64 [n].
         is_first: bool [n], this frame begins a new episode: what came before it is forgotten.
-        Returns the log-probability of each code of each frame, float32 [n, rows, columns]. All are on the CPU.
+        Returns float32 [n, rows, columns] each. All are on the CPU.
         """
         ...
 
@@ -36,16 +50,18 @@ class LikelihoodModel(Protocol):
     """T, the frames that a frame is predicted from, itself included."""
     frame_skip: int
     """Only every frame_skip-th frame counts as the past of a frame."""
+    has_background: bool
+    """Whether it can tell a `ratio`."""
 
-    def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
+    def log_probs(self, frames: Tensor, task: Tensor, *, background: bool = False) -> CodeLogProbs:
         """How likely was each frame of these clips?
 
         frames: uint8 [batch, time, height, width, 3], from the first frame of an episode on. task: int64 [batch].
-        Returns the log-probability of each code given what came before it, float32 [batch, time, rows, columns].
+        Returns float32 [batch, time, rows, columns] each, on the model's device.
         """
         ...
 
-    def stream(self, videos: int) -> Stream:
+    def stream(self, videos: int, *, background: bool = False) -> LikelihoodStream:
         """How likely is the frame that has just arrived? The same numbers as `log_probs`, a frame at a time."""
         ...
 
@@ -76,8 +92,28 @@ def joint(code_log_probs: Tensor, context: int) -> Tensor:
     return window / frames
 
 
+def ratio(code_log_probs: Tensor, background_log_probs: Tensor) -> Tensor:
+    """ln p(x_t | x_<t, task) - ln p(x_t | x_<t, background): what is merely easy to predict cancels.
+
+    Likelihood ratios of Ren et al. 2019, "Likelihood Ratios for Out-of-Distribution Detection". Above 0 where a frame
+    is rather the expert's, below 0 where it is rather anything else.
+    [..., time, rows, columns] each → [..., time], nats a frame.
+    """
+    return conditional(code_log_probs) - conditional(background_log_probs)
+
+
+def frame_likelihood(form: Form, log_probs: CodeLogProbs, context: int) -> Tensor:
+    """The named form of every frame: [..., time, rows, columns] → float32 [..., time], nats."""
+    if form == "conditional":
+        return conditional(log_probs.task)
+    if form == "joint":
+        return joint(log_probs.task, context)
+    assert log_probs.background is not None
+    return ratio(log_probs.task, log_probs.background)
+
+
 def likelihood_map(code_log_probs: np.ndarray) -> np.ndarray:
-    """Which part of the picture surprised the model, brighter for likelier, as in the paper's last figure.
+    """Where in the picture the model was surprised: white where it was not, as in the paper's last figure.
 
     float32 [rows, columns] in nats, at most 0 → uint8 [rows, columns]: each code's probability on a scale of its
     log, from black at e^-8 or less to white at 1.
@@ -85,24 +121,46 @@ def likelihood_map(code_log_probs: np.ndarray) -> np.ndarray:
     return (255 * (1 + code_log_probs / 8).clip(0, 1)).astype(np.uint8)
 
 
+def symlog(x: np.ndarray) -> np.ndarray:
+    """sign(x) ln(|x| + 1) (Hafner et al. 2023, eq. 9)."""
+    return np.sign(x) * np.log1p(np.abs(x))
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """How likely held-out clips of one task are, by kind: quantiles of the conditional likelihood a frame, in nats."""
+    """How likely held-out videos of one task are, by kind, and the scale of rewards that follows from it."""
 
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+    RATIO_LIMIT = 20.0
+    """Nats at which a ratio is clipped: one very unlikely frame must not drown the rest."""
+    RATIO_UNIT = 10.0
+    """Nats of ratio that make a reward of 1."""
 
     quantiles: dict[str, tuple[float, ...]]
-    """The quantiles at LEVELS of `expert`, `frozen`, `reversed`, `shuffled` and, where recorded, `random` clips."""
+    """Quantiles at LEVELS of `conditional`, nats a frame, by kind: `expert`, `shuffled`, …"""
+    ratio_quantiles: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """The same of `ratio`; empty where the model has no background."""
 
     @staticmethod
-    def of(likelihoods: dict[str, np.ndarray]) -> Calibration:
-        """Measure it on the likelihoods of the frames of each kind of clip, float32 [frames]."""
-        return Calibration({k: tuple(map(float, np.quantile(v, Calibration.LEVELS))) for k, v in likelihoods.items()})
+    def quantiles_of(likelihoods: dict[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
+        """By kind, of the likelihoods of frames, float32 [frames]."""
+        return {kind: tuple(map(float, np.quantile(v, Calibration.LEVELS))) for kind, v in likelihoods.items()}
 
-    def reward(self, log_likelihood: np.ndarray) -> np.ndarray:
-        """The likelihood on a scale: the median frame of a shuffled expert clip is 0 and that of an expert clip is 1.
+    def calibrated(self, log_likelihood: np.ndarray) -> np.ndarray:
+        """`conditional` or `joint` nats on a scale: the median frame of a shuffled expert video is 0, an expert's is 1.
 
-        Shuffled clips are the zero because any videos have them: they look right and move wrong.
+        Shuffled videos are the zero because any videos have them: they look right and move wrong.
         """
         shuffled, expert = self.quantiles["shuffled"][2], self.quantiles["expert"][2]
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)
+
+    def reward(self, form: Form, likelihood: np.ndarray) -> np.ndarray:
+        """What an agent learns from, for a form's nats: float32 of any shape, dimensionless.
+
+        `ratio` has a zero of its own: it is clipped and scaled, so that a reward is from -2 to 2. The other forms are
+        calibrated, and their symlog is taken so that one very unlikely frame doesn't drown the rest: 0 as shuffled,
+        ln 2 as experts.
+        """
+        if form == "ratio":
+            return (likelihood.clip(-self.RATIO_LIMIT, self.RATIO_LIMIT) / self.RATIO_UNIT).astype(np.float32)
+        return symlog(self.calibrated(likelihood)).astype(np.float32)

@@ -1,48 +1,152 @@
-"""One video, scored frame by frame."""
+"""Frames in, rewards out: what the reward node, bags and videos all use."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from viper_model.reward.likelihood import conditional, joint, likelihood_map
-from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import resize
+from viper_model.errors import ModelError
+from viper_model.reward.likelihood import (
+    FORMS,
+    Calibration,
+    CodeLogProbs,
+    Form,
+    LikelihoodModel,
+    conditional,
+    frame_likelihood,
+    likelihood_map,
+    ratio,
+)
+
+
+class CalibratedModel(LikelihoodModel, Protocol):
+    calibration: dict[str, Calibration]
+    """By task."""
+
+    def task_index(self, task: str) -> int:
+        """The number that stands for a task. Raises ModelError where the model doesn't know it."""
+        ...
+
+
+AUTO = "auto"
+"""Stands for the form that suits a model: a ratio where it has a background, else conditional."""
+
+
+def chosen_form(model: LikelihoodModel, name: str) -> Form:
+    """The form of a model's reward by its name, AUTO included.
+
+    Raises ModelError for an unknown name, and for a ratio where the model has no background.
+    """
+    if name == AUTO:
+        return "ratio" if model.has_background else "conditional"
+    form = next((each for each in FORMS if each == name), None)
+    if form is None:
+        raise ModelError(f"no form of reward '{name}': choose {AUTO} or one of {', '.join(FORMS)}")
+    if form == "ratio" and not model.has_background:
+        raise ModelError(
+            "a reward of the form 'ratio' needs a model with a background, which this one has not: "
+            "fit one with background:=auto, or choose the form conditional"
+        )
+    return form
 
 
 @dataclass(frozen=True)
-class FrameScores:
+class FrameScore:
+    reward: float
+    """What an agent learns from, see `Calibration.reward`."""
+    log_likelihood: float
+    """The form's nats, see `likelihood.Form`."""
+    code_log_probs: np.ndarray
+    """Under the task's model, float32 [rows, columns], nats."""
+
+
+class Scorer:
+    """Scores several videos frame by frame, as their frames arrive."""
+
+    def __init__(self, model: CalibratedModel, form: Form, videos: int) -> None:
+        """form: see `chosen_form`."""
+        self.model = model
+        self.form = form
+        self._stream = model.stream(videos, background=form == "ratio")
+        self._windows: list[deque[Tensor]] = [deque(maxlen=model.context) for _ in range(videos)]
+        """Of each video, for the joint form: log-probabilities of codes, float32 [rows, columns], newest last."""
+
+    def step(
+        self, videos: Sequence[int], frames: np.ndarray, tasks: Sequence[str], is_first: Sequence[bool]
+    ) -> list[FrameScore]:
+        """Score the next frame of each of `videos`, none of which is named twice.
+
+        frames: uint8 [n, image_size, image_size, 3]. is_first: the frame begins an episode: what came before it is
+        forgotten. Raises ModelError, and remembers nothing, for an unknown task or frames of another size.
+        """
+        index = [self.model.task_index(task) for task in tasks]
+        log_probs = self._stream.step(
+            torch.tensor(videos), torch.from_numpy(frames), torch.tensor(index), torch.tensor(is_first)
+        )
+        likelihoods = self._likelihoods(videos, log_probs, is_first)
+        return [
+            FrameScore(float(self.model.calibration[task].reward(self.form, likelihood)), float(likelihood), codes)
+            for task, likelihood, codes in zip(tasks, likelihoods, log_probs.task.numpy(), strict=True)
+        ]
+
+    def _likelihoods(self, videos: Sequence[int], log_probs: CodeLogProbs, is_first: Sequence[bool]) -> np.ndarray:
+        """float32 [n], nats."""
+        if self.form == "joint":
+            return np.stack([self._joint(*each) for each in zip(videos, log_probs.task, is_first, strict=True)])
+        if self.form == "ratio":
+            assert log_probs.background is not None
+            return ratio(log_probs.task, log_probs.background).numpy()
+        return conditional(log_probs.task).numpy()
+
+    def _joint(self, video: int, code_log_probs: Tensor, is_first: bool) -> np.ndarray:
+        window = self._windows[video]
+        if is_first:
+            window.clear()
+        window.append(code_log_probs)
+        newest = frame_likelihood("joint", CodeLogProbs(torch.stack(tuple(window)), None), self.model.context)[-1]
+        return newest.numpy()
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """A whole video's scores, the numbers that a `Scorer` gives frame by frame."""
+
+    form: Form
     conditional: np.ndarray
     """ln p(x_t | x_<t, task), float32 [time], nats."""
-    joint: np.ndarray
-    """The same, averaged over the context, float32 [time], nats."""
+    log_likelihood: np.ndarray
+    """The form's nats, float32 [time]."""
     reward: np.ndarray
-    """`conditional` on the task's calibrated scale, float32 [time]: 0 as shuffled, 1 as expert videos."""
+    """float32 [time], see `Calibration.reward`."""
     code_log_probs: np.ndarray
-    """float32 [time, rows, columns], nats."""
+    """Under the task's model, float32 [time, rows, columns], nats."""
 
 
-def score(model: VideoModel, frames: np.ndarray, task: str) -> FrameScores:
-    """Score a video, uint8 [time, height, width, 3] of any size, that begins with an episode's first frame.
+def score_video(model: CalibratedModel, frames: np.ndarray, task: str, form: Form) -> VideoScores:
+    """Score a video, uint8 [time, image_size, image_size, 3], that begins with an episode's first frame.
 
-    Raises ModelError where the model does not know the task.
+    form: see `chosen_form`. Raises ModelError for an unknown task and frames of another size.
     """
-    index = torch.tensor([model.task_index(task)], device=model.device)
-    clip = torch.tensor(resize(frames, model.image_size)).to(model.device)
-    code_log_probs = model.log_probs(clip[None], index)[0].cpu()  # [time, rows, columns]
-    likelihood = conditional(code_log_probs).numpy()
-    return FrameScores(
-        conditional=likelihood,
-        joint=joint(code_log_probs, model.context).numpy(),
-        reward=model.calibration[task].reward(likelihood),
-        code_log_probs=code_log_probs.numpy(),
+    index = torch.tensor([model.task_index(task)])
+    log_probs = model.log_probs(torch.tensor(frames)[None], index, background=form == "ratio")
+    log_likelihood = frame_likelihood(form, log_probs, model.context)[0].cpu().numpy()
+    return VideoScores(
+        form=form,
+        conditional=conditional(log_probs.task)[0].cpu().numpy(),
+        log_likelihood=log_likelihood,
+        reward=model.calibration[task].reward(form, log_likelihood),
+        code_log_probs=log_probs.task[0].cpu().numpy(),
     )
 
 
 def likelihood_map_video(frames: np.ndarray, code_log_probs: np.ndarray) -> np.ndarray:
-    """Each frame beside its likelihood map: where the model was surprised the map is dark.
+    """Each frame beside its likelihood map.
 
     frames: uint8 [time, height, width, 3]. code_log_probs: float32 [time, rows, columns].
     Returns uint8 [time, height, 2 × width, 3].

@@ -11,6 +11,9 @@ NOT_USABLE = "not usable"
 LEVELS = (USABLE, WARNING, NOT_USABLE)
 """From best to worst."""
 
+HACK, SUSPECT = 0.5, 0.25
+"""Shares of what an expert's episode earns: what earns more by another way than the task is a hack, or worth a
+warning."""
 GOOD_AUC = 0.95
 """What a usable reward reaches against videos that are wrong all along."""
 POOR_AUC = 0.75
@@ -18,11 +21,9 @@ POOR_AUC = 0.75
 AIMLESS_AUC = 0.6
 """Videos run backwards that are told from experts' by less than this are as likely as those."""
 GOOD_CORRELATION, POOR_CORRELATION = 0.5, 0.0
-"""Of videos' likelihoods with their ground-truth returns."""
+"""Of videos' rewards with their ground-truth returns."""
 ENOUGH_VIDEOS = 4
 """Held-out expert videos; fewer make a coarse judge."""
-GOOD_REWARD = 0.5
-"""Of the median frame of expert videos; of those that the reward was calibrated on it is 1, of shuffled ones 0."""
 
 
 @dataclass(frozen=True)
@@ -41,28 +42,25 @@ class Verdict:
 def judge(
     *,
     videos: int,
-    expert_reward: float,
-    video_auc: Mapping[str, float],
+    expert: float,
+    hacks: Mapping[str, float],
     clip_auc: Mapping[str, float],
     return_correlation: float | None,
 ) -> Verdict:
     """A verdict on one task's reward.
 
-    videos: held-out expert videos. expert_reward: their median calibrated reward. video_auc, clip_auc: by kind, see
-    `check.KindCheck`; `frozen_start`, `reversed` and `shuffled` are needed, `random` and `other_task` count where they
-    are. return_correlation: None where unknown.
-
-    Standing still and running backwards are judged by whole videos, as what they earn differs from the expert's in sum,
-    not at each time step: an expert that balances is rightly still. What is wrong all along is judged by clips.
+    videos: held-out expert videos. expert: the reward of an expert's episode. hacks: by kind, the highest reward of an
+    episode that isn't the task, of the same length. clip_auc: by kind, see `check.KindCheck`; `reversed` and `shuffled`
+    are needed, `random` and `other_task` count where they are. return_correlation: None where unknown.
     """
     found = (
-        _calibration(expert_reward),
-        _standing_still(video_auc["frozen_start"]),
+        _nothing_earned(expert),
+        *(_hack(kind, reward, expert) for kind, reward in sorted(hacks.items(), key=lambda item: -item[1])),
         _wrong("Random behaviour", clip_auc.get("random")),
         _wrong("Videos with their frames in any order", clip_auc["shuffled"]),
         _returns(return_correlation),
         _other_tasks(clip_auc.get("other_task")),
-        _backwards(video_auc["reversed"]),
+        _backwards(clip_auc["reversed"]),
         _few(videos),
     )
     findings = sorted(filter(None, found), key=lambda finding: -LEVELS.index(finding[0]))  # the order is kept otherwise
@@ -72,14 +70,27 @@ def judge(
 Finding = tuple[str, str]
 """A level and the reason for it."""
 
+_HACK_NAMES = {
+    "frozen": "Standing still somewhere",
+    "parked": "Pushing an actuator to its end, or doing nothing,",
+    "random": "Random behaviour",
+    "background": "Behaviour that is not the task",
+    "other_task": "Another task",
+    "policy": "What a policy found that learned from this reward",
+}
 
-def _standing_still(auc: float) -> Finding | None:
-    pairs = f"a still picture of the start is likelier than an expert's video in {_percent(1 - auc)} of pairs."
-    if auc < 0.5:
-        return NOT_USABLE, f"Standing still would win, wherever the robot can stand still at its start: {pairs}"
-    if auc < GOOD_AUC:
-        return WARNING, f"Standing still is a rival: {pairs}"
-    return None
+
+def _nothing_earned(expert: float) -> Finding | None:
+    if expert > 0:
+        return None
+    return NOT_USABLE, f"Experts themselves earn {expert:.0f} an episode: doing anything else may be better."
+
+
+def _hack(kind: str, reward: float, expert: float) -> Finding | None:
+    if expert <= 0 or reward < SUSPECT * expert:
+        return None
+    level = NOT_USABLE if reward > HACK * expert else WARNING
+    return level, f"{_HACK_NAMES.get(kind, kind)} earns {_percent(reward / expert)} of what an expert earns."
 
 
 def _wrong(what: str, auc: float | None) -> Finding | None:
@@ -95,18 +106,8 @@ def _returns(correlation: float | None) -> Finding | None:
     level = NOT_USABLE if correlation < POOR_CORRELATION else WARNING
     return (
         level,
-        f"Likelier videos are hardly better ones: their rank correlation with the ground-truth return is "
+        f"Higher rewards are hardly better episodes: their rank correlation with the ground-truth return is "
         f"{correlation:.2f}.",
-    )
-
-
-def _calibration(expert_reward: float) -> Finding | None:
-    if expert_reward >= GOOD_REWARD:
-        return None
-    level = NOT_USABLE if expert_reward < 0 else WARNING
-    return level, (
-        f"The median frame of these experts earns {expert_reward:.2f}, not the 1 that the reward was calibrated to: "
-        "were they recorded or prepared otherwise?"
     )
 
 

@@ -44,30 +44,49 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
+class AdaptiveNorm(nn.Module):
+    """Layer norm whose scale and shift depend on the task (FiLM, Perez et al. 2018; as DiT's adaptive layer norm).
+
+    A label that is added at the input alone is all but ignored: where the picture tells what comes next, no gradient
+    reaches it.
+    """
+
+    def __init__(self, width: int, tasks: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.scale = nn.Embedding.from_pretrained(torch.ones(tasks, width), freeze=False)
+        self.shift = nn.Embedding.from_pretrained(torch.zeros(tasks, width), freeze=False)
+
+    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+        """x: [batch, ..., width]; task: int64 [batch]."""
+        shape = (len(task), *[1] * (x.ndim - 2), -1)
+        return torch.addcmul(self.shift(task).view(shape), self.norm(x), self.scale(task).view(shape))
+
+
 class Layer(nn.Module):
-    def __init__(self, config: CodeModelConfig) -> None:
+    def __init__(self, config: CodeModelConfig, tasks: int) -> None:
         super().__init__()
         width = config.width
         self.heads = config.heads
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = AdaptiveNorm(width, tasks)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_norm = AdaptiveNorm(width, tasks)
         self.mlp_in = nn.Linear(width, 4 * width)
         self.mlp_out = nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(config.dropout)
         for last in (self.out, self.mlp_out):  # as GPT-2: the residual stream starts as wide as a shallow model's
             nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.layers))
 
-    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[..., width] → three of [..., heads, head_dim]."""
-        q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+    def queries_keys_values(self, x: Tensor, task: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[batch, ..., width] and int64 [batch] → three of [batch, ..., heads, head_dim]."""
+        q, k, v = self.qkv(self.attention_norm(x, task)).unflatten(-1, (3, self.heads, -1)).unbind(-3)
         return q, k, v
 
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The rest of the layer. x: [..., width]; attended: [..., heads, head_dim]."""
+    def finish(self, x: Tensor, attended: Tensor, task: Tensor) -> Tensor:
+        """The rest of the layer. x: [batch, ..., width]; attended: [batch, ..., heads, head_dim]."""
         x = x + self.dropout(self.out(attended.flatten(-2)))
-        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
+        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x, task)))))
 
 
 class Cache:
@@ -129,12 +148,11 @@ class CodeModel(nn.Module, abc.ABC):
         self.codes = codes
         self.code_embedding = nn.Embedding(codes + 1, config.width)
         self.position_embedding = nn.Parameter(torch.empty(tokens, config.width))
-        self.task_embedding = nn.Embedding(tasks, config.width)
         self.dropout = nn.Dropout(config.dropout)
-        self.layers: Iterable[Layer] = nn.ModuleList(Layer(config) for _ in range(config.layers))  # type: ignore[assignment]
-        self.norm = nn.LayerNorm(config.width)
+        self.layers: Iterable[Layer] = nn.ModuleList(Layer(config, tasks) for _ in range(config.layers))  # type: ignore[assignment]
+        self.norm = AdaptiveNorm(config.width, tasks)
         self.head = nn.Linear(config.width, codes)
-        for table in (self.code_embedding.weight, self.position_embedding, self.task_embedding.weight):
+        for table in (self.code_embedding.weight, self.position_embedding):
             nn.init.normal_(table, std=0.02)
 
     @property
@@ -146,10 +164,9 @@ class CodeModel(nn.Module, abc.ABC):
     def head_dim(self) -> int:
         return self.config.width // self.config.heads
 
-    def embed(self, inputs: Tensor, task: Tensor, position: slice) -> Tensor:
+    def embed(self, inputs: Tensor, position: slice) -> Tensor:
         """inputs: int64 [batch, …, tokens of a frame within `position`] → [..., width]."""
-        task_vector = self.task_embedding(task).reshape(len(task), *[1] * (inputs.ndim - 1), -1)
-        return self.dropout(self.code_embedding(inputs) + self.position_embedding[position] + task_vector)
+        return self.dropout(self.code_embedding(inputs) + self.position_embedding[position])
 
     def cache(self, videos: int) -> Cache:
         return Cache(videos, self.config, self.tokens, self.head.weight.device, self.head.weight.dtype)

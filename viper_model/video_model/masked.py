@@ -106,12 +106,12 @@ class MaskedModel(CodeModel):
         step = max(1, context // variants)
         for begin in range(0, codes.shape[1], step):
             # [batch, frames, variants, tokens, width]
-            x = self.embed(inputs[:, begin : begin + step], task, slice(None))
+            x = self.embed(inputs[:, begin : begin + step], slice(None))
             frames = x.shape[1]
             seen = visible(min(begin, context - 1), frames, variants, self.tokens, context, x.device)
             turn = rotation(torch.arange(begin, begin + frames, device=x.device), self.head_dim)[:, :, None, None, None]
             for number, layer in enumerate(self.layers):
-                q, k, v = layer.queries_keys_values(x)  # [batch, frames, variants, tokens, heads, head_dim]
+                q, k, v = layer.queries_keys_values(x, task)  # [batch, frames, variants, tokens, heads, head_dim]
                 q, k = rotate(q, turn), rotate(k, turn)
                 # [batch, past frames, tokens, heads, head_dim]
                 past_k, past_v = past.get(number, (k[:, :0, -1], v[:, :0, -1]))
@@ -123,8 +123,8 @@ class MaskedModel(CodeModel):
                 )  # [batch, heads, frames × variants × tokens, head_dim]
                 kept = max(0, past_k.shape[1] - (context - 1))
                 past[number] = past_k[:, kept:], past_v[:, kept:]
-                x = layer.finish(x, attended.transpose(1, 2).unflatten(1, q.shape[1:4]))
-            logits = self.head(self.norm(x[:, :, :-1]))  # [batch, frames, variants - 1, tokens, codes]
+                x = layer.finish(x, attended.transpose(1, 2).unflatten(1, q.shape[1:4]), task)
+            logits = self.head(self.norm(x[:, :, :-1], task))  # [batch, frames, variants - 1, tokens, codes]
             log_probs.append(chosen(logits, codes[:, begin : begin + step, None].expand(logits.shape[:-1])))
         return torch.cat(log_probs, 1)
 
@@ -177,9 +177,9 @@ class MaskedModel(CodeModel):
         slot = frame % self.config.context
         mask = self._ring_mask(frame, variants)
         turn = rotation(frame, self.head_dim)[:, :, None, None, None]  # [2, n, 1, 1, 1, head_dim / 2]
-        x = self.embed(inputs, task, slice(None))  # [n, variants, tokens, width]
+        x = self.embed(inputs, slice(None))  # [n, variants, tokens, width]
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
-            q, k, v = (y.permute(0, 3, 1, 2, 4) for y in layer.queries_keys_values(x))
+            q, k, v = (y.permute(0, 3, 1, 2, 4) for y in layer.queries_keys_values(x, task))
             q, k = (rotate(y, turn) for y in (q, k))  # [n, heads, variants, tokens, head_dim]
             attended = attend(
                 q.flatten(2, 3),
@@ -188,8 +188,8 @@ class MaskedModel(CodeModel):
                 mask,
             )  # [n, heads, variants × tokens, head_dim]
             keys[videos, :, slot], values[videos, :, slot] = k[:, :, -1], v[:, :, -1]
-            x = layer.finish(x, attended.transpose(1, 2).unflatten(1, (variants, self.tokens)))
-        return self.head(self.norm(x))
+            x = layer.finish(x, attended.transpose(1, 2).unflatten(1, (variants, self.tokens)), task)
+        return self.head(self.norm(x, task))
 
     def _ring_mask(self, frame: Tensor, variants: int) -> Tensor:
         """Which slots hold a frame before the one that a video is at, and then which of its variants each query sees.

@@ -53,7 +53,7 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     if time <= context:
         return begin
     # Short blocks waste less time on what the mask hides, but copy each key more often, and training keeps the copies.
-    block = context if torch.is_grad_enabled() else math.ceil(context / 4)
+    block = min(context, time - context) if torch.is_grad_enabled() else math.ceil(context / 4)
     missing = -(time - context) % block
     q, k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) for x in (q, k, v))
     k, v = (x[:, 1:].unfold(1, context - 1 + block, block).movedim(-1, 2).flatten(0, 1) for x in (k, v))
@@ -78,12 +78,12 @@ class VideoGPT(CodeModel):
         """
         time, tokens = codes.shape[1:]
         shifted = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=self.no_code).reshape(codes.shape)
-        x = self.embed(shifted, task, slice(0, tokens))  # [batch, time, tokens, width]
+        x = self.embed(shifted, slice(0, tokens))  # [batch, time, tokens, width]
         turn = rotation(torch.arange(time, device=codes.device), self.head_dim)[:, :, None, None]
         for layer in self.layers:
-            q, k, v = layer.queries_keys_values(x)
-            x = layer.finish(x, banded_attention(rotate(q, turn), rotate(k, turn), v, self.config.context))
-        return self.head(self.norm(x))
+            q, k, v = layer.queries_keys_values(x, task)
+            x = layer.finish(x, banded_attention(rotate(q, turn), rotate(k, turn), v, self.config.context), task)
+        return self.head(self.norm(x, task))
 
     def loss(self, codes: Tensor, task: Tensor) -> Tensor:
         """See `CodeModel.loss`."""
@@ -126,9 +126,9 @@ class VideoGPT(CodeModel):
         slot = frame % self.config.context
         mask = self._ring_mask(frame, position)
         turn = rotation(frame, self.head_dim)[:, :, None, None]  # [2, n, 1, 1, head_dim / 2]
-        x = self.embed(inputs, task, position)  # [n, q, width]
+        x = self.embed(inputs, position)  # [n, q, width]
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
-            query, key, value = layer.queries_keys_values(x)  # [n, q, heads, head_dim]
+            query, key, value = layer.queries_keys_values(x, task)  # [n, q, heads, head_dim]
             keys[videos, :, slot, position] = rotate(key, turn).transpose(1, 2)
             values[videos, :, slot, position] = value.transpose(1, 2)
             attended = attend(
@@ -137,8 +137,8 @@ class VideoGPT(CodeModel):
                 rows(values, videos).flatten(2, 3),
                 mask,
             )  # [n, heads, q, head_dim]
-            x = layer.finish(x, attended.transpose(1, 2))
-        return self.head(self.norm(x))
+            x = layer.finish(x, attended.transpose(1, 2), task)
+        return self.head(self.norm(x, task))
 
     def _ring_mask(self, frame: Tensor, position: slice) -> Tensor:
         """Which slots hold a frame of the band, and how much of the current frame each query sees.

@@ -18,6 +18,8 @@ from viper_model.videos.source import Chunk, Format, Source
 _MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
 FORMATS = {module.NAME: module for module in _MODULES}
 EXPERT = "expert"
+BACKGROUND = "background"
+"""Behaviour that is not the task, to tell the task from."""
 SPLITS = {"train": False, "test": True}
 """Whether the videos in such a folder are kept from training."""
 

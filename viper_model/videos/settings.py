@@ -24,7 +24,7 @@ import yaml
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.videos.preparation import Crop, Preparation
-from viper_model.videos.source import SETTINGS
+from viper_model.videos.source import OLD_SETTINGS, SETTINGS
 
 KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
 
@@ -46,8 +46,8 @@ class VideoSettings:
     @staticmethod
     def load(folder: Path) -> VideoSettings:
         """The settings in a folder, of videos or of a model; the defaults where there are none. Raises ModelError."""
-        path = folder / SETTINGS
-        if not path.exists():
+        path = next((folder / name for name in (SETTINGS, OLD_SETTINGS) if (folder / name).exists()), None)
+        if path is None:
             return VideoSettings()
         try:
             document = yaml.safe_load(path.read_bytes()) or {}

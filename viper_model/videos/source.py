@@ -12,6 +12,8 @@ import numpy as np
 from viper_model.errors import ModelError
 
 SETTINGS = "videos.yaml"
+OLD_SETTINGS = "films.yaml"
+"""What it was called before, and is still read as."""
 """Where the user's choices stand, see `settings`."""
 CHUNK_BYTES = 16 * 2**20
 """Frames are handed over in chunks of about this size, whatever the video's length."""

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import Writer
 from rosbags.typesys.store import Typestore
 
+from viper_lab.results.score import load_for_scoring
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import conditional, likelihood_map
+from viper_model.reward.likelihood import Form, likelihood_map
+from viper_model.reward.scorer import Scorer, chosen_form
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import rosbag
 from viper_model.videos.preparation import Clock
@@ -49,7 +50,13 @@ class Camera:
 
 
 def score_bag(
-    path: Path, out: Path, model: VideoModel, settings: VideoSettings, task: str | None, maps: bool = False
+    path: Path,
+    out: Path,
+    model: VideoModel,
+    form: Form,
+    settings: VideoSettings,
+    task: str | None,
+    maps: bool = False,
 ) -> None:
     """Write `out`: all that the bag at `path` holds, and a viper_ros/Reward beside each frame, at the frame's stamp.
 
@@ -60,14 +67,20 @@ def score_bag(
     """
     try:
         with rosbag.opened(path) as bag, whole_bag(out) as writer:
-            for topic, received, data in _scored(bag, writer, model, settings, task, maps):
+            for topic, received, data in _scored(bag, writer, model, form, settings, task, maps):
                 writer.write(topic, received, data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
 def _scored(
-    bag: AnyReader, writer: Writer, model: VideoModel, settings: VideoSettings, task: str | None, maps: bool
+    bag: AnyReader,
+    writer: Writer,
+    model: VideoModel,
+    form: Form,
+    settings: VideoSettings,
+    task: str | None,
+    maps: bool,
 ) -> Iterator[tuple[Connection, int, bytes | memoryview]]:
     """The messages of the scored bag: where, when, and what."""
     names = rosbag.cameras(bag, settings.camera)
@@ -85,7 +98,7 @@ def _scored(
             shown[name] = writer.add_connection(f"{beside[name]}/likelihood_map", rosbag.RAW, typestore=store)
     ours = {each.topic for each in (*rewards.values(), *shown.values())}
     copies = {c.id: _copy(writer, c, bag.typestore) for c in bag.connections if c.topic not in ours}
-    stream = model.stream(len(names))
+    scorer = Scorer(model, form, len(names))
     for connection, received, data in bag.messages([c for c in bag.connections if c.id in copies]):
         yield copies[connection.id], received, data
         camera = cameras.get(connection.topic)
@@ -97,24 +110,17 @@ def _scored(
             continue
         label, first = time_step
         frame = settings.of(label).frames(rosbag.rgb(message)[None], model.image_size)
-        log_probs = stream.step(
-            torch.tensor([camera.number]),
-            torch.tensor(frame),
-            torch.tensor([model.task_index(label)]),
-            torch.tensor([first]),
-        )[0]  # [rows, columns]
-        likelihood = float(conditional(log_probs))
-        scaled = float(model.calibration[label].reward(np.array(likelihood)))
+        (score,) = scorer.step([camera.number], frame, [label], [first])
         kinds = store.types
         stamp = kinds["builtin_interfaces/msg/Time"](message.header.stamp.sec, message.header.stamp.nanosec)
         header = kinds["std_msgs/msg/Header"](stamp, message.header.frame_id)
         yield (
             rewards[connection.topic],
             received,
-            store.serialize_cdr(kinds[REWARD](header, scaled, likelihood), REWARD),
+            store.serialize_cdr(kinds[REWARD](header, score.reward, score.log_likelihood), REWARD),
         )
         if maps:
-            grey = likelihood_map(log_probs.numpy())
+            grey = likelihood_map(score.code_log_probs)
             picture = kinds[rosbag.RAW](header, *grey.shape, "mono8", 0, grey.shape[1], grey.ravel())
             yield shown[connection.topic], received, store.serialize_cdr(picture, rosbag.RAW)
 
@@ -147,3 +153,21 @@ def _copy(writer: Writer, connection: Connection, types: Typestore) -> Connectio
         offered_qos_profiles=ext.offered_qos_profiles,
         **known,
     )
+
+
+def score_bag_to_folder(
+    bag: Path,
+    model_folder: Path,
+    task: str | None,
+    out: Path,
+    *,
+    form: str = "auto",
+    precision: str = "float32",
+    maps: bool = False,
+    device: str = "cpu",
+) -> Path:
+    """`score_bag` into `out`/<bag>_scored with the model in a folder; returns that path. Raises as `score_bag` does."""
+    model = load_for_scoring(model_folder, precision, device)
+    scored = out / f"{bag.resolve().name}_scored"
+    score_bag(bag, scored, model, chosen_form(model, form), VideoSettings.load(model_folder), task, maps)
+    return scored

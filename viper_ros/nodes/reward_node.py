@@ -10,18 +10,17 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from viper_lab.errors import UserError
-from viper_lab.parameters import Parameter
+from viper_lab.experiment.sections import REWARD_NODE
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import Stream, conditional, joint, likelihood_map
-from viper_model.torch_tools.device import DEVICES, torch_device
-from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
+from viper_model.reward.likelihood import likelihood_map
+from viper_model.reward.scorer import FrameScore, Scorer, chosen_form
+from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
@@ -38,32 +37,7 @@ STRAGGLER_NANOSECONDS = 1_000_000_000
 back."""
 SILENCE_SECONDS = 5.0
 """So long without a frame is worth telling."""
-
-PARAMETERS = (
-    Parameter("model", "", "Folder of the video model, as `viper fit` leaves it."),
-    Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
-    Parameter(
-        "likelihood",
-        "conditional",
-        "conditional: ln p(x_t | x_<t), the paper's reward; joint: its mean over the model's context.",
-        choices=("conditional", "joint"),
-    ),
-    Parameter(
-        "steps",
-        True,
-        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless video, newest first, "
-        "at the rate of the videos that the model is of.",
-    ),
-    Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
-    Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
-    Parameter("device", "auto", "Where the model runs.", choices=DEVICES),
-    Parameter(
-        "precision",
-        "float32",
-        "Of the model's transformer. bfloat16 is faster and moves a frame's likelihood by some 0.05 nats.",
-        choices=PRECISIONS,
-    ),
-)
+PARAMETERS = REWARD_NODE
 
 
 @dataclass
@@ -77,8 +51,6 @@ class Video:
     """The next frame of a camera alone is a video's first."""
     waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
     """Stamp, frame, step and arrival time of what isn't scored yet."""
-    window: deque[torch.Tensor] = field(default_factory=deque)
-    """The log-probabilities of the codes of the model's context, for the joint likelihood."""
     sent: OrderedDict[int, Reward] = field(default_factory=OrderedDict)
     """The last rewards, for a node that missed them."""
     clock: Clock | None = None
@@ -100,17 +72,20 @@ class RewardNode(ViperNode):
         if not path:
             raise UserError("no video model: set the parameter 'model' to a folder that `viper fit` made")
         self._model = VideoModel.load(Path(path).expanduser(), torch_device(self.value("device")))
-        prepare_for_inference(self._model, self.value("precision"))
+        self._model.prepare_for_inference(self.value("precision"))
         self._video_settings = VideoSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))
         self._with_steps = self.value("steps")
+        self._reward_task = self.value("reward_task")
+        if self._reward_task:
+            self._model.task_index(self._reward_task)
         if not self._with_steps:
             self._task = self.value("task") or self._model.tasks[0]
             if not self.value("task") and len(self._model.tasks) > 1:
                 raise UserError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
             self._model.task_index(self._task)
         self._videos = [Video() for _ in self._environments]
-        self._stream: Stream = self._model.stream(len(self._videos))
+        self._scorer = Scorer(self._model, chosen_form(self._model, self.value("likelihood")), len(self._videos))
         self._rewards = [self.create_publisher(Reward, f"{name}/reward", RELIABLE) for name in self._environments]
         self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", RELIABLE) for name in self._environments]
 
@@ -129,7 +104,7 @@ class RewardNode(ViperNode):
     def cleanup(self) -> None:
         for publisher in (*self._rewards, *self._maps):
             self.destroy_publisher(publisher)
-        del self._model, self._stream
+        del self._model, self._scorer
 
     def claims(self) -> dict[str, type]:
         return {f"{name}/reward": Reward for name in self._environments}
@@ -168,6 +143,7 @@ class RewardNode(ViperNode):
     def _on_step(self, video: int, step: Step) -> None:
         stamp = nanoseconds(step.header.stamp)
         if not self._send_again(video, stamp):
+            step.task = self._reward_task or step.task
             self._queue(video, self._videos[video].joiner.right(stamp, step))
 
     def _send_again(self, video: int, stamp: int) -> bool:
@@ -216,35 +192,17 @@ class RewardNode(ViperNode):
         while batch := [(i, video.waiting.popleft()) for i, video in enumerate(self._videos) if video.waiting]:
             videos, entries = zip(*batch, strict=True)
             stamps, frames, steps, arrivals = zip(*entries, strict=True)
-            tasks = [self._model.task_index(step.task) for step in steps]
-            log_probs = self._stream.step(
-                torch.tensor(videos),
-                torch.from_numpy(np.stack(frames)),
-                torch.tensor(tasks),
-                torch.tensor([step.is_first for step in steps]),
+            scores = self._scorer.step(
+                videos, np.stack(frames), [step.task for step in steps], [step.is_first for step in steps]
             )
-            for video, stamp, step, arrival, code_log_probs in zip(
-                videos, stamps, steps, arrivals, log_probs, strict=True
-            ):
-                self._publish(video, stamp, step, code_log_probs)
+            for video, stamp, step, arrival, score in zip(videos, stamps, steps, arrivals, scores, strict=True):
+                self._publish(video, stamp, step, score)
                 self._latency.append(monotonic() - arrival)
                 self._scored += 1
 
-    def _publish(self, index: int, stamp: int, step: Step, code_log_probs: torch.Tensor) -> None:
+    def _publish(self, index: int, stamp: int, step: Step, score: FrameScore) -> None:
         video = self._videos[index]
-        if self.value("likelihood") == "joint":
-            if step.is_first:
-                video.window.clear()
-            video.window.append(code_log_probs)
-            while len(video.window) > self._model.context:
-                video.window.popleft()
-            log_likelihood = float(joint(torch.stack(tuple(video.window)), self._model.context)[-1])
-        else:
-            log_likelihood = float(conditional(code_log_probs))
-        reward = Reward(
-            reward=float(self._model.calibration[step.task].reward(np.array(log_likelihood))),
-            log_likelihood=log_likelihood,
-        )
+        reward = Reward(reward=score.reward, log_likelihood=score.log_likelihood)
         reward.header.stamp = to_stamp(stamp)
         reward.header.frame_id = step.header.frame_id
         video.sent[stamp] = reward
@@ -252,7 +210,7 @@ class RewardNode(ViperNode):
             video.sent.popitem(last=False)
         self._rewards[index].publish(reward)
         if self.value("publish_map") and self._maps[index].get_subscription_count():
-            brightness = likelihood_map(code_log_probs.numpy())
+            brightness = likelihood_map(score.code_log_probs)
             self._maps[index].publish(images.to_message(brightness, reward.header.stamp, step.header.frame_id))
 
 

@@ -13,23 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from viper_model.torch_tools.distributed import mean_of_processes, of_all_processes
+from viper_model.video_model.tokenizers.base import Tokenizer, TokenizerConfig
 
 
 @dataclass(frozen=True)
-class VQGANConfig:
-    image_size: int
-    """Frames are square, this many pixels a side."""
+class VQGANConfig(TokenizerConfig):
     channels: tuple[int, ...]
     """Width of each stage of the encoder (the decoder mirrors it). Every stage halves the picture's side."""
     blocks: int
     """Residual blocks a stage."""
-    codes: int
-    """Size of the codebook."""
     code_dim: int
 
     @property
     def grid(self) -> int:
-        """Rows, and columns, of codes in a frame."""
         return self.image_size // 2 ** len(self.channels)
 
 
@@ -140,7 +136,9 @@ def to_float(frames: Tensor) -> Tensor:
     return (frames.float() / 127.5 - 1).permute(0, 3, 1, 2)
 
 
-class VQGAN(nn.Module):
+class VQGAN(Tokenizer):
+    config: VQGANConfig
+
     CHUNK = 256
     """Frames in flight at once, so that a video of any length fits in memory."""
     CPU_CHUNK = 16
@@ -167,7 +165,7 @@ class VQGAN(nn.Module):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 [..., height, width, 3] → codes, int64 [..., rows, columns]."""
+        """See `Tokenizer.encode`."""
         codes = []
         # In less than float32 some vectors go to another code: those that two codes are about as near to.
         with (
@@ -181,7 +179,7 @@ class VQGAN(nn.Module):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """codes, int64 [..., rows, columns] → uint8 [..., height, width, 3]."""
+        """See `Tokenizer.decode`."""
         frames = []
         for chunk in self._chunks(codes.reshape(-1, *codes.shape[-2:])):
             vectors = self.quantizer.codebook[chunk].permute(0, 3, 1, 2)  # [n, code_dim, rows, columns]

@@ -1,0 +1,69 @@
+"""What a run's directory tells those who read it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from viper_lab.errors import UserError
+from viper_model.videos.dataset import Recording, read_recording
+from viper_model.videos.preparation import resize
+
+CONFIG, METRICS, EPISODES = "config.yaml", "metrics.jsonl", "episodes"
+VERSION = 2
+"""Of a run's config.yaml."""
+BEST_REWARDED = 3
+"""Episodes."""
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """What made the run, see `experiment.run_directory`. Raises UserError where there is none that can be read."""
+    path = run / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"no run in {run}: its {CONFIG} can't be read") from error
+    if not isinstance(config, dict) or config.get("version") != VERSION:
+        raise UserError(
+            f"{path} is not of this version of viper_ros: train again, or read it with the one that made it"
+        )
+    return config
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The records of a run's metrics.jsonl, in order. Raises UserError where there are none."""
+    path = run / METRICS
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise UserError(f"no run in {run}: {path.name} is missing") from error
+    records = []
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue  # The half line of a process that is writing or was killed.
+    if not records:
+        raise UserError(f"nothing has happened yet in {run}")
+    return records
+
+
+def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
+    """Those of a run's kept episodes whose reward is highest, as a model of `image_size` sees them.
+
+    Raises UserError where the run has kept none, ModelError where one can't be read.
+    """
+    files = sorted((run / EPISODES).glob("*.npz"), key=_episode_reward)[-BEST_REWARDED:]
+    if not files:
+        raise UserError(f"{run} has kept no episodes: nothing has been evaluated yet")
+    recordings = [read_recording(path) for path in files]
+    return [Recording(resize(each.frames, image_size), each.task_reward) for each in recordings]
+
+
+def _episode_reward(path: Path) -> float:
+    with np.load(path, allow_pickle=False) as arrays:
+        return float(arrays["reward"][1:].sum())

@@ -1,0 +1,84 @@
+"""What makes one training of a video model another than the next."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from viper_model.errors import ModelError
+from viper_model.video_model.fit.schedule import TrainingSchedule
+from viper_model.video_model.sizes import VideoModelConfig
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import Dataset, Video
+
+PROCEDURE = 3
+"""Counts the changes of what the same settings and videos end with."""
+FINISHED = "training.json"
+"""What a finished model was trained on and how, beside it."""
+
+
+def training_identity(
+    config: VideoModelConfig,
+    schedule: TrainingSchedule,
+    background: str,
+    seed: int,
+    dataset: Dataset,
+    videos: Sequence[Video],
+) -> dict[str, Any]:
+    """All that decides what a training ends with, as JSON has it, by what a user would call it.
+
+    videos: all that are trained on or that choose among what was trained.
+    """
+    names = "\n".join(f"{video.name} {len(video.frames)}" for video in videos)
+    return {
+        "procedure": PROCEDURE,
+        **_kinds(config),
+        "steps": _as_json(schedule),
+        "background": background,
+        "seed": seed,
+        "videos": hashlib.sha256(names.encode()).hexdigest(),
+        "videos.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
+    }
+
+
+def finished_identity(folder: Path, model: VideoModel, wanted: dict[str, Any]) -> Any:
+    """Of a model that `fit` did not make, only its kind is known: the rest is taken to be as `wanted`.
+
+    Raises ModelError where what stands there is damaged.
+    """
+    path = folder / FINISHED
+    if not path.exists():
+        return {**wanted, **_kinds(model.config)}
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+
+
+def refuse_another(folder: Path, what: str, there: Any, wanted: dict[str, Any]) -> None:
+    """Raises ModelError where the training in a folder is not the one that is wanted. there: as it was read."""
+    known = there if isinstance(there, dict) else {}
+    others = [name for name, value in wanted.items() if name not in known or known[name] != value]
+    if others:
+        raise ModelError(
+            f"{folder} holds {what} with other {', '.join(others)}: "
+            "choose another folder, or delete this one to begin anew"
+        )
+
+
+def _kinds(config: VideoModelConfig) -> dict[str, Any]:
+    return {
+        "tokenizer": {"kind": type(config.tokenizer).__name__, **_as_json(config.tokenizer)},
+        "code_model": {"kind": type(config.code_model).__name__, **_as_json(config.code_model)},
+        "frame_skip": config.frame_skip,
+    }
+
+
+def _as_json(settings: Any) -> dict[str, Any]:
+    """With lists for tuples, so that it equals what was written and read."""
+    document: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return document

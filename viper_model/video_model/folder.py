@@ -1,0 +1,130 @@
+"""The folder that a video model is kept in: config.yaml, tasks.yaml, model.safetensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from viper_model.errors import ModelError
+from viper_model.files import replace_file
+from viper_model.reward.likelihood import Calibration
+from viper_model.torch_tools.checkpoint import load_weights, read_tensors, write_tensors
+from viper_model.video_model.sizes import CODE_MODELS, VideoModelConfig
+from viper_model.video_model.tokenizers import TOKENIZERS
+
+if TYPE_CHECKING:
+    from viper_model.video_model.video_model import VideoModel
+
+VERSION = 2
+"""Of the folder's layout and of what its numbers mean."""
+WEIGHTS = "model.safetensors"
+
+
+def save_model(model: VideoModel, folder: Path) -> None:
+    """Write `model` to `folder`; config.yaml last, when the rest is whole."""
+    write_tensors(folder / WEIGHTS, model.state_dict(), {})
+    tasks = {
+        task: {"conditional": _lists(calibration.quantiles), "ratio": _lists(calibration.ratio_quantiles)}
+        for task, calibration in ((task, model.calibration[task]) for task in model.tasks)
+    }
+    _write_yaml(folder / "tasks.yaml", tasks)
+    config = {
+        "tokenizer": {"name": model.tokenizer_name, **dataclasses.asdict(model.config.tokenizer)},
+        "code_model": {"name": model.code_model_name, **dataclasses.asdict(model.config.code_model)},
+        "frame_skip": model.frame_skip,
+        "background": model.has_background,
+    }
+    _write_yaml(folder / "config.yaml", {"version": VERSION, **config})
+
+
+def read_config(folder: Path) -> tuple[VideoModelConfig, bool]:
+    """The model's configuration, and whether it has a background.
+
+    Raises ModelError where there is none, or it is of another version.
+    """
+    path = folder / "config.yaml"
+    document = _read_yaml(path)
+    version = document.get("version")
+    if version != VERSION:
+        raise ModelError(
+            f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: fit the model again"
+        )
+    try:
+        tokenizer, code_model = dict(document["tokenizer"]), dict(document["code_model"])
+        tokenizer_name, code_model_name = tokenizer.pop("name"), code_model.pop("name")
+        for kind, name, known in (
+            ("tokenizer", tokenizer_name, TOKENIZERS),
+            ("code model", code_model_name, CODE_MODELS),
+        ):
+            if name not in known:
+                raise ModelError(f"{path} names the {kind} '{name}'; this viper_ros has {', '.join(known)}")
+        if "channels" in tokenizer:
+            tokenizer["channels"] = tuple(tokenizer["channels"])
+        config = VideoModelConfig(
+            TOKENIZERS[tokenizer_name][0](**tokenizer),
+            CODE_MODELS[code_model_name][0](**code_model),
+            int(document["frame_skip"]),
+        )
+        return config, bool(document["background"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is not of a video model of viper_ros: {error}") from error
+
+
+def read_calibration(folder: Path) -> dict[str, Calibration]:
+    """By task. Raises ModelError where tasks.yaml is missing or damaged."""
+    path = folder / "tasks.yaml"
+    document = _read_yaml(path)
+    try:
+        return {
+            str(task): Calibration(_tuples(kinds["conditional"]), _tuples(kinds["ratio"]))
+            for task, kinds in document.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
+
+
+def load_model_weights(model: VideoModel, folder: Path) -> None:
+    """Raises ModelError where the file is missing, cut short or another model's."""
+    load_weights(model, read_tensors(folder / WEIGHTS)[0], folder / WEIGHTS)
+
+
+def model_hash(folder: Path) -> str | None:
+    """What tells a model from others: a SHA-256 over its files; None where there is no model."""
+    digest = hashlib.sha256()
+    try:
+        for name in ("config.yaml", "tasks.yaml", WEIGHTS):
+            digest.update((folder / name).read_bytes())
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _lists(quantiles: dict[str, tuple[float, ...]]) -> dict[str, list[float]]:
+    return {kind: list(values) for kind, values in quantiles.items()}
+
+
+def _tuples(quantiles: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+    return {str(kind): tuple(map(float, values)) for kind, values in quantiles.items()}
+
+
+def _write_yaml(path: Path, document: dict[str, Any]) -> None:
+    replace_file(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None).encode())
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"no video model in {path.parent}: {path.name} is missing; has its training finished? "
+            "`viper fit` makes models"
+        ) from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(document, dict) or not document:
+        raise ModelError(f"{path} is not of a video model of viper_ros")
+    return document
