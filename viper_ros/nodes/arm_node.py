@@ -108,7 +108,7 @@ class ArmNode(ViperNode):
         self._listen(Action, "action", self._on_action, RELIABLE)
         self._listen(Bool, "e_stop", self._on_e_stop, RELIABLE)
         self._listen(Bool, "enable", self._on_enable, RELIABLE)
-        self._services = [
+        self._operator_services = [
             self._serve("start_episode", self._start_episode),
             self._serve("end_episode", self._end_episode),
             self._serve("reset_episode", self._reset_episode),
@@ -125,7 +125,7 @@ class ArmNode(ViperNode):
         self._command(self.guard.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._episode.end()
         self.destroy_timer(self._timer)
-        for service in self._services:
+        for service in self._operator_services:
             self.destroy_service(service)
 
     def cleanup(self) -> None:
