@@ -199,7 +199,13 @@ def test_a_frame_that_is_no_picture_is_counted_and_the_next_is_scored(model_fold
     camera._images["env_0"].publish(bad)
     camera.show("env_0", 1, random_frames(1)[0], True)
     spin_until([camera, node], lambda: 1 in camera.rewards("env_0"))
-    assert node.health().values["frames_unreadable"] == 1
+    diagnostics = Listener({"/diagnostics": DiagnosticArray}, RELIABLE)
+
+    def told() -> bool:
+        values = [v for array in diagnostics.heard["/diagnostics"] for status in array.status for v in status.values]
+        return any(value.key == "messages_refused" and value.value == "1" for value in values)
+
+    spin_until([camera, node, diagnostics], told)
 
 
 def test_a_step_of_a_task_that_the_model_does_not_know_is_refused_in_one_line_and_the_next_is_scored(
