@@ -13,7 +13,8 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from viper_model.reward.likelihood import Calibration
-from viper_model.video_model.video_model import VideoModel, size_config
+from viper_model.video_model.sizes import size_config
+from viper_model.video_model.video_model import VideoModel
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
 
@@ -39,10 +40,11 @@ def ros() -> Iterator[None]:
     rclpy.try_shutdown()
 
 
-def save_model(folder: Path, likelihood: str) -> None:
+def save_model(folder: Path, code_model: str = "videogpt", *, background: bool = False) -> None:
     """A video model of two tasks with random weights: its likelihoods are as definite as a trained one's."""
     torch.manual_seed(0)
-    model = VideoModel(size_config("tiny", likelihood), ("cartpole_balance", "cartpole_swingup"))
+    config = size_config("tiny", code_model=code_model)
+    model = VideoModel(config, ("cartpole_balance", "cartpole_swingup"), background=background)
     quantiles = {"expert": (-9.0, -8.0, -7.0, -6.0, -5.0), "shuffled": (-99.0, -98.0, -97.0, -96.0, -95.0)}
     model.calibration = {task: Calibration(quantiles) for task in model.tasks}
     model.save(folder)
@@ -51,7 +53,7 @@ def save_model(folder: Path, likelihood: str) -> None:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, "videogpt")
+    save_model(folder)
     return folder
 
 

@@ -39,7 +39,7 @@ def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
     said = capsys.readouterr().out
     assert "cartpole_swingup: Not usable." in said
     assert "no videos of them: cartpole_balance" in said
-    kinds = ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "random"]
+    kinds = ["expert", "frozen", "reversed", "shuffled", "random"]
     document = json.loads((out / "check.json").read_text())["tasks"]
     assert list(document["cartpole_swingup"]["kinds"]) == kinds
     reasons = document["cartpole_swingup"]["verdict"]["reasons"]
