@@ -1,4 +1,4 @@
-"""`pip install .`: the video model and the environments, for use without ROS. The ROS 2 package is built by colcon."""
+"""`pip install .`: everything that runs without ROS, with the `viper` command. The ROS 2 package is built by colcon."""
 
 from pathlib import Path
 
@@ -18,7 +18,19 @@ setup(
     description="Video prediction models as rewards: the video model, its likelihood and the simulated environments",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["viper_model*", "sim*"]),
+    packages=[
+        *find_packages(include=["sim*", "viper_lab*", "viper_model*", "viper_ros*"]),
+        "viper_lab.share.config",
+        "viper_lab.share.msg",
+    ],
+    # Where `viper_lab.config` looks for them.
+    package_dir={"viper_lab.share.config": "config", "viper_lab.share.msg": "msg"},
+    package_data={
+        "viper_lab.results": ["*.jinja"],
+        "viper_lab.share.config": ["**/*"],
+        "viper_lab.share.msg": ["*.msg"],
+    },
+    entry_points={"console_scripts": ["viper = viper_ros.cli.main:main"]},
     install_requires=[
         *pinned("python.txt"),
         # labmaze, that dm_control asks for and its suite doesn't use, has no wheel for Python 3.13.

@@ -11,14 +11,12 @@ from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_ros.launching.actions import chosen, declared, node, together, viz
-from viper_ros.launching.arguments import DEPLOY
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    values = chosen(context, DEPLOY)
-    parameters: dict[str, object] = {name: values[name] for name in ("arm", "task", "action", "output")}
-    parameters |= {name: values[name] == "true" for name in ("dry_run", "dead_man")}
-    parameters["step_seconds"] = float(values["step_seconds"])
+    values = chosen(context, "deploy")
+    names = ("arm", "task", "action", "output", "dry_run", "dead_man", "step_seconds")
+    parameters: dict[str, object] = {name: values[name] for name in names}
     commands = "arm_controller/joint_trajectory"
     sent = f"{values['controller']}/joint_trajectory"
     sides = {
@@ -29,10 +27,10 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     }
     policy = str(Path(values["policy"]).expanduser().resolve())
     nodes = [node("arm_node", parameters, values, sides), node("act_node", {"policy": policy}, values)]
-    if values["sim"] == "true":
+    if values["sim"]:
         nodes.append(node("simulated_arm_node", {"arm": values["arm"]}, values, sides))
     return [*together(nodes), *viz(values, [""], sides)]
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*declared(DEPLOY), OpaqueFunction(function=graph)])
+    return LaunchDescription([*declared("deploy"), OpaqueFunction(function=graph)])

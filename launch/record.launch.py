@@ -8,14 +8,13 @@ from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_ros.launching.actions import chosen, declared, node, together
-from viper_ros.launching.arguments import RECORD
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    values = chosen(context, RECORD)
+    values = chosen(context, "record")
     out = str(Path(values["out"]).expanduser().resolve())
-    return together([node("record_node", {"out": out, "topics": values["topics"].split()}, values)])
+    return together([node("record_node", {"out": out, "topics": values["topics"]}, values)])
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*declared(RECORD), OpaqueFunction(function=graph)])
+    return LaunchDescription([*declared("record"), OpaqueFunction(function=graph)])

@@ -9,11 +9,10 @@ from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_ros.launching.actions import chosen, declared, node, restarted, viz
-from viper_ros.launching.arguments import SCORE
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    values = chosen(context, SCORE)
+    values = chosen(context, "score")
     parameters: dict[str, object] = {
         "model": str(Path(values["model"]).expanduser().resolve()),
         "task": values["task"],
@@ -26,4 +25,4 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*declared(SCORE), OpaqueFunction(function=graph)])
+    return LaunchDescription([*declared("score"), OpaqueFunction(function=graph)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from launch.actions import ExecuteProcess, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
@@ -15,10 +16,9 @@ from launch.events.process import ProcessExited
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_ros.launching.actions import chosen, declared, node, restarted, viz
-from viper_ros.launching.arguments import TRAIN
 
 
-def nodes(plan: Plan, values: dict[str, str]) -> list[LaunchDescriptionEntity]:
+def nodes(plan: Plan, values: dict[str, Any]) -> list[LaunchDescriptionEntity]:
     started: list[LaunchDescriptionEntity] = []
     for name in plan.environments:
         environment = plan.sim_parameters(name)
@@ -30,20 +30,12 @@ def nodes(plan: Plan, values: dict[str, str]) -> list[LaunchDescriptionEntity]:
 
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    values = chosen(context, TRAIN)
-    plan = make_plan(
-        values["sim"],
-        task=values["task"] or None,
-        arm=values["arm"] or None,
-        reward=values["reward"],
-        name=values["name"] or None,
-        steps=int(values["steps"]) or None,
-        environments=int(values["environments"]),
-        namespace=values["namespace"],
-        directory=Path(values["directory"]).expanduser().resolve(),
-    )
+    values = chosen(context, "train")
+    values["directory"] = Path(values["directory"]).expanduser().resolve()
+    names = ("task", "arm", "reward", "reward_task", "reward_model", "name", "steps", "environments", "namespace")
+    plan = make_plan(values["sim"], directory=values["directory"], **{name: values[name] for name in names})
     running = nodes(plan, values)
-    if not plan.learns_from_videos:
+    if plan.model_is_given or not plan.learns_from_videos:
         return running
     names = ("sim", "task", "arm", "directory")
     options = [f"{name}:={values[name]}" for name in names if values[name]]
@@ -58,4 +50,4 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*declared(TRAIN), OpaqueFunction(function=graph)])
+    return LaunchDescription([*declared("train"), OpaqueFunction(function=graph)])

@@ -91,22 +91,22 @@ def make(
 class Atari(Env):
     """One console with one game."""
 
+    task_rewards = "points"
+
     def __init__(
         self, task: str, image_size: tuple[int, int], action_repeat: int, seed: int, options: dict[str, Any]
     ) -> None:
         super().__init__()
-        self._frames = 0
         self._game = GAMES[task]
         self.action_repeat = action_repeat
         self._options = options
-        self._rng = np.random.default_rng(seed)
         self.console = ALEInterface()
         """For experts, who may try things on it and put its state back."""
-        self.console.setInt("random_seed", seed % 2**31)
         self.console.setFloat("repeat_action_probability", options["sticky"])
         rom = roms.get_rom_path(task)
         assert rom, f"ale-py brings {task}"
-        self.console.loadROM(rom)
+        self._rom = rom
+        self._reseed(seed)
         legal = self.console.getLegalActionSet() if options["full_actions"] else self.console.getMinimalActionSet()
         self.actions = tuple(legal)
         """The console's action for each place in a one-hot action."""
@@ -119,6 +119,12 @@ class Atari(Env):
             return_range=(self._game.random_score, self._game.human_score),
             options=options,
         )
+
+    def _reseed(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._frames = 0
+        self.console.setInt("random_seed", seed % 2**31)
+        self.console.loadROM(self._rom)  # which is when the console takes a seed
 
     def _reset(self) -> TimeStep:
         if not self._options["life_loss"] or self.console.game_over() or self.console.getEpisodeFrameNumber() == 0:

@@ -89,6 +89,17 @@ class EnvContract(ABC):
                 for pair in pairs:
                     _assert_equal(*pair)
 
+    def test_an_environment_that_is_seeded_again_is_a_new_one(self) -> None:
+        with self.make(3) as new, self.make(0) as used:
+            used.reset()
+            _play(used, self.steps_to_compare, seed=1)
+            _assert_equal(new.reset(), used.reset(seed=3))
+            for _ in range(2):
+                pairs = zip(_play(new, self.steps_to_compare, 1), _play(used, self.steps_to_compare, 1), strict=True)
+                for pair in pairs:
+                    _assert_equal(*pair)
+                _assert_equal(new.reset(), used.reset())
+
     def test_another_seed_gives_another_start(self) -> None:
         if self.starts_vary:
             with self.make(1) as one, self.make(2) as other:

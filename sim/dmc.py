@@ -6,6 +6,7 @@ from sim import opengl
 
 opengl.prepare_to_draw()
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,8 @@ def make(
 class DMC(Env):
     """A task of the suite. An episode is 1000 control steps, each with a reward from 0 to 1."""
 
+    task_rewards = "every_step"
+
     def __init__(
         self,
         task: str,
@@ -90,20 +93,22 @@ class DMC(Env):
     def rollout_rewards(
         self,
         actions: NDArray[np.float32],
+        reward: Callable[[Any], float] | None = None,
         shaping: Callable[[Any], float] | None = None,
         coarseness: int = 1,
     ) -> NDArray[np.float64]:
         """What would follow from this time step: the task's reward after each step, for each sequence of actions.
 
         `actions`: [samples, horizon, size] in [-1, 1]. Returns float64 [samples, horizon], the reward of the last
-        control step in each step, plus `shaping(physics)` where given. `coarseness`: how many times as long as the
-        environment's own its physics steps are, fewer for it; it divides how many make a step. The environment itself
-        doesn't move.
+        control step in each step (`reward(physics)` in place of the task's own where given), plus `shaping(physics)`
+        where given. `coarseness`: how many times as long as the environment's own its physics steps are at most, fewer
+        for it. The environment itself doesn't move.
         """
         model, data = self._imagined.model.ptr, self._imagined.data.ptr
         task = self._suite_env.task
-        physics_steps, rest = divmod(self._action_repeat * self._suite_env._n_sub_steps, coarseness)
-        assert rest == 0
+        reward = reward or task.get_reward
+        physics_steps = self._action_repeat * self._suite_env._n_sub_steps
+        coarseness = math.gcd(coarseness, physics_steps)
         now = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
         mujoco.mj_getState(model, self._physics.data.ptr, now, mujoco.mjtState.mjSTATE_INTEGRATION)
         controls = self._to_controls(actions)
@@ -114,9 +119,9 @@ class DMC(Env):
             mujoco.mj_setState(model, data, now, mujoco.mjtState.mjSTATE_INTEGRATION)
             for step, control in enumerate(sequence):
                 task.before_step(control, self._imagined)
-                mujoco.mj_step(model, data, physics_steps)
+                mujoco.mj_step(model, data, physics_steps // coarseness)
                 mujoco.mj_step1(model, data)
-                rewards[sample, step] = task.get_reward(self._imagined)
+                rewards[sample, step] = reward(self._imagined)
                 if shaping is not None:
                     rewards[sample, step] += shaping(self._imagined)
         model.opt.timestep = timestep
@@ -126,6 +131,9 @@ class DMC(Env):
         low, high = self._actions.minimum, self._actions.maximum
         controls: NDArray[np.float64] = low + (actions.astype(np.float64) + 1) / 2 * (high - low)
         return controls
+
+    def _reseed(self, seed: int) -> None:
+        self._suite_env.task._random = np.random.RandomState(seed)
 
     def _reset(self) -> TimeStep:
         self._suite_env.reset()

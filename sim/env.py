@@ -44,16 +44,17 @@ class ActionSpace:
         if not np.isfinite(action).all():
             raise SimError(f"an action that is not finite: {action}")
         if self.kind == "discrete":
-            return self._one_hot(int(action.argmax()))
+            return self.one_hot(int(action.argmax()))
         return np.clip(action, -1, 1)
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A uniformly random action, float32 [size]."""
         if self.kind == "discrete":
-            return self._one_hot(int(rng.integers(self.size)))
+            return self.one_hot(int(rng.integers(self.size)))
         return rng.uniform(-1, 1, self.size).astype(np.float32)
 
-    def _one_hot(self, index: int) -> NDArray[np.float32]:
+    def one_hot(self, index: int) -> NDArray[np.float32]:
+        """The discrete action of a number, float32 [size]."""
         action = np.zeros(self.size, np.float32)
         action[index] = 1
         return action
@@ -122,15 +123,23 @@ class Env(ABC):
     threads)."""
 
     description: Description
+    task_rewards: Literal["every_step", "once", "points"]
+    """`every_step`: up to 1 for each control step, according to how well the task is done. `once`: 1 for the time step
+    in which the task is first solved. `points`: for events, as they come."""
 
     def __init__(self) -> None:
         self._running = False
         self._closed = False
 
-    def reset(self) -> TimeStep:
-        """Begin an episode and return its first time step."""
+    def reset(self, seed: int | None = None) -> TimeStep:
+        """Begin an episode and return its first time step.
+
+        With a `seed`, from 0 to 2**32 - 1, this and what follows are as in a new environment of that seed.
+        """
         self._refuse_if_closed()
         self._running = True
+        if seed is not None:
+            self._reseed(seed)
         return self._reset()
 
     def step(self, action: NDArray[np.float32]) -> TimeStep:
@@ -161,6 +170,9 @@ class Env(ABC):
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise SimError("this environment is closed: make a new one")
+
+    @abstractmethod
+    def _reseed(self, seed: int) -> None: ...
 
     @abstractmethod
     def _reset(self) -> TimeStep: ...

@@ -133,6 +133,8 @@ class Pose:
 class RLBenchEnv(Env):
     """One arm at one task. `plan` and `pose` are for the expert."""
 
+    task_rewards = "once"
+
     pose: Pose
     """Where the gripper is."""
 
@@ -174,9 +176,14 @@ class RLBenchEnv(Env):
         """
         self._refuse_if_closed()
         if not self._running or self._steps or self._simulator is None:
-            raise SimError("plan() is for an episode's first time step: call reset() first")
+            raise SimError("RLBench plans from an episode's first time step: record with disturbance_steps 0")
         poses: list[Pose] = self._ask("plan")
         return poses
+
+    def _reseed(self, seed: int) -> None:
+        self._close()
+        self._seed, self._simulator = seed, None
+        self._simulator = _Simulator(self._settings, seed)
 
     def _reset(self) -> TimeStep:
         self._steps, self._solved = 0, False

@@ -69,6 +69,8 @@ def make(
 class ArmEnv(Env):
     """One arm at one task. Where it is and what it would do next is for experts to read."""
 
+    task_rewards = "once"
+
     def __init__(
         self,
         task: str,
@@ -83,7 +85,8 @@ class ArmEnv(Env):
         self.arm = arm
         self._task = TASKS[task]
         self._action_repeat = action_repeat
-        self._suite_env = self._make_suite_env(arm, seed, fast_render)
+        self._suite_env = self._make_suite_env(arm, fast_render)
+        self._reseed(seed)
         model = self._suite_env.sim.model._model
         hide_marks(model)
         self._renderer = FrameRenderer(model, image_size, camera, fast=fast_render)
@@ -122,7 +125,7 @@ class ArmEnv(Env):
         index = simulation.model.body_name2id(body)
         return np.array(simulation.data.body_xpos[index]), simulation.data.body_xmat[index].reshape(3, 3)
 
-    def _make_suite_env(self, arm: str, seed: int, fast_render: bool) -> Any:
+    def _make_suite_env(self, arm: str, fast_render: bool) -> Any:
         options = {
             "robots": ARMS[arm],
             "controller_configs": controller.controller_config(),
@@ -131,7 +134,7 @@ class ArmEnv(Env):
             "has_offscreen_renderer": False,
             "renderer": "mujoco",
             "hard_reset": False,
-            "seed": seed,
+            "seed": 0,  # of sizes, which robosuite draws once for all episodes
         }
         view = self._task.view
 
@@ -146,6 +149,10 @@ class ArmEnv(Env):
 
         suite_env: Any = Seen(**options, **self._task.options)
         return suite_env
+
+    def _reseed(self, seed: int) -> None:
+        # In place: what puts objects down holds the same generator.
+        self._suite_env.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def _reset(self) -> TimeStep:
         self._suite_env.reset()

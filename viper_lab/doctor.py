@@ -10,10 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from sim import SIMS, rlbench
 from sim.opengl import APT
+from viper_lab.config import FROM_PIP
+
+WITHOUT_ROS = "videos, models, scores and reports do without"
 
 
 @dataclass(frozen=True)
@@ -36,15 +40,25 @@ def examine() -> list[Finding]:
         Finding(
             "Python", platform.python_version() if sys.version_info >= (3, 10) else "", "install Python 3.10 to 3.13"
         ),
-        Finding("ROS 2 (rclpy)", _ros(), "run `make setup`, or source a ROS 2 Jazzy or Kilted installation"),
-        Finding("viper_ros messages", _messages(), "run `make setup`, or `colcon build` and source install/setup.bash"),
+        Finding(
+            "ROS 2 (rclpy)",
+            _ros(),
+            f"run `make setup`, or source a ROS 2 Jazzy or Kilted installation; {WITHOUT_ROS}",
+            required=not FROM_PIP,
+        ),
+        Finding(
+            "viper_ros messages",
+            _messages(),
+            f"run `make setup`, or `colcon build` and source install/setup.bash; {WITHOUT_ROS}",
+            required=not FROM_PIP,
+        ),
         Finding(
             "ros2 launch",
             _version("launch_ros"),
             "apt install ros-$ROS_DISTRO-ros2launch; `viper train` works without",
             required=False,
         ),
-        Finding("torch", _version("torch"), "pip install -r requirements/python.txt"),
+        Finding("torch", _torch(), "pip install -r requirements/python.txt"),
         Finding("GPU", _gpu(), "none found: everything runs on the CPU, at small sizes", required=False),
         Finding(
             "MuJoCo and dm_control", _simulators(), "pip install -r requirements/python.txt, then python-no-deps.txt"
@@ -80,27 +94,24 @@ def _found(look: Callable[[], str]) -> str:
 
 def _ros() -> str:
     def look() -> str:
-        from rclpy.utilities import get_rmw_implementation_identifier
-
-        return f"{get_rmw_implementation_identifier()}, {os.environ.get('ROS_DISTRO', 'from PyPI')}"
+        identifier = import_module("rclpy.utilities").get_rmw_implementation_identifier()
+        return f"{identifier}, {os.environ.get('ROS_DISTRO', 'from PyPI')}"
 
     return _found(look)
 
 
 def _messages() -> str:
-    def look() -> str:
-        import viper_ros.msg
+    return _found(lambda: str(Path(import_module("viper_ros.msg").__file__ or "").parent))
 
-        return str(Path(viper_ros.msg.__file__).parent)
 
-    return _found(look)
+def _torch() -> str:
+    return _found(lambda: str(import_module("torch").__version__))
 
 
 def _gpu() -> str:
     def look() -> str:
-        import torch
-
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+        cuda = import_module("torch").cuda
+        return str(cuda.get_device_name()) if cuda.is_available() else ""
 
     return _found(look)
 
@@ -113,14 +124,16 @@ def _simulators() -> str:
 def _rendering() -> str:
     # In a process of its own: a broken graphics driver kills the process that asks.
     draw = "import os, sim; sim.make('dmc', 'cartpole_balance').reset(); print(os.environ['MUJOCO_GL'])"
-    result = subprocess.run([sys.executable, "-c", draw], capture_output=True, text=True, timeout=120, check=False)
+    try:
+        result = subprocess.run([sys.executable, "-c", draw], capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
 def _h264() -> str:
     def look() -> str:
-        import av
-
+        av = import_module("av")
         av.CodecContext.create("libx264", "w")
         return f"PyAV {av.__version__}"
 

@@ -42,11 +42,11 @@ def parameter(parameters: Iterable[Parameter], name: str) -> Parameter:
     return next(each for each in parameters if each.name == name)
 
 
-def unknown(owner: str, name: str, parameters: Sequence[Parameter]) -> UserError:
+def unknown(owner: str, name: str, parameters: Sequence[Parameter], kind: str = "parameter") -> UserError:
     """The error for a name that is not among `parameters`."""
     near = difflib.get_close_matches(name, [each.name for each in parameters], cutoff=0.4)
     advice = f": did you mean {' or '.join(near)}?" if near else ""
-    return UserError(f"{owner} has no parameter '{name}'{advice}")
+    return UserError(f"{owner} has no {kind} '{name}'{advice}")
 
 
 def resolved(section: str, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:

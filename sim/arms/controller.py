@@ -24,7 +24,7 @@ _HOLD = 5
 """Physics steps for which torques are held. Running the controller is what takes most of the time of a step."""
 
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
-"""The gripper's orientation when it points down and opens along the environment's y."""
+"""The gripper's orientation when it points down and opens along the y axis of the world frame."""
 
 
 def controller_config() -> dict[str, Any]:
@@ -32,7 +32,7 @@ def controller_config() -> dict[str, Any]:
     part = {
         "type": "OSC_POSE",
         "input_type": "absolute",
-        "input_ref_frame": "environment",
+        "input_ref_frame": "world",
         "input_max": 1,
         "input_min": -1,
         "output_max": 1,

@@ -1,19 +1,21 @@
-"""Who acts in a video: an expert, a random one, or something between."""
+"""Who acts in a video: an expert, a random one, something between, or what a policy might try instead."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from itertools import combinations, islice, product
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.env import Env, SimError
+from sim.env import ActionSpace, Env, SimError
 
 
 class Behaviour(Protocol):
     def reset(self, env: Env) -> None:
-        """Begin an episode in `env`, which has just been reset."""
+        """Take over in `env`, at or near the beginning of an episode."""
 
     def act(self, env: Env) -> NDArray[np.float32]:
         """The action that answers the time step `env` is at, float32 [action_space.size]."""
@@ -51,17 +53,86 @@ class Noisy:
         return action
 
 
-BEHAVIOURS = ("expert", "random", "noisy")
+class Background:
+    """What is not the task: random actions, each held for a random time.
+
+    Of the actions a quarter are zero (discrete: the first, which is to do nothing where there is such a one), and of
+    continuous ones another quarter at the actuators' limits.
+    """
+
+    _LONGEST_HOLDS = (1, 3, 8, 20)
+    """Steps, of which each episode has one."""
+
+    def __init__(self, seed: int, episode: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._longest_hold = self._LONGEST_HOLDS[episode % len(self._LONGEST_HOLDS)]
+
+    def reset(self, env: Env) -> None:
+        self._steps_left = 0
+
+    def act(self, env: Env) -> NDArray[np.float32]:
+        if self._steps_left == 0:
+            self._steps_left = int(self._rng.integers(1, self._longest_hold + 1))
+            self._action = self._draw(env.description.action_space)
+        self._steps_left -= 1
+        return self._action.copy()
+
+    def _draw(self, space: ActionSpace) -> NDArray[np.float32]:
+        action, kind = space.sample(self._rng), self._rng.random()
+        if space.kind == "discrete":
+            return space.one_hot(0) if kind < 0.25 else action
+        if kind < 0.25:
+            return np.zeros_like(action)
+        return np.sign(action) if kind < 0.5 else action
 
 
-def make_behaviour(name: str, sim: str, task: str, seed: int) -> Behaviour:
+class Parked:
+    """One action all along, another in each episode.
+
+    Continuous: first none, then each actuator by itself at either of its limits, then any two, and so on until all
+    combinations of -1, 0 and 1 have been. Discrete: each in turn.
+    """
+
+    def __init__(self, episode: int) -> None:
+        self._episode = episode
+
+    def reset(self, env: Env) -> None:
+        space = env.description.action_space
+        if space.kind == "discrete":
+            self._action = space.one_hot(self._episode % space.size)
+        else:
+            self._action = next(islice(_parkings(space.size), self._episode % 3**space.size, None))
+
+    def act(self, env: Env) -> NDArray[np.float32]:
+        return self._action.copy()
+
+
+def _parkings(size: int) -> Iterator[NDArray[np.float32]]:
+    """Every vector of -1, 0 and 1, float32 [size], those with more zeros first."""
+    for pushed in range(size + 1):
+        for actuators in combinations(range(size), pushed):
+            for ends in product((-1, 1), repeat=pushed):
+                action = np.zeros(size, np.float32)
+                action[list(actuators)] = ends
+                yield action
+
+
+BEHAVIOURS = ("expert", "random", "noisy", "background", "parked")
+
+
+def make_behaviour(name: str, sim: str, task: str, seed: int, episode: int = 0) -> Behaviour:
     """A behaviour for videos of `task` in `sim`. Raises SimError for a name that is not in `BEHAVIOURS`.
 
+    `episode` is the number of the video among those of the behaviour: some go through what there is in turn.
     The simulator's expert is what `sim/experts/<sim>.py` makes: `make_expert(task, seed) -> Behaviour`.
     """
     if name not in BEHAVIOURS:
         raise SimError(f"no behaviour {name!r}: choose {', '.join(BEHAVIOURS)}")
     if name == "random":
         return Random(seed)
+    if name == "background":
+        return Background(seed, episode)
+    if name == "parked":
+        return Parked(episode)
     expert: Behaviour = importlib.import_module(f"sim.experts.{sim}").make_expert(task, seed)
     return expert if name == "expert" else Noisy(expert, seed)

@@ -11,6 +11,8 @@ from typing import Any
 from sim.experts.planner import Planner, PlannerSettings
 
 _GRAVITY = 9.81
+_PENDULUM_UPRIGHT = math.cos(math.radians(8))
+"""What the task rewards: the cosine of the angle to upright."""
 
 
 def make_expert(task: str, seed: int) -> Planner:
@@ -29,18 +31,31 @@ def _missing_energy(angle: float, spin: float, length: float) -> float:
     return abs(spin**2 / 2 + _GRAVITY / length * (math.cos(angle) - 1))
 
 
+def _cartpole_reward(physics: Any) -> float:
+    data = physics.data.ptr
+    position, angle = data.qpos.tolist()
+    spin, control = data.qvel.item(1), data.ctrl.item(0)
+    upright, centered = (1 + math.cos(angle)) / 2, (1 + 0.1 ** (position / 2) ** 2) / 2
+    return upright * centered * (1 + 0.1 ** (spin / 5) ** 2) / 2 * (4 + max(1 - control**2, 0.0)) / 5
+
+
 def _cartpole(physics: Any) -> float:
     """Swing up by energy, and near the top lean the pole to where the cart should go: the track's middle, at rest."""
-    position, angle = map(float, physics.data.qpos)
-    velocity, spin = map(float, physics.data.qvel)
+    position, angle = physics.data.ptr.qpos.tolist()
+    velocity, spin = physics.data.ptr.qvel.tolist()
     length = 2 / 3  # a rod of 1 m around its end
     lean = math.sin(angle) + spin * math.sqrt(length / _GRAVITY) + 0.4 * position + 0.4 * velocity
     upright = max(math.cos(angle), 0.0) ** 2
     return -0.01 * _missing_energy(angle, spin, length) - upright * min(2 * lean**2, 1) - 0.1 * position**2
 
 
+def _pendulum_reward(physics: Any) -> float:
+    return float(math.cos(physics.data.ptr.qpos.item()) >= _PENDULUM_UPRIGHT)
+
+
 def _pendulum(physics: Any) -> float:
-    return -0.02 * _missing_energy(physics.data.qpos[0], physics.data.qvel[0], length=0.5)
+    data = physics.data.ptr
+    return -0.02 * _missing_energy(data.qpos.item(), data.qvel.item(), length=0.5)
 
 
 def _acrobot(physics: Any) -> float:
@@ -107,12 +122,13 @@ def _mass_near_target(physics: Any) -> float:
     return -float(physics.mass_to_target_dist())
 
 
+_CARTPOLE = PlannerSettings(horizon_seconds=0.44, reward=_cartpole_reward, shaping=_cartpole, coarseness=2)
 _WALKER = PlannerSettings(horizon_seconds=1.0, knot_seconds=0.2, samples=24, noise=1.0)
 _FINGER_TURN = PlannerSettings(horizon_seconds=0.8, samples=24, noise=1.0, shaping=_turn)
 _SETTINGS = {
     "acrobot_swingup": PlannerSettings(horizon_seconds=1.0, knot_seconds=0.12, samples=32, shaping=_acrobot),
-    "cartpole_balance": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
-    "cartpole_swingup": PlannerSettings(horizon_seconds=0.44, shaping=_cartpole),
+    "cartpole_balance": _CARTPOLE,
+    "cartpole_swingup": _CARTPOLE,
     "cheetah_run": PlannerSettings(
         horizon_seconds=0.6,
         knot_seconds=0.08,
@@ -137,7 +153,12 @@ _SETTINGS = {
         horizon_seconds=0.6, samples=64, noise=1.0, shaping=_bring_ball, coarseness=2
     ),
     "pendulum_swingup": PlannerSettings(
-        horizon_seconds=1.4, knot_seconds=0.24, samples=24, noise=1.0, shaping=_pendulum
+        horizon_seconds=1.4,
+        knot_seconds=0.24,
+        samples=24,
+        noise=1.0,
+        reward=_pendulum_reward,
+        shaping=_pendulum,
     ),
     "pointmass_easy": PlannerSettings(shaping=_mass_near_target),
     "pointmass_hard": PlannerSettings(shaping=_mass_near_target),

@@ -8,6 +8,7 @@ import sim
 from sim import Env, SimError
 from sim.contract import EnvContract
 from sim.experts import make_behaviour
+from sim.experts.dmc import planner_settings
 
 
 class TestCartpoleBalance(EnvContract):
@@ -140,11 +141,25 @@ def test_imagined_rewards_are_those_that_come(task: str) -> None:
         imagined = environment.rollout_rewards(plans)  # type: ignore[attr-defined]
         assert imagined.shape == (3, 15)
         assert np.array_equal(imagined, environment.rollout_rewards(plans))  # type: ignore[attr-defined]
-        shaped = environment.rollout_rewards(plans, lambda physics: 2.0)  # type: ignore[attr-defined]
+        shaped = environment.rollout_rewards(plans, shaping=lambda physics: 2.0)  # type: ignore[attr-defined]
         assert shaped == pytest.approx(imagined + 2)
         # The last plan is the one tried last: what it left behind must not matter.
         found = [environment.step(action).task_reward for action in plans[0]]
         assert imagined[0] == pytest.approx(found, abs=1e-9)
+
+
+@pytest.mark.parametrize("task", ["cartpole_balance", "cartpole_swingup", "pendulum_swingup"])
+def test_the_planners_faster_reward_is_the_tasks_own(task: str) -> None:
+    reward = planner_settings(task).reward
+    assert reward is not None
+    with sim.make("dmc", task, image_size=(16, 16), action_repeat=4, seed=2) as environment:
+        size, earned = environment.description.action_space.size, []
+        for seed in range(30):  # starts: the pendulum's are anywhere
+            environment.reset()
+            plans = np.random.default_rng(seed).uniform(-1, 1, (4, 20, size)).astype(np.float32)
+            earned.append(environment.rollout_rewards(plans))  # type: ignore[attr-defined]
+            assert environment.rollout_rewards(plans, reward=reward) == pytest.approx(earned[-1])  # type: ignore[attr-defined]
+    assert np.ptp(earned) > (0.9 if task == "pendulum_swingup" else 0.1)
 
 
 def test_coarse_physics_is_close_for_a_while_and_leaves_the_environments_own_alone() -> None:

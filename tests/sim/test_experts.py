@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -118,6 +120,56 @@ def test_noisy_mixes_by_another_share_in_each_episode() -> None:
     # 400 draws know a share to 0.025, so this is four of those beyond either end.
     assert 0 < min(shares) < 0.3
     assert 0.7 < max(shares) < 1
+
+
+def acted(behaviour: Behaviour, environment: Env, steps: int) -> NDArray[np.float32]:
+    environment.reset()
+    behaviour.reset(environment)
+    return np.stack([behaviour.act(environment) for _ in range(steps)])
+
+
+def test_background_holds_its_actions_for_longer_in_some_episodes_than_in_others() -> None:
+    with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
+        for episode, longest in enumerate((1, 3, 8, 20, 1)):
+            behaviour = make_behaviour("background", "dmc", "reacher_easy", seed=episode, episode=episode)
+            actions = acted(behaviour, environment, 3000)
+            changes = np.flatnonzero((actions[1:] != actions[:-1]).any(axis=1)) + 1
+            holds = np.diff(changes)
+            # Zero and the limits may be drawn twice running, so a few holds are longer than the longest.
+            assert np.percentile(holds, 80) <= longest
+            assert set(range(1, longest + 1)) <= set(holds.tolist())
+            assert holds.mean() == pytest.approx((1 + longest) / 2, rel=0.25)
+
+
+def test_a_quarter_of_background_is_nothing_and_a_quarter_at_the_limits() -> None:
+    with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
+        actions = acted(make_behaviour("background", "dmc", "reacher_easy", seed=0), environment, 4000)
+    assert np.mean((actions == 0).all(axis=1)) == pytest.approx(0.25, abs=0.03)  # four standard deviations
+    assert np.mean((np.abs(actions) == 1).all(axis=1)) == pytest.approx(0.25, abs=0.03)
+    assert np.abs(actions).max() <= 1
+    with sim.make("atari", "freeway", image_size=(8, 8), seed=0) as environment:
+        actions = acted(make_behaviour("background", "atari", "freeway", seed=0), environment, 4000)
+    assert (actions.sum(axis=1) == 1).all()
+    assert actions.mean(axis=0) == pytest.approx([0.5, 0.25, 0.25], abs=0.03)  # a third of the rest is nothing, too
+
+
+def test_parked_goes_through_all_that_can_be_held() -> None:
+    def parked(simulator: str, task: str, environment: Env, episode: int) -> tuple[float, ...]:
+        actions = acted(make_behaviour("parked", simulator, task, seed=0, episode=episode), environment, 3)
+        assert (actions == actions[0]).all()
+        return tuple(actions[0].tolist())
+
+    with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
+        found = [parked("dmc", "reacher_easy", environment, episode) for episode in range(10)]
+    assert found[:5] == [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
+    assert set(found) == set(itertools.product((-1, 0, 1), repeat=2))
+    assert found[9] == found[0]
+    with sim.make("atari", "freeway", image_size=(8, 8), seed=0) as environment:
+        found = [parked("atari", "freeway", environment, episode) for episode in range(4)]
+    assert found == [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0)]
+    with sim.make("dmc", "humanoid_walk", image_size=(8, 8), seed=0) as environment:
+        found = [parked("dmc", "humanoid_walk", environment, episode) for episode in (0, 1, 43)]
+    assert [np.count_nonzero(each) for each in found] == [0, 1, 2]
 
 
 def test_mistakes_are_told() -> None:

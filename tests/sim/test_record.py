@@ -1,3 +1,4 @@
+import itertools
 import multiprocessing
 import os
 import signal
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 import sim
-from sim import SimError
-from sim.record import ATTEMPTS, list_episodes, record, returns
+from sim import Env, SimError, TimeStep
+from sim.record import list_episodes, record, returns
+from sim.record.episode import ATTEMPTS, start
 
 SMALL: dict[str, Any] = {"image_size": (16, 16), "action_repeat": 100}
 
@@ -80,6 +83,121 @@ def test_a_failing_expert_is_videoed_again_and_its_best_video_kept(
     assert len(notes) == ATTEMPTS
     reached = [float(line.split("reached ")[1].split(",")[0]) for line in notes]
     assert round(task_return[0]) == max(reached)
+
+
+FREEWAY: dict[str, Any] = {"image_size": (42, 32), "action_repeat": 4, "sticky": 0.0}
+
+
+def frames_after_holding(seed: int, action: int, steps: int, then: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What Freeway shows once an action has been held, and as it answers others then, uint8 [time, 42, 32, 3]."""
+    with sim.make("atari", "freeway", seed=seed, **FREEWAY) as environment:
+        time_step = environment.reset()
+        for _ in range(steps):
+            time_step = environment.step(environment.description.action_space.one_hot(action))
+        return np.stack([time_step.image, *(environment.step(each).image for each in then)])
+
+
+def test_videos_begin_after_a_random_action_has_been_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = {"disturbance_steps": 4, "episode_steps": 2}
+    record("atari", "freeway", "expert", 6, tmp_path, **FREEWAY, **limits, workers=1)
+    folder = tmp_path / "freeway" / "expert"
+    held: list[set[tuple[int, int]]] = []
+    for video, episode in zip(videos(folder), list_episodes(folder).values(), strict=True):
+        assert len(video["image"]) == len(video["action"]) == len(video["task_reward"]) == 3
+        possible = [(0, 0), *itertools.product(range(3), range(1, 5))]
+        shown = [
+            each
+            for each in possible
+            if np.array_equal(frames_after_holding(episode.seed, *each, video["action"][:-1]), video["image"])
+        ]
+        held.append({(action if steps else 0, steps) for action, steps in shown})
+    assert all(held), "a video that begins as no action held for 0 to 4 steps does"
+    assert len(set.union(*held)) > 3, "always the same disturbance"
+    assert any((0, 0) not in each for each in held), "no disturbance"
+    assert "recording again" not in capsys.readouterr().out  # points of a game that was cut are no failure
+    # The episode's seed decides it.
+    record("atari", "freeway", "expert", 6, tmp_path / "again", **FREEWAY, **limits, workers=2)
+    assert_equal_videos(folder, tmp_path / "again" / "freeway" / "expert")
+
+
+def test_the_reward_of_the_disturbance_is_not_that_of_the_first_frame(tmp_path: Path) -> None:
+    limits = {"disturbance_steps": 10, "episode_steps": 1}
+    record("dmc", "cartpole_balance", "noisy", 4, tmp_path, image_size=(16, 16), action_repeat=4, **limits)
+    found = videos(tmp_path / "cartpole_balance" / "noisy")
+    for video, episode in zip(found, list_episodes(tmp_path).values(), strict=True):
+        assert video["task_reward"][0] == 0
+        assert video["task_reward"][1] > 0
+        assert episode.task_return == video["task_reward"][1]
+
+
+def test_only_who_is_to_find_back_is_disturbed(tmp_path: Path) -> None:
+    for name, steps in (("usual", 0), ("disturbed", 8)):
+        record("dmc", "reacher_easy", "background", 2, tmp_path / name, **SMALL, disturbance_steps=steps)
+    assert_equal_videos(*(tmp_path / name / "reacher_easy" / "background" for name in ("usual", "disturbed")))
+    # So what was recorded without is no other recording.
+    record("dmc", "reacher_easy", "background", 2, tmp_path / "usual", **SMALL, disturbance_steps=8)
+
+
+class SolvedByThree(Env):
+    """Solved by the third step that pushes in the same direction; the episode ends with its fourth."""
+
+    task_rewards = "once"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.description = sim.Description("dmc", "push", sim.ActionSpace("continuous", 1), (1, 1), 0.1, (0.0, 1.0), {})
+
+    def _reseed(self, seed: int) -> None:
+        pass
+
+    def _reset(self) -> TimeStep:
+        self.steps = 0
+        return TimeStep(np.zeros((1, 1, 3), np.uint8), 0.0, is_first=True, is_last=False, is_terminal=False)
+
+    def _step(self, action: NDArray[np.float32]) -> TimeStep:
+        self.steps += 1
+        image = np.full((1, 1, 3), self.steps, np.uint8)
+        return TimeStep(image, float(self.steps == 3), is_first=False, is_last=self.steps == 4, is_terminal=False)
+
+    def _close(self) -> None:
+        pass
+
+
+def test_a_disturbance_that_solves_the_task_is_begun_again() -> None:
+    with SolvedByThree() as environment:
+        starts = [start(environment, 9, seed) for seed in range(50)]
+        assert {int(time_step.image.max()) for time_step in starts} == {0, 1, 2}
+        environment.task_rewards = "every_step"
+        starts = [start(environment, 9, seed) for seed in range(50)]
+        assert {int(time_step.image.max()) for time_step in starts} == {0, 1, 2, 3}
+        assert not any(time_step.is_last or time_step.task_reward for time_step in starts)
+
+
+def test_an_expert_that_is_cut_before_it_has_solved_the_task_is_recorded_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits: dict[str, Any] = {"image_size": (16, 16), "action_repeat": 4, "episode_steps": 4}
+    record("dmc", "cartpole_swingup", "expert", 1, tmp_path, **limits)
+    assert capsys.readouterr().out.count("the expert reached") == ATTEMPTS
+    # Here four steps bring 1.6% of a whole episode's reward, and all that they can.
+    (task_return,) = record("dmc", "cartpole_balance", "expert", 1, tmp_path, **limits)
+    assert 0.9 * 16 < task_return < 16
+    assert "the expert reached" not in capsys.readouterr().out
+    # Who is no expert has nothing to solve.
+    record("dmc", "cartpole_swingup", "noisy", 1, tmp_path, **limits)
+    assert "the expert reached" not in capsys.readouterr().out
+
+
+def test_older_records_are_of_whole_undisturbed_episodes(tmp_path: Path) -> None:
+    record("dmc", "cartpole_swingup", "noisy", 1, tmp_path, **SMALL)
+    (path,) = list_episodes(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    del document["episode_steps"], document["disturbance_steps"], document["hold_steps"]
+    path.write_text(yaml.safe_dump(document))
+    assert len(record("dmc", "cartpole_swingup", "noisy", 2, tmp_path, **SMALL)) == 2
+    for name in ("episode_steps", "disturbance_steps", "hold_steps"):
+        with pytest.raises(SimError, match=f"has videos with {name} (0|None), not 3"):
+            record("dmc", "cartpole_swingup", "noisy", 3, tmp_path, **SMALL, **{name: 3})
 
 
 def test_an_episode_whose_worker_is_killed_is_videoed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import sim
 from sim import Env, SimError
 from sim.contract import EnvContract
 from sim.record import record
+from sim.record.episode import ATTEMPTS
 from sim.robosuite import ArmEnv
 from tests.sim.test_experts import rewards
 
@@ -45,7 +46,7 @@ def test_every_task_begins_unsolved(task: str) -> None:
         assert environment.description.task == f"{arm}_{task}"
 
 
-# One of each kind of motion: the whole table is what benchmarks/expert_table.py prints.
+# One of each kind of motion: the whole table is what benchmarks/experts/arms.py prints.
 @pytest.mark.parametrize("arm", ["panda", "sawyer"])
 @pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack"])
 def test_experts_solve_their_tasks(task: str, arm: str) -> None:
@@ -114,6 +115,16 @@ def test_a_video_ends_so_many_steps_after_success(tmp_path: Path) -> None:
     assert not video["action"][-1].any()
     with pytest.raises(SimError, match="hold_steps 4, not None"):
         record("robosuite", "reach_target", "expert", 2, tmp_path, **small)
+
+
+def test_a_video_that_is_cut_before_success_is_recorded_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"image_size": (16, 16), "action_repeat": 1, "workers": 1}
+    assert record("robosuite", "reach_target", "expert", 1, tmp_path / "cut", episode_steps=2, **small) == [0]
+    assert capsys.readouterr().out.count("the expert reached") == ATTEMPTS
+    limits = {"episode_steps": 39, "disturbance_steps": 4}
+    assert record("robosuite", "reach_target", "expert", 3, tmp_path / "long", **limits, **small) == [1, 1, 1]
 
 
 def test_a_cup_that_is_moved_but_not_held_is_not_picked_up() -> None:

@@ -1,4 +1,4 @@
-"""Short versions of the trials in benchmarks/: nodes in processes of their own that are killed, frozen and lied to."""
+"""Short versions of trials in benchmarks/reliability: nodes in processes of their own that are killed and lied to."""
 
 import os
 import subprocess
@@ -8,13 +8,12 @@ import pytest
 
 from tests import ROOT
 
-BENCHMARKS = ROOT / "benchmarks"
-
 
 def passes(trial: str, *arguments: str) -> str:
-    """Run a trial to its end; returns what it said."""
+    """Run a trial to its end; returns what it printed."""
     result = subprocess.run(
-        [sys.executable, str(BENCHMARKS / trial), *arguments],
+        [sys.executable, "-m", f"benchmarks.reliability.{trial}", *arguments],
+        cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -26,12 +25,12 @@ def passes(trial: str, *arguments: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_what_reaches_replay_survives_the_death_of_nodes() -> None:
-    said = passes("restarts.py", "--faults", "3", "--seed", "22")
-    assert "nothing doubled, no wrong reward" in said
+    printed = passes("restarts", "--faults", "3", "--seed", "22")
+    assert "nothing doubled, no wrong reward" in printed
 
 
 @pytest.mark.timeout(900)
 def test_no_hostile_message_ends_a_node_or_moves_the_arm() -> None:
     pytest.importorskip("robosuite", reason="ships the arms' models")
-    said = passes("fuzz.py", "--messages", "2000")
-    assert "the arm stood still" in said
+    printed = passes("fuzz", "--messages", "2000")
+    assert "the arm stood still" in printed

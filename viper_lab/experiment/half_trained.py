@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from viper_lab.errors import UserError
+from viper_lab.results.run_files import EPISODES, read_config
 from viper_model.files import replace_file
 from viper_model.videos.dataset import read_recording
 
@@ -22,14 +22,14 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
     where the video comes from. Returns the ground-truth return of each video by its path. Raises UserError where the
     run has no such rounds, ModelError where a video can't be read or written.
     """
-    settings = _settings(run)
-    videos = sorted((run / "episodes").glob("evaluation_*.npz"))[1:-1]
+    config = read_config(run)
+    videos = sorted((run / EPISODES).glob("evaluation_*.npz"))[1:-1]
     if not videos:
         raise UserError(
             f"{run} has no evaluation between its first and its last: train longer, or with a smaller "
             "policy_node.evaluate_every"
         )
-    folder = directory / "data" / settings["sim"] / settings["task"] / BEHAVIOUR
+    folder = directory / "data" / config["sim"] / config["task"] / BEHAVIOUR
     returns = {}
     for video in videos:
         reward = read_recording(video).task_reward
@@ -39,7 +39,8 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
         path = folder / f"{run.resolve().name}_{video.stem.removeprefix('evaluation_')}.npz"
         returns[path] = float(reward.sum())
         origin = {
-            **settings,
+            "sim": config["sim"],
+            "task": config["task"],
             "behaviour": BEHAVIOUR,
             "run": run.resolve().name,
             "steps": steps,
@@ -48,14 +49,3 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
         replace_file(path, video.read_bytes())
         replace_file(path.with_suffix(".yaml"), yaml.safe_dump(origin, sort_keys=False).encode())
     return returns
-
-
-def _settings(run: Path) -> dict[str, Any]:
-    path = run / "config.yaml"
-    try:
-        settings = yaml.safe_load(path.read_text())
-        if isinstance(settings["sim"], str) and isinstance(settings["task"], str):
-            return dict(settings)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
-        pass
-    raise UserError(f"no run in {run}: its {path.name} is missing, or doesn't say which task of which simulator it is")

@@ -12,6 +12,9 @@ import yaml
 from sim.env import task_label
 from viper_lab.errors import UserError
 from viper_lab.experiment import settings
+from viper_lab.experiment.provenance import experiment_text
+from viper_lab.experiment.reward_source import reward_source
+from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
 
 
@@ -24,28 +27,37 @@ class Plan:
     data: Path
     """Videos, in <label>/<behaviour>/."""
     model: Path
+    model_is_given: bool
+    """The model is the user's own: nothing is recorded or fitted for it."""
     run: Path
     namespace: str
     """Of the whole graph; empty for none."""
     environments: tuple[str, ...]
     """Namespaces within it, one an environment."""
     settings: dict[str, dict[str, Any]]
-    """By section of the parameter file, all choices made."""
+    """By section of the parameter file: the value of every setting."""
 
     @property
     def learns_from_videos(self) -> bool:
-        return bool(self.settings["policy_node"]["reward"] == "viper")
+        return reward_source(self.settings["policy_node"]["reward"]).learns_from_videos
 
     def sim_parameters(self, environment: str) -> dict[str, Any]:
         """Parameters of the environment in one namespace: like the others but for its seed."""
-        seed = self.settings["sim_node"].get("seed", 0) + self.environments.index(environment)
+        seed = self.settings["sim_node"]["seed"] + self.environments.index(environment)
         return {**self.settings["sim_node"], "seed": seed}
 
     def reward_parameters(self) -> dict[str, Any]:
         return {**self.settings["reward_node"], "model": str(self.model), "environments": list(self.environments)}
 
     def policy_parameters(self) -> dict[str, Any]:
-        return {**self.settings["policy_node"], "run": str(self.run), "environments": list(self.environments)}
+        others = {section: values for section, values in self.settings.items() if section != "policy_node"}
+        data, reward_model = (self.data, self.model) if self.learns_from_videos else (None, None)
+        return {
+            **self.settings["policy_node"],
+            "run": str(self.run),
+            "environments": list(self.environments),
+            "experiment": experiment_text(others, data, reward_model),
+        }
 
 
 def make_plan(
@@ -54,6 +66,8 @@ def make_plan(
     task: str | None = None,
     arm: str | None = None,
     reward: str = "viper",
+    reward_task: str | None = None,
+    reward_model: str | None = None,
     name: str | None = None,
     steps: int | None = None,
     environments: int = 1,
@@ -61,50 +75,74 @@ def make_plan(
     directory: Path = Path(),
     assignments: Sequence[str] = (),
 ) -> Plan:
-    """A plan for one run under `directory`. `assignments`: `section.parameter=value`, the value in YAML.
+    """A plan for one run under `directory`; what is None or empty is as in the simulator's parameter file.
 
-    Raises UserError for an unknown simulator or section, an assignment that is none, and wrong values of the sections
-    that are no node's. The nodes check their own.
+    reward_task: label under which the frames are scored, the task's own unless given.
+    reward_model: folder of the video model that scores them, models/<sim>/<label> unless given.
+    assignments: `section.parameter=value`, the value in YAML.
+    Raises UserError for an unknown simulator, section or parameter, an assignment that is none, a wrong value, a
+    `reward_model` that isn't there, and a `reward_task` that the model to be fitted would not know.
     """
     chosen = settings.load(sim)
     for assignment in assignments:
         _assign(chosen, assignment)
-    if task:
-        chosen["sim_node"]["task"] = task
-    if arm:
-        chosen["sim_node"]["arm"] = arm
-    if steps:
-        chosen["policy_node"]["steps"] = steps
-    chosen["policy_node"]["reward"] = reward
-    for section in settings.OWN:
-        chosen[section] = resolved(section, settings.OWN[section], chosen[section])
-    task = str(chosen["sim_node"]["task"])
-    label = task_label(task, str(chosen["sim_node"].get("arm", "")))
+    options = {
+        ("sim_node", "task"): task,
+        ("sim_node", "arm"): arm,
+        ("policy_node", "steps"): steps,
+        ("policy_node", "reward"): reward,
+        ("reward_node", "reward_task"): reward_task,
+        ("reward_node", "model"): reward_model,
+    }
+    for (section, option), value in options.items():
+        if value:
+            chosen[section][option] = value
+    chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
+    label = task_label(chosen["sim_node"]["task"], chosen["sim_node"]["arm"])
     if environments < 1:
         raise UserError(f"{environments} environments: there must be at least 1")
-    return Plan(
+    plan = Plan(
         sim=sim,
-        task=task,
+        task=chosen["sim_node"]["task"],
         label=label,
         data=directory / "data" / sim,
-        model=directory / "models" / sim / label,
+        model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / label).expanduser(),
+        model_is_given=bool(chosen["reward_node"]["model"]),
         run=directory / "runs" / (name or (label if reward == "viper" else f"{label}_oracle")),
         namespace=namespace.strip("/"),
         environments=tuple(f"env_{i}" for i in range(environments)),
         settings=chosen,
     )
+    if plan.learns_from_videos:
+        _check_model(plan)
+    return plan
+
+
+def _check_model(plan: Plan) -> None:
+    """Refuse what could only fail once videos are recorded and a model is fitted."""
+    if (plan.model / "config.yaml").exists():
+        return  # The reward node asks it which tasks it knows before anything is recorded.
+    if plan.model_is_given:
+        raise UserError(f"no video model in {plan.model}: reward_model:= takes a folder that `viper fit` made")
+    reward_task = plan.settings["reward_node"]["reward_task"]
+    if reward_task not in ("", plan.label):
+        raise UserError(
+            f"reward_task:={reward_task}: the model of {plan.label} would not know it; "
+            f"give one that does by reward_model:="
+        )
 
 
 def _assign(chosen: dict[str, dict[str, Any]], assignment: str) -> None:
     key, equals, value = assignment.partition("=")
-    section, dot, parameter = key.partition(".")
-    if not (equals and dot and parameter):
+    section, dot, name = key.partition(".")
+    if not (equals and dot and name):
         raise UserError(f"'{assignment}' is no setting: write section.parameter=value, as in policy_node.steps=5000")
     if section not in chosen:
-        raise UserError(f"no section '{section}' in '{assignment}': choose one of {', '.join(settings.SECTIONS)}")
+        raise UserError(f"no section '{section}' in '{assignment}': choose one of {', '.join(SECTIONS)}")
     try:
         loaded = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise UserError(f"'{value}' in '{assignment}' can't be read as a value") from error
-    # No parameter of a node is a mapping: one that takes YAML takes its text.
-    chosen[section][parameter] = value if isinstance(loaded, dict) else loaded
+    text = any(each.name == name and isinstance(each.default, str) for each in SECTIONS[section])
+    # Text may look like something else: a camera's number, a mapping of options.
+    chosen[section][name] = value if text and not isinstance(loaded, str) else loaded

@@ -9,38 +9,44 @@ from sim.record import record
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
-from viper_model.video_model.fit.training import fit
+from viper_model.video_model.fit import fit
 
-OTHERS = ("random", "noisy")
-"""Behaviours beside the expert's, recorded to judge the reward; nothing learns from them."""
+JUDGES = ("random", "noisy", "parked")
+"""Behaviours that are recorded to judge the reward; nothing learns from them."""
+WHOLE_EPISODES = ("random", "parked")
+"""Recorded to the episode's end: what such a behaviour earns in an episode is what a policy could earn."""
 
 
 def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> list[float]:
     """Record a behaviour in the plan's environment; returns the ground-truth return of each video. Videos already there
-    count."""
+    count. episodes: as in the plan's settings where None."""
     options = plan.settings["record"]
     environment = plan.settings["sim_node"]
     size = environment["image_size"]
+    usual = {"expert": options["episodes"], "background": options["background_episodes"]}
     return record(
         plan.sim,
         plan.task,
         behaviour,
-        episodes or options["episodes" if behaviour == "expert" else "other_episodes"],
+        episodes or usual.get(behaviour, options["other_episodes"]),
         plan.data,
         image_size=(size, size),
         action_repeat=environment["action_repeat"],
+        disturbance_steps=options["disturbance_steps"],
+        episode_steps=0 if behaviour in WHOLE_EPISODES else options["episode_steps"],
         hold_steps=None if options["hold_steps"] < 0 else options["hold_steps"],
-        **parse_options(environment.get("camera", ""), environment.get("arm", ""), environment.get("options", "")),
+        **parse_options(environment["camera"], environment["arm"], environment["options"]),
     )
 
 
 def prepare(plan: Plan, console: Console) -> None:
     """Record and fit what is missing for the plan."""
-    if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
+    if plan.model_is_given or ((plan.model / "config.yaml").exists() and (plan.model / "check.json").exists()):
         return
     options = plan.settings["fit"]
     device = torch_device(options["device"])
-    for behaviour in ("expert", *OTHERS):
+    background = ("background",) if plan.settings["record"]["background_episodes"] else ()
+    for behaviour in ("expert", *background, *JUDGES):
         record_videos(plan, behaviour)
     fit(
         plan.data,
@@ -53,4 +59,11 @@ def prepare(plan: Plan, console: Console) -> None:
         seed=options["seed"],
         device=device,
     )
-    check_model(plan.data, plan.model, console, device=device)
+    check_model(
+        plan.data,
+        plan.model,
+        console,
+        form=plan.settings["reward_node"]["likelihood"],
+        tasks=(plan.label,),
+        device=device,
+    )

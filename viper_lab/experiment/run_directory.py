@@ -14,17 +14,20 @@ import numpy as np
 import yaml
 
 from viper_lab.errors import UserError
+from viper_lab.experiment.provenance import IDENTITY
+from viper_lab.results.run_files import CONFIG, EPISODES, METRICS, read_config
 from viper_model.files import replace_file
 
 
-class Run:
+class RunDirectory:
     """Owns a run's directory from construction to `close`: config.yaml, metrics.jsonl, episodes/.
 
-    `identity` is what makes the run what it is (the task, the model, …). Raises UserError where another process owns
-    the directory, where it was started with another identity, and where it can't be written.
+    `config` is all that made the run, see `provenance.run_config`. Raises UserError where another process owns the
+    directory, where it was started with another value of one of the keys in `provenance.IDENTITY`, and where it can't
+    be written.
     """
 
-    def __init__(self, directory: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:
         self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -35,8 +38,8 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"{directory} is in use by another run: stop that one or choose another name:=") from error
-        self._check_identity(dict(identity))
-        self._metrics = directory / "metrics.jsonl"
+        self._begin_or_go_on(dict(config))
+        self._metrics = directory / METRICS
         self._mend_metrics()
 
     def log(self, step: int, **values: Any) -> None:
@@ -51,29 +54,23 @@ class Run:
         """Keep an episode as episodes/<name>.npz."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        replace_file(self.directory / "episodes" / f"{name}.npz", buffer.getvalue())
+        replace_file(self.directory / EPISODES / f"{name}.npz", buffer.getvalue())
 
     def close(self) -> None:
         self._lock.close()
 
-    def _check_identity(self, identity: dict[str, Any]) -> None:
-        path = self.directory / "config.yaml"
-        if not path.exists():
-            replace_file(path, yaml.safe_dump(identity, sort_keys=False).encode())
-            return
-        try:
-            before = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(
-                f"{path} can't be read: {error}; choose another name:= or remove {self.directory}"
-            ) from error
-        for key, value in identity.items():
-            if not isinstance(before, dict) or before.get(key) != value:
-                was = before.get(key) if isinstance(before, dict) else None
-                raise UserError(
-                    f"{self.directory} was started with {key} {was!r}, not {value!r}: "
-                    f"choose another name:= or remove the directory"
-                )
+    def _begin_or_go_on(self, config: dict[str, Any]) -> None:
+        path = self.directory / CONFIG
+        if path.exists():
+            before = read_config(self.directory)
+            for key in IDENTITY:
+                was, now = _value(before, key), _value(config, key)
+                if was != now:
+                    raise UserError(
+                        f"{self.directory} was started with {key.removeprefix('settings.')} {was!r}, not {now!r}: "
+                        "choose another name:= or remove the directory"
+                    )
+        replace_file(path, yaml.safe_dump(config, sort_keys=False).encode())
 
     def _mend_metrics(self) -> None:
         """Drop the half line that a killed process may have left."""
@@ -84,19 +81,9 @@ class Run:
                 os.truncate(self._metrics, whole)
 
 
-def read_metrics(directory: Path) -> list[dict[str, Any]]:
-    """The records of a run's metrics.jsonl, in order. Raises UserError where there are none."""
-    path = directory / "metrics.jsonl"
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise UserError(f"no run in {directory}: {path.name} is missing") from error
-    records = []
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # The half line of a process that is writing or was killed.
-    if not records:
-        raise UserError(f"nothing has happened yet in {directory}")
-    return records
+def _value(config: Mapping[str, Any], dotted: str) -> Any:
+    """The value of a key such as `settings.policy_node.seed`; None where there is none."""
+    value: Any = config
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

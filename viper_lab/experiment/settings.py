@@ -10,41 +10,7 @@ import yaml
 
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError
-from viper_lab.parameters import Parameter
-from viper_model.torch_tools.device import DEVICES
-from viper_model.video_model.fit import BACKGROUNDS
-from viper_model.video_model.sizes import CODE_MODELS, SIZES
-from viper_model.video_model.tokenizers import TOKENIZERS
-
-SECTIONS = ("record", "fit", "sim_node", "reward_node", "policy_node")
-OWN = {
-    "record": (
-        Parameter("episodes", 40, "Videos of the expert.", 1, 1_000_000),
-        Parameter("other_episodes", 10, "Videos of each other behaviour, to judge the reward by.", 1, 1_000_000),
-        Parameter(
-            "hold_steps",
-            -1,
-            "Steps recorded after a task is solved, where that earns its only reward; -1: all.",
-            -1,
-            1e6,
-        ),
-    ),
-    "fit": (
-        Parameter("size", "tiny", "Named size of the video model.", choices=tuple(SIZES)),
-        Parameter("tokenizer", "", "How frames become codes; empty: the size's own.", choices=("", *TOKENIZERS)),
-        Parameter("code_model", "videogpt", "Which model of the videos' codes.", choices=tuple(CODE_MODELS)),
-        Parameter(
-            "background",
-            "auto",
-            "What the background of a likelihood ratio is learned from: recorded (videos of the behaviour background), "
-            "made (experts' videos frozen, reversed, shuffled), auto (recorded where there are such videos), none.",
-            choices=BACKGROUNDS,
-        ),
-        Parameter("seed", 0, "Seed of the training.", 0, 2**31 - 1),
-        Parameter("device", "auto", "Where the model is trained.", choices=DEVICES),
-    ),
-}
-"""The sections that are no node's: what videos and the video model are made with where they are missing."""
+from viper_lab.experiment.sections import SECTIONS
 
 
 def load(sim: str) -> dict[str, dict[str, Any]]:

@@ -6,16 +6,16 @@ import dataclasses
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
 from sim import Description
-from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.reward_source import reward_source
+from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.schedule import Purpose, Schedule
-from viper_model.agents.dreamer.agent import Agent
-from viper_model.agents.dreamer.policy import PolicyState
 from viper_model.agents.learner import Learner
+from viper_model.agents.registry import make_agent
 from viper_model.agents.replay import Replay
 
 
@@ -23,7 +23,9 @@ from viper_model.agents.replay import Replay
 class Settings:
     """What a training run does. `PolicyNode` declares each as a parameter of the same name, with its meaning."""
 
-    reward: Literal["viper", "task"]
+    reward: str
+    """A name in `REWARD_SOURCES`."""
+    agent: str
     size: str
     image_size: int
     exploration_weight: float
@@ -51,7 +53,7 @@ class ReplayStep:
     is_last: bool
     is_terminal: bool
     task_reward: float
-    """Logged. Learned from only where the setting `reward` is `task`."""
+    """The simulator's own reward, NaN where nobody knows it."""
     action: np.ndarray | None = None
     reward: float | None = None
     log_likelihood: float = float("nan")
@@ -71,7 +73,7 @@ class Episode:
 class Environment:
     """One environment's part in training."""
 
-    def __init__(self, name: str, state: PolicyState) -> None:
+    def __init__(self, name: str, state: Any) -> None:
         self.name = name
         self.state = state
         self.episode: Episode | None = None
@@ -99,11 +101,15 @@ class Trainer:
     way, never more, so that nothing piles up where no rewards come.
     """
 
-    def __init__(self, settings: Settings, run: Run, description: Description, environments: list[str]) -> None:
+    def __init__(
+        self, settings: Settings, run: RunDirectory, description: Description, environments: list[str]
+    ) -> None:
         """Goes on from the checkpoint and the replay in the run's directory, where there are any."""
         self.settings, self.run, self._description = settings, run, description
+        self.reward_source = reward_source(settings.reward)
         self._checkpoint = run.directory / "checkpoint.safetensors"
-        self.agent = Agent(
+        self.agent = make_agent(
+            settings.agent,
             settings.size,
             description.action_space.kind,
             description.action_space.size,
@@ -111,19 +117,13 @@ class Trainer:
             exploration_weight=settings.exploration_weight,
             seed=settings.seed,
             device=settings.device,
+            batch_size=settings.batch_size,
+            batch_length=settings.batch_length,
         )
         self.replay = Replay(
             run.directory / "replay", settings.replay_capacity, settings.image_size, description.action_space.size
         )
-        self.learner = Learner(
-            self.agent,
-            self.replay,
-            settings.batch_size,
-            settings.batch_length,
-            settings.replay_ratio,
-            settings.prefill,
-            settings.seed,
-        )
+        self.learner = Learner(self.agent, self.replay, settings.replay_ratio, settings.prefill, settings.seed)
         self.schedule = Schedule(
             settings.steps, settings.evaluate_every, settings.evaluation_episodes, settings.end_evaluation_episodes
         )
@@ -158,8 +158,7 @@ class Trainer:
         if environment.episode is None and not time_step.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
             time_step = dataclasses.replace(time_step, is_first=True)
-        if self.settings.reward == "task":
-            time_step.reward = time_step.task_reward
+        time_step.reward = self.reward_source.of_time_step(time_step.task_reward)
         environment.current = time_step
 
     def last_answer(self, name: str, stamp: int) -> np.ndarray | None:
@@ -176,10 +175,11 @@ class Trainer:
         time_step, _ = environment.unrewarded.get(stamp, (environment.current, None))
         if time_step and time_step.stamp == stamp:
             time_step.log_likelihood = log_likelihood
-            if self.settings.reward == "viper":
+            scored = self.reward_source.of_score(reward)
+            if scored is not None:
                 if time_step.reward is not None:
                     self._give_up_before(environment, time_step)
-                time_step.reward = reward
+                time_step.reward = scored
             self._store(environment)
 
     def answers(self) -> list[tuple[str, int, np.ndarray]]:

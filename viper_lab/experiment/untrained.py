@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.registry import make_agent
 from viper_model.reward.likelihood import Calibration
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_model.video_model.sizes import size_config
@@ -23,6 +23,6 @@ def untrained_model(folder: Path, task: str) -> None:
 
 def untrained_policy(run: Path, action_size: int, image_size: int = 32) -> None:
     """A run's checkpoint with a tiny agent, for continuous actions."""
-    agent = Agent("tiny", "continuous", action_size, image_size, exploration_weight=0.0, seed=0)
+    agent = make_agent("dreamer", "tiny", "continuous", action_size, image_size, exploration_weight=0.0, seed=0)
     tensors, document = agent.state()
     write_tensors(run / "checkpoint.safetensors", tensors, {"agent": document})

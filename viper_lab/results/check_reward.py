@@ -19,8 +19,8 @@ from viper_lab.results.run_files import best_rewarded_videos, read_config
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
-from viper_model.reward.likelihood import FORMS, Form
-from viper_model.reward.scorer import check_form, likelihood_map_video, score_video, usual_form
+from viper_model.reward.likelihood import Form
+from viper_model.reward.scorer import chosen_form, likelihood_map_video, score_video
 from viper_model.reward.verdict import NOT_USABLE
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
@@ -36,26 +36,12 @@ RATE = 15.0
 """Frames a second of videos on the page."""
 
 
-def chosen_form(model: VideoModel, form: str) -> Form:
-    """The form of reward by name; the model's usual one where empty.
-
-    Raises UserError for an unknown name, ModelError where the model can't give it.
-    """
-    if not form:
-        return usual_form(model)
-    for known in FORMS:
-        if known == form:
-            check_form(model, known)
-            return known
-    raise UserError(f"no form of reward '{form}': choose one of {', '.join(FORMS)}")
-
-
 def check_model(
     data: Path,
     folder: Path,
     console: Console,
     *,
-    form: str = "",
+    form: str = "auto",
     tasks: Sequence[str] = (),
     out: Path | None = None,
     run: Path | None = None,
@@ -108,7 +94,7 @@ def _known_tasks(data: Path, model: VideoModel, wanted: Sequence[str]) -> tuple[
 
 def _table(task: str, check: TaskCheck) -> Table:
     table = Table(
-        title=f"{task}: what videos earn in an episode of {check.episode_frames} frames, reward of the form {check.form}"
+        title=f"{task}: what videos earn in an episode of {check.episode_frames} frames, by the {check.form} form"
     )
     table.add_column("kind", no_wrap=True)
     for column in (

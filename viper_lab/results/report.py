@@ -16,13 +16,12 @@ from scipy.stats import sem
 
 from sim.env import normalised_score
 from viper_lab.errors import UserError
-from viper_lab.results.check_reward import chosen_form
 from viper_lab.results.page import Clip, data_url, template
 from viper_lab.results.run_files import EPISODES, read_config, read_metrics
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.likelihood import likelihood_map
-from viper_model.reward.scorer import VideoScores, likelihood_map_video, score_video
+from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording, resize
 from viper_model.videos.video_io import write_video
@@ -234,8 +233,7 @@ def _scored_videos(
     if not config["video_model"] or not Path(config["video_model"]["path"]).is_dir():
         return []
     model = VideoModel.load(Path(config["video_model"]["path"]))
-    told = config["settings"]["reward_node"]["likelihood"]
-    form = chosen_form(model, "" if told == "auto" else told)
+    form = chosen_form(model, config["settings"]["reward_node"]["likelihood"])
     label = config["settings"]["reward_node"].get("reward_task") or config["task"]
     videos = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):

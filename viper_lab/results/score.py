@@ -9,8 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from viper_lab.errors import UserError
-from viper_lab.results.check_reward import chosen_form
-from viper_model.reward.scorer import VideoScores, likelihood_map_video, score_video
+from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
 from viper_model.videos.settings import VideoSettings
@@ -42,7 +41,7 @@ def score_to_files(
     task: str | None,
     out: Path,
     *,
-    form: str = "",
+    form: str = "auto",
     rate: float = 15.0,
     precision: str = "float32",
     episode: int | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.base import Agent
 from viper_model.agents.replay import Replay
 from viper_model.errors import ModelError
 from viper_model.torch_tools.checkpoint import read_tensors, write_tensors
@@ -24,14 +24,11 @@ class Learner:
     An error in the thread stops it, and is raised in the caller by the next call of any method but `stop`.
     """
 
-    def __init__(
-        self, agent: Agent, replay: Replay, batch: int, length: int, replay_ratio: float, prefill_steps: int, seed: int
-    ) -> None:
-        """batch: sequences an update. length: steps a sequence. prefill_steps: so many are collected before learning
-        begins; they earn no credit. The thread begins with `start`.
+    def __init__(self, agent: Agent, replay: Replay, replay_ratio: float, prefill_steps: int, seed: int) -> None:
+        """prefill_steps: so many are collected before learning begins; they earn no credit. The thread begins with
+        `start`.
         """
         self.agent, self.replay = agent, replay
-        self._batch, self._length = batch, length
         self._replay_ratio, self._prefill_steps = replay_ratio, prefill_steps
         self._rng = np.random.default_rng(seed)
         self._collected = 0
@@ -103,11 +100,12 @@ class Learner:
 
     def update(self) -> None:
         """One update now, in the calling thread: for callers that keep learning and acting in step without `start`."""
-        batch = self.replay.sample(self._batch, self._length, self._rng)
+        shape = self.agent.batch
+        batch = self.replay.sample(shape.sequences, shape.steps, self._rng)
         metrics = self.agent.update(batch)
         with self._changed:
             self._metrics = metrics
-            self._credit -= self._batch * self._length
+            self._credit -= shape.learned_steps
             self._changed.notify_all()
 
     def save(self, path: Path, **more: Any) -> None:
@@ -147,8 +145,9 @@ class Learner:
         return more
 
     def _owed(self, updates: int = 1) -> bool:
+        shape = self.agent.batch
         # Fewer windows than sequences would be the same few over and over.
-        return self._credit >= updates * self._batch * self._length and self.replay.windows(self._length) >= self._batch
+        return self._credit >= updates * shape.learned_steps and self.replay.windows(shape.steps) >= shape.sequences
 
     def _raise_error(self) -> None:
         if self._error is not None:

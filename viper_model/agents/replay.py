@@ -143,16 +143,20 @@ class Replay:
         Raises ModelError where no stream is that long yet.
         """
         with self._lock:
-            streams = list(self._streams.values())
-            ends = np.cumsum([self._windows(chunks, length) for chunks in streams])
+            streams = [chunks for chunks in self._streams.values() if chunks]
+            chunk_ends = [np.cumsum([chunk.length for chunk in chunks]) for chunks in streams]
+            ends = np.cumsum([max(0, each[-1] - length + 1) for each in chunk_ends])
             if not len(ends) or not ends[-1]:
                 raise ModelError(f"the replay has no {length} consecutive steps yet: collect more before sampling")
-            sequences = []
-            for window in rng.integers(ends[-1], size=batch):
+            sampled: dict[str, np.ndarray] = {
+                name: np.empty((batch, length, *shape), dtype) for name, (dtype, shape) in self._shapes.items()
+            }
+            for row, window in enumerate(rng.integers(ends[-1], size=batch)):
                 stream = int(np.searchsorted(ends, window, side="right"))
                 first = int(window - (ends[stream - 1] if stream else 0))
-                sequences.append(self._slice(streams[stream], first, length))
-            return {name: np.stack([sequence[name] for sequence in sequences]) for name in self._shapes}
+                target = {name: array[row] for name, array in sampled.items()}
+                self._copy(streams[stream], chunk_ends[stream], first, length, target)
+            return sampled
 
     def _checked(self, name: str, step: Mapping[str, Any]) -> np.ndarray:
         dtype, shape = self._shapes[name]
@@ -193,16 +197,23 @@ class Replay:
     def _windows(chunks: list[_Chunk], length: int) -> int:
         return max(0, sum(chunk.length for chunk in chunks) - length + 1)
 
-    def _slice(self, chunks: list[_Chunk], first: int, length: int) -> dict[str, np.ndarray]:
-        """`length` steps of a stream from its `first` on, out of as many chunks as it takes."""
-        parts = []
-        for chunk in chunks:
-            if first < chunk.length and length:
-                taken = slice(first, min(first + length, chunk.length))
-                parts.append({name: array[taken] for name, array in chunk.arrays.items()})
-                length -= taken.stop - taken.start
-            first = max(0, first - chunk.length)
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._shapes}
+    @staticmethod
+    def _copy(
+        chunks: list[_Chunk], chunk_ends: np.ndarray, first: int, length: int, target: Mapping[str, np.ndarray]
+    ) -> None:
+        """`length` steps of a stream from its `first` on into `target`, out of as many chunks as it takes.
+
+        chunk_ends: how many steps the stream has up to the end of each chunk.
+        """
+        index = int(np.searchsorted(chunk_ends, first, side="right"))
+        first -= int(chunk_ends[index - 1]) if index else 0
+        copied = 0
+        while copied < length:
+            chunk = chunks[index]
+            taken = min(length - copied, chunk.length - first)
+            for name, array in chunk.arrays.items():
+                target[name][copied : copied + taken] = array[first : first + taken]
+            copied, index, first = copied + taken, index + 1, 0
 
     def _load(self) -> None:
         try:

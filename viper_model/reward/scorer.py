@@ -13,6 +13,7 @@ from torch import Tensor
 
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import (
+    FORMS,
     Calibration,
     CodeLogProbs,
     Form,
@@ -33,18 +34,26 @@ class CalibratedModel(LikelihoodModel, Protocol):
         ...
 
 
-def usual_form(model: LikelihoodModel) -> Form:
-    """The form that a model's reward has unless told otherwise: a ratio where it has a background."""
-    return "ratio" if model.has_background else "conditional"
+AUTO = "auto"
+"""Stands for the form that suits a model: a ratio where it has a background, else conditional."""
 
 
-def check_form(model: LikelihoodModel, form: Form) -> None:
-    """Raises ModelError where a model can't give a reward of that form."""
+def chosen_form(model: LikelihoodModel, name: str) -> Form:
+    """The form of a model's reward by its name, AUTO included.
+
+    Raises ModelError for an unknown name, and for a ratio where the model has no background.
+    """
+    if name == AUTO:
+        return "ratio" if model.has_background else "conditional"
+    form = next((each for each in FORMS if each == name), None)
+    if form is None:
+        raise ModelError(f"no form of reward '{name}': choose {AUTO} or one of {', '.join(FORMS)}")
     if form == "ratio" and not model.has_background:
         raise ModelError(
             "a reward of the form 'ratio' needs a model with a background, which this one has not: "
             "fit one with background:=auto, or choose the form conditional"
         )
+    return form
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,7 @@ class Scorer:
     """Scores several videos frame by frame, as their frames arrive."""
 
     def __init__(self, model: CalibratedModel, form: Form, videos: int) -> None:
-        """Raises ModelError where the model can't give that form."""
-        check_form(model, form)
+        """form: see `chosen_form`."""
         self.model = model
         self.form = form
         self._stream = model.stream(videos, background=form == "ratio")
@@ -123,9 +131,8 @@ class VideoScores:
 def score_video(model: CalibratedModel, frames: np.ndarray, task: str, form: Form) -> VideoScores:
     """Score a video, uint8 [time, image_size, image_size, 3], that begins with an episode's first frame.
 
-    Raises ModelError for an unknown task, a form that the model can't give, and frames of another size.
+    form: see `chosen_form`. Raises ModelError for an unknown task and frames of another size.
     """
-    check_form(model, form)
     index = torch.tensor([model.task_index(task)])
     log_probs = model.log_probs(torch.tensor(frames)[None], index, background=form == "ratio")
     log_likelihood = frame_likelihood(form, log_probs, model.context)[0].cpu().numpy()

@@ -53,7 +53,7 @@ def banded_attention(q: Tensor, k: Tensor, v: Tensor, context: int) -> Tensor:
     if time <= context:
         return begin
     # Short blocks waste less time on what the mask hides, but copy each key more often, and training keeps the copies.
-    block = context if torch.is_grad_enabled() else math.ceil(context / 4)
+    block = min(context, time - context) if torch.is_grad_enabled() else math.ceil(context / 4)
     missing = -(time - context) % block
     q, k, v = (F.pad(x, (0, 0, 0, 0, 0, 0, 0, missing)) for x in (q, k, v))
     k, v = (x[:, 1:].unfold(1, context - 1 + block, block).movedim(-1, 2).flatten(0, 1) for x in (k, v))

@@ -13,11 +13,10 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import Writer
 from rosbags.typesys.store import Typestore
 
-from viper_lab.results.check_reward import chosen_form
 from viper_lab.results.score import load_for_scoring
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Form, likelihood_map
-from viper_model.reward.scorer import Scorer
+from viper_model.reward.scorer import Scorer, chosen_form
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import rosbag
 from viper_model.videos.preparation import Clock
@@ -162,7 +161,7 @@ def score_bag_to_folder(
     task: str | None,
     out: Path,
     *,
-    form: str = "",
+    form: str = "auto",
     precision: str = "float32",
     maps: bool = False,
     device: str = "cpu",

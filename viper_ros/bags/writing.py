@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from viper_lab.config import message_directory
 from viper_lab.errors import UserError
 
 OURS = ("Action", "Reward", "Step")
@@ -21,9 +21,8 @@ REWARD = "viper_ros/msg/Reward"
 def message_types() -> Typestore:
     """What ROS 2 Kilted brings, and our messages as msg/ defines them."""
     store = get_typestore(Stores.ROS2_KILTED)
-    folder = Path(get_package_share_directory("viper_ros")) / "msg"
     for name in OURS:
-        store.register(get_types_from_msg((folder / f"{name}.msg").read_text(), f"viper_ros/msg/{name}"))
+        store.register(get_types_from_msg((message_directory() / f"{name}.msg").read_text(), f"viper_ros/msg/{name}"))
     return store
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, LogInfo, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
@@ -13,14 +15,17 @@ from launch.launch_context import LaunchContext
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
-from viper_ros.launching.arguments import Argument
+from viper_lab.parameters import unknown
+from viper_ros.launching.arguments import LAUNCH_FILES
 
 RESTARTS = 3
 """So often is a node started again that something killed."""
 
 
-def declared(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
+def declared(launch_file: str) -> list[DeclareLaunchArgument]:
+    """The arguments of launch/<launch_file>.launch.py."""
     return [
         DeclareLaunchArgument(
             each.name,
@@ -28,19 +33,36 @@ def declared(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
             description=each.description,
             choices=list(each.choices) or None,
         )
-        for each in arguments
+        for each in LAUNCH_FILES[launch_file]
     ]
 
 
-def chosen(context: LaunchContext, arguments: Sequence[Argument]) -> dict[str, str]:
-    """The values of `arguments`."""
-    return {each.name: LaunchConfiguration(each.name).perform(context) for each in arguments}
+def chosen(context: LaunchContext, launch_file: str) -> dict[str, Any]:
+    """The values of the file's arguments, by name. Raises UserError for a wrong value and an unknown argument."""
+    _refuse_unknown(context, launch_file)
+    return {
+        each.name: each.value(LaunchConfiguration(each.name).perform(context)) for each in LAUNCH_FILES[launch_file]
+    }
+
+
+def _refuse_unknown(context: LaunchContext, launch_file: str) -> None:
+    """Raises UserError for an argument that the command line gives and the file has not: launch would ignore it.
+
+    Only where the command line names the file itself: one that includes it may have arguments of its own.
+    """
+    if f"{launch_file}.launch.py" not in {Path(each).name for each in sys.argv}:
+        return
+    known = [each.setting for each in LAUNCH_FILES[launch_file]]
+    for given in context.argv:
+        name, assigned, _ = given.partition(":=")
+        if assigned and name not in {each.name for each in known} and not name.startswith("launch-prefix"):
+            raise unknown(f"{launch_file}.launch.py", name, known, kind="argument")
 
 
 def node(
     executable: str,
     parameters: dict[str, object],
-    values: dict[str, str],
+    values: dict[str, Any],
     remappings: dict[str, str] | None = None,
     inside: str = "",
 ) -> Node:
@@ -53,7 +75,11 @@ def node(
         executable=executable,
         namespace="/".join(filter(None, (values["namespace"].strip("/"), inside))),
         parameters=[
-            {**parameters, "use_sim_time": values["use_sim_time"] == "true"},
+            # Text is told to be text, or launch takes it for YAML: the camera "1" would be a number.
+            {
+                name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
+                for name, value in {**parameters, "use_sim_time": values["use_sim_time"]}.items()
+            },
             *([str(Path(more).expanduser())] if more else []),
         ],
         remappings=list((remappings or {}).items()),
@@ -64,7 +90,7 @@ def node(
 
 
 def viz(
-    values: dict[str, str], environments: Sequence[str], remappings: dict[str, str] | None = None
+    values: dict[str, Any], environments: Sequence[str], remappings: dict[str, str] | None = None
 ) -> list[LaunchDescriptionEntity]:
     """A viz_node where `viz:=rerun` asks for one. A viewer that is closed ends nothing else."""
     if values["viz"] != "rerun":

@@ -1,110 +1,123 @@
 """The arguments of the launch files: what changes from run to run. Everything else is in config/.
 
-Without `launch`, so that the reference in docs/ can be made anywhere.
+Without `launch`, so that the reference in docs/ can be made where that isn't installed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from viper_lab.config import config_directory
-from viper_ros.arm import description as arm
+from viper_lab.errors import UserError
+from viper_lab.experiment.sections import POLICY_NODE, REWARD_NODE, RUN, SIM_NODE
+from viper_lab.parameters import Parameter, parameter
+from viper_ros.nodes import act_node, arm_node, record_node
+
+SWITCH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a launch file. `choices` are the only values allowed."""
+    """One argument of a launch file, for the setting that it stands for."""
 
-    name: str
-    description: str
-    default: str | None = None
-    """None: it has to be given."""
-    choices: tuple[str, ...] = ()
+    setting: Parameter
+    required: bool = False
+    """It has to be given."""
+    optional: bool = False
+    """Where it isn't given, what the parameter file of the simulator says counts."""
+
+    @property
+    def name(self) -> str:
+        return self.setting.name
+
+    @property
+    def description(self) -> str:
+        more = " With spaces between them." if isinstance(self.setting.default, list) else ""
+        return self.setting.description + (" Empty: as in config/<sim>.yaml." if self.optional else more)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only values allowed; empty where others are."""
+        return tuple(SWITCH) if isinstance(self.setting.default, bool) else tuple(map(str, self.setting.choices))
+
+    @property
+    def default(self) -> str | None:
+        """As text; None where there is none."""
+        default = self.setting.default
+        if self.required or self.optional:
+            return None if self.required else ""
+        if isinstance(default, list):
+            return " ".join(default)
+        return str(default).lower() if isinstance(default, bool) else str(default)
+
+    def value(self, text: str) -> Any:
+        """The value that `text` stands for; None where it is the parameter file's. Raises UserError."""
+        if self.optional and not text:
+            return None
+        read: dict[type, Callable[[str], Any]] = {bool: SWITCH.__getitem__, list: str.split}
+        kind = type(self.setting.default)
+        try:
+            value = read.get(kind, kind)(text)
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{self.name}:={text}: it must be of type {kind.__name__}") from error
+        if problem := self.setting.problem(value):
+            raise UserError(f"{self.name} {problem}")
+        return value
 
 
-SWITCH = ("true", "false")
+def arguments(parameters: Sequence[Parameter], *names: str, **kind: bool) -> tuple[Argument, ...]:
+    """Arguments for the settings of these names, in this order; for all where no name is given."""
+    chosen = [parameter(parameters, name) for name in names] if names else parameters
+    return tuple(Argument(each, **kind) for each in chosen)
+
 
 COMMON = (
-    Argument("namespace", "ROS namespace of the nodes, to run several graphs side by side.", ""),
-    Argument("params_file", "ROS 2 parameter file (YAML) of your own; what it says counts. Empty: none.", ""),
-    Argument("use_sim_time", "Take time from /clock.", "false", SWITCH),
-    Argument("log_level", "What nodes log.", "info", ("debug", "info", "warn", "error")),
+    parameter(RUN, "namespace"),
+    Parameter("params_file", "", "ROS 2 parameter file (YAML) of your own; what it says counts. Empty: none."),
+    Parameter("use_sim_time", False, "Take time from /clock."),
+    Parameter("log_level", "info", "What nodes log.", choices=("debug", "info", "warn", "error")),
 )
-
-VIZ = (
-    Argument(
-        "viz", "rerun: show frames, maps, rewards, actions and joints in a Rerun viewer.", "none", ("none", "rerun")
-    ),
-    Argument("viz_file", "With viz:=rerun, write a recording (.rrd) instead of opening a viewer.", ""),
+CAMERA = (Parameter("image", "camera/image_raw", "Topic of the camera, such as /camera/color/image_raw."),)
+ROBOT = (
+    Parameter("sim", False, "Simulate the arm."),
+    Parameter("joint_states", "joint_states", "Topic of the arm's joints."),
+    Parameter("controller", "arm_controller", "Name of the joint_trajectory_controller."),
 )
 
 TRAIN = (
-    Argument(
-        "sim",
-        "Simulator; its settings are in config/<sim>.yaml.",
-        "dmc",
-        tuple(sorted(path.stem for path in config_directory().glob("*.yaml"))),
-    ),
-    Argument("task", "Task of the simulator; empty: the one in its settings.", ""),
-    Argument("arm", "Arm, where the simulator has several; empty: the one in its settings.", ""),
-    Argument(
-        "reward",
-        "viper: the video model's likelihood; task: the simulator's own reward (the Task Oracle).",
-        "viper",
-        ("viper", "task"),
-    ),
-    Argument("name", "The run's name; empty: after the task.", ""),
-    Argument("steps", "Environment steps to collect; 0: as in the settings.", "0"),
-    Argument("environments", "Environments side by side, each a process.", "1"),
-    Argument("directory", "Where data/, models/ and runs/ are.", "."),
-    *VIZ,
-    *COMMON,
+    *arguments(SIM_NODE, "sim"),
+    *arguments(SIM_NODE, "task", "arm", optional=True),
+    *arguments(POLICY_NODE, "reward"),
+    *arguments(REWARD_NODE, "reward_task"),
+    *arguments(RUN, "reward_model", "name"),
+    *arguments(POLICY_NODE, "steps", optional=True),
+    *arguments(RUN, "environments", "directory", "viz", "viz_file"),
+    *arguments(COMMON),
 )
 
 SCORE = (
-    Argument("image", "Topic of the camera, such as /camera/color/image_raw."),
-    Argument("model", "Folder of the video model, as `viper fit` leaves it."),
-    Argument("task", "What the camera shows; empty: the only task that the model knows.", ""),
-    Argument("device", "Where the model runs.", "auto", ("auto", "cpu", "cuda")),
-    *VIZ,
-    *COMMON,
+    *arguments(CAMERA, "image", required=True),
+    *arguments(REWARD_NODE, "model", required=True),
+    *arguments(REWARD_NODE, "task", "device"),
+    *arguments(RUN, "viz", "viz_file"),
+    *arguments(COMMON),
 )
 
 DEPLOY = (
-    Argument("arm", "Arm, by its file in config/arms/.", None, arm.arms()),
-    Argument("policy", "Directory of the run that trained the policy."),
-    Argument("dry_run", "Only show commands.", "true", SWITCH),
-    Argument("sim", "Simulate the arm.", "false", SWITCH),
-    Argument("task", "What the arm is to do.", "deploy"),
-    Argument(
-        "action",
-        "What the policy's actions ask for; end_effector_position and …_yaw: trained in sim:=robosuite.",
-        "end_effector",
-        tuple(arm.ACTION_KINDS),
-    ),
-    Argument("step_seconds", "Time of a step in the environment that trained the policy.", "0.1"),
-    Argument(
-        "output",
-        "trajectory: for a joint_trajectory_controller; twist: for MoveIt Servo.",
-        "trajectory",
-        ("trajectory", "twist"),
-    ),
-    Argument("dead_man", "Move only while `true` keeps coming on enable.", "false", SWITCH),
-    Argument("image", "Topic of the camera.", "camera/image_raw"),
-    Argument("joint_states", "Topic of the arm's joints.", "joint_states"),
-    Argument("controller", "Name of the joint_trajectory_controller.", "arm_controller"),
-    *VIZ,
-    *COMMON,
+    *arguments(arm_node.PARAMETERS, "arm", required=True),
+    *arguments(act_node.PARAMETERS, "policy", required=True),
+    *arguments(arm_node.PARAMETERS, "dry_run", "task", "action", "step_seconds", "output", "dead_man"),
+    *arguments(ROBOT, "sim", "joint_states", "controller"),
+    *arguments(CAMERA, "image"),
+    *arguments(RUN, "viz", "viz_file"),
+    *arguments(COMMON),
 )
 
 RECORD = (
-    Argument("out", "Folder of the new bag."),
-    Argument(
-        "topics",
-        "Topics to record, with spaces between them; names without a leading / lie in the namespace.",
-        "image_raw step action reward description joint_states",
-    ),
-    *COMMON,
+    *arguments(record_node.PARAMETERS, "out", required=True),
+    *arguments(record_node.PARAMETERS, "topics"),
+    *arguments(COMMON),
 )
 
 LAUNCH_FILES = {"train": TRAIN, "score": SCORE, "deploy": DEPLOY, "record": RECORD}

@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image
 
 from viper_lab.errors import UserError
 from viper_lab.parameters import Parameter
-from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.registry import load_agent
 from viper_model.torch_tools.device import DEVICES, torch_device
 from viper_model.videos.dataset import resize
 from viper_ros.messages import images
@@ -40,8 +40,8 @@ class ActNode(ViperNode):
         if not self.value("policy"):
             raise UserError("no policy: set the parameter 'policy' to the directory of a run that trained one")
         path = Path(str(self.value("policy"))).expanduser() / "checkpoint.safetensors"
-        agent = Agent.load(path, torch_device(self.value("device")))
-        self._image_size = agent.image_size
+        agent = load_agent(path, torch_device(self.value("device")))
+        self._image_size = agent.settings.image_size
         self._policy = agent.policy()
         self._state = self._policy.initial(1)
         self._joiner: Joiner[np.ndarray, Step] = Joiner()

@@ -15,12 +15,12 @@ from std_msgs.msg import String
 
 from sim import Description
 from viper_lab.errors import UserError
-from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.provenance import run_config
+from viper_lab.experiment.run_directory import RunDirectory
+from viper_lab.experiment.sections import POLICY_NODE
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
-from viper_lab.parameters import Parameter
-from viper_model.agents.dreamer.agent import IMAGE_SIZES
-from viper_model.agents.dreamer.sizes import SIZES
-from viper_model.torch_tools.device import DEVICES, torch_device
+from viper_model.agents.registry import check_agent
+from viper_model.torch_tools.device import torch_device
 from viper_model.videos.dataset import resize
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
@@ -32,37 +32,9 @@ from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
-MANY = 1_000_000_000
 RETRY_SECONDS = 0.002
 
-PARAMETERS = (
-    Parameter("run", "", "Directory of the run. Where one is there already, it goes on."),
-    Parameter("environments", ["env_0"], "Namespaces of the environments to act in."),
-    Parameter(
-        "reward",
-        "viper",
-        "viper: learn from the video model's likelihood; task: from the simulator's reward (the Task Oracle).",
-        choices=("viper", "task"),
-    ),
-    Parameter("size", "tiny", "Named size of the agent.", choices=tuple(SIZES)),
-    Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
-    Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
-    Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
-    Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
-    Parameter("batch_size", 8, "Sequences in a batch.", 1, 4096),
-    Parameter("batch_length", 32, "Steps in a sequence.", 2, 4096),
-    Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
-    Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
-    Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
-    Parameter("evaluation_episodes", 3, "Episodes in a round of evaluation.", 1, 10_000),
-    Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
-    Parameter("seed", 0, "Seed of everything random in the agent.", 0, 2**31 - 1),
-    Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
-    Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
-)
-
-IDENTITY = ("environments", "reward", "size", "image_size")
-"""Parameters that make a run what it is: it can't go on with others."""
+PARAMETERS = POLICY_NODE
 
 
 class PolicyNode(ViperNode):
@@ -73,6 +45,7 @@ class PolicyNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PARAMETERS, **options)
+        check_agent(*(self.value(name) for name in ("agent", "size", "image_size", "exploration_weight")))
         self.trainer: Trainer | None = None
         """From the time step when all environments have said what they are."""
 
@@ -148,12 +121,8 @@ class PolicyNode(ViperNode):
             raise UserError("the environments have different actions: one policy needs them alike")
         values = {field.name: self.value(field.name) for field in dataclasses.fields(Settings)}
         values["device"] = self._device
-        identity = {
-            "sim": descriptions[0].sim,
-            "task": descriptions[0].task,
-            **{name: self.value(name) for name in IDENTITY},
-        }
-        run = Run(self._directory, {**identity, "return_range": list(descriptions[0].return_range)})
+        of_node = {each.name: self.value(each.name) for each in PARAMETERS if each.name != "experiment"}
+        run = RunDirectory(self._directory, run_config(descriptions[0], of_node, self.value("experiment")))
         trainer = Trainer(Settings(**values), run, descriptions[0], self._environments)
         trainer.learner.start()
         for line in trainer.replay.skipped:
@@ -175,8 +144,9 @@ class PolicyNode(ViperNode):
     def _on_step(self, name: str, step: Step) -> None:
         if step.answered or self.trainer is None:
             return
-        if self.value("reward") == "task" and not isfinite(step.task_reward):
-            raise MessageError(f"{name}/step: a task reward of {step.task_reward}, where that is what is learned from")
+        reward = self.trainer.reward_source.of_time_step(step.task_reward)
+        if reward is not None and not isfinite(reward):
+            raise MessageError(f"{name}/step: a task reward of {reward}, where that is what is learned from")
         stamp = nanoseconds(step.header.stamp)
         answer = self.trainer.last_answer(name, stamp)
         if answer is not None:

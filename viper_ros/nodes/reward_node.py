@@ -16,12 +16,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from viper_lab.errors import UserError
-from viper_lab.parameters import Parameter
+from viper_lab.experiment.sections import REWARD_NODE
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import FORMS, likelihood_map
-from viper_model.reward.scorer import FrameScore, Scorer, usual_form
-from viper_model.torch_tools.device import DEVICES, torch_device
-from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.reward.likelihood import likelihood_map
+from viper_model.reward.scorer import FrameScore, Scorer, chosen_form
+from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
@@ -39,33 +38,7 @@ STRAGGLER_NANOSECONDS = 1_000_000_000
 back."""
 SILENCE_SECONDS = 5.0
 """So long without a frame is worth telling."""
-
-PARAMETERS = (
-    Parameter("model", "", "Folder of the video model, as `viper fit` leaves it."),
-    Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
-    Parameter(
-        "likelihood",
-        "auto",
-        "conditional: ln p(x_t | x_<t, task), the paper's reward; joint: its mean over the context; ratio: less "
-        "ln p(x_t | x_<t, background); auto: ratio where the model has a background, else conditional.",
-        choices=("auto", *FORMS),
-    ),
-    Parameter(
-        "steps",
-        True,
-        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless video, newest first, "
-        "at the rate of the videos that the model is of.",
-    ),
-    Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
-    Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
-    Parameter("device", "auto", "Where the model runs.", choices=DEVICES),
-    Parameter(
-        "precision",
-        "float32",
-        "Of the model's transformer. bfloat16 is faster and moves a frame's likelihood by some 0.05 nats.",
-        choices=PRECISIONS,
-    ),
-)
+PARAMETERS = REWARD_NODE
 
 
 @dataclass
@@ -104,14 +77,16 @@ class RewardNode(ViperNode):
         self._video_settings = VideoSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))
         self._with_steps = self.value("steps")
+        self._reward_task = self.value("reward_task")
+        if self._reward_task:
+            self._model.task_index(self._reward_task)
         if not self._with_steps:
             self._task = self.value("task") or self._model.tasks[0]
             if not self.value("task") and len(self._model.tasks) > 1:
                 raise UserError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
             self._model.task_index(self._task)
         self._videos = [Video() for _ in self._environments]
-        form = self.value("likelihood")
-        self._scorer = Scorer(self._model, usual_form(self._model) if form == "auto" else form, len(self._videos))
+        self._scorer = Scorer(self._model, chosen_form(self._model, self.value("likelihood")), len(self._videos))
         self._rewards = [self.create_publisher(Reward, f"{name}/reward", RELIABLE) for name in self._environments]
         self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", RELIABLE) for name in self._environments]
 
@@ -175,6 +150,7 @@ class RewardNode(ViperNode):
     def _on_step(self, video: int, step: Step) -> None:
         stamp = nanoseconds(step.header.stamp)
         if not self._send_again(video, stamp):
+            step.task = self._reward_task or step.task
             self._queue(video, self._videos[video].joiner.right(stamp, step))
 
     def _send_again(self, video: int, stamp: int) -> bool:

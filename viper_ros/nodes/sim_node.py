@@ -14,7 +14,7 @@ from std_msgs.msg import String
 import sim
 from sim import SimDiedError, SimError, TimeStep
 from sim.options import parse_options
-from viper_lab.parameters import Parameter
+from viper_lab.experiment.sections import SIM_NODE
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
 from viper_ros.msg import Action, Step
@@ -23,28 +23,7 @@ from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import LATCHED, RELIABLE, UNDER_WAY
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
-PARAMETERS = (
-    Parameter("sim", "dmc", "Simulator that the environment comes from.", choices=tuple(sim.SIMS)),
-    Parameter("task", "cartpole_swingup", "Task of the simulator."),
-    Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
-    Parameter(
-        "camera", "", "Camera that records the environment, by number or name; empty: the simulator's usual one."
-    ),
-    Parameter("arm", "", "Arm, where the simulator has several; empty: its usual one."),
-    Parameter(
-        "options", "", "More options of the simulator, in YAML, such as {life_loss: true}: see its module in sim/."
-    ),
-    Parameter("action_repeat", 2, "Control steps of the simulator for which an action is held.", low=1, high=100),
-    Parameter("seed", 0, "Seed of everything random in the environment.", low=0, high=2**31 - 1),
-    Parameter(
-        "repeat_after",
-        1.0,
-        "Seconds without an answer after which the last time steps are published again, for a node that came late.",
-        low=0.05,
-        high=60.0,
-        read_only=False,
-    ),
-)
+PARAMETERS = SIM_NODE
 
 
 class SimNode(ViperNode):

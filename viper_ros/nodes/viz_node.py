@@ -14,7 +14,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 
 from viper_lab.errors import UserError
-from viper_lab.parameters import Parameter
+from viper_lab.experiment.sections import VIZ_NODE
 from viper_ros.messages import images
 from viper_ros.messages.images import FrameError
 from viper_ros.msg import Action, Reward, Step
@@ -23,11 +23,7 @@ from viper_ros.runtime.process import run_process
 from viper_ros.runtime.stamps import nanoseconds
 
 TIME_LINE = "stamp"
-
-PARAMETERS = (
-    Parameter("environments", ["env_0"], "Namespaces of the environments that are shown; '' is the node's own."),
-    Parameter("file", "", "Recording (.rrd) to write; empty: open a Rerun viewer."),
-)
+PARAMETERS = VIZ_NODE
 
 
 class VizNode(ViperNode):

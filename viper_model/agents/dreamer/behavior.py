@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from viper_model.agents.base import ActionKind
 from viper_model.agents.dreamer.networks import BINS, MLP, two_hot_loss, two_hot_mean
 from viper_model.agents.dreamer.rssm import Latent, exponential_noise, sample_one_hot, unimix_probs
 from viper_model.agents.dreamer.sizes import Size
 from viper_model.agents.dreamer.world_model import WorldModel
-
-ActionKind = Literal["continuous", "discrete"]
 
 LAMBDA = 0.95
 ENTROPY_SCALE = 3e-4
@@ -146,7 +145,9 @@ class Trajectory(NamedTuple):
 
 
 @torch.no_grad()
-def imagine(model: WorldModel, actor: Actor, start: Latent, steps: int, generator: torch.Generator) -> Trajectory:
+def imagine_trajectory(
+    model: WorldModel, actor: Actor, start: Latent, steps: int, generator: torch.Generator
+) -> Trajectory:
     """What the model expects if the actor acts from the states `start` [starts]."""
     noise = model.rssm.noise(steps, len(start.deter), generator)
     latent, features, actions = start, [start.feature], []
@@ -171,7 +172,7 @@ def lambda_return(reward: Tensor, discount: Tensor, value: Tensor) -> Tensor:
     return torch.stack(returns[::-1])
 
 
-class Stream(NamedTuple):
+class RewardStream(NamedTuple):
     """One kind of reward along imagined trajectories, and how much it counts."""
 
     critic: Critic
@@ -181,7 +182,7 @@ class Stream(NamedTuple):
 
 
 def behavior_loss(
-    actor: Actor, streams: dict[str, Stream], trajectory: Trajectory, continues: Tensor, discount: float
+    actor: Actor, streams: dict[str, RewardStream], trajectory: Trajectory, continues: Tensor, discount: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of the actor (REINFORCE) and of the critics, and what to log.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from viper_model.errors import ModelError
-
 
 @dataclass(frozen=True)
 class Size:
@@ -28,6 +26,10 @@ class Size:
     imagination_starts: int
     """How many replayed states a batch of imagined trajectories starts from."""
     imagination_steps: int
+    batch_size: int
+    """Sequences in a batch,"""
+    batch_length: int
+    """and steps in a sequence."""
     discount: float
     model_lr: float
     behavior_lr: float
@@ -47,6 +49,8 @@ def _paper_size(deter: int, units: int, layers: int, depth: int, grid: int, bflo
         depth=depth,
         imagination_starts=1024,
         imagination_steps=15,
+        batch_size=16,
+        batch_length=64,
         discount=0.997,
         model_lr=1e-4,
         behavior_lr=3e-5,
@@ -65,6 +69,8 @@ SIZES = {
         depth=32,
         imagination_starts=96,
         imagination_steps=12,
+        batch_size=8,
+        batch_length=32,
         discount=0.99,
         model_lr=2e-3,
         behavior_lr=3e-4,
@@ -76,10 +82,3 @@ SIZES = {
 }
 """`tiny` learns in a few hundred updates on a CPU core, with learning rates to match. S is what VIPER uses on the
 DeepMind Control Suite."""
-
-
-def size_named(name: str) -> Size:
-    """Raises ModelError where there is no such size."""
-    if name not in SIZES:
-        raise ModelError(f"no agent size {name!r}: choose one of {', '.join(SIZES)}")
-    return SIZES[name]

@@ -68,7 +68,7 @@ def fit(
     *,
     tokenizer: str = "",
     code_model: str = "videogpt",
-    background: Background = "auto",
+    background: str = "auto",
     tasks: Sequence[str] | None = None,
     seed: int = 0,
     tokenizer_steps: int | None = None,
@@ -93,10 +93,10 @@ def fit(
     schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
     shortest = config.code_model.context * config.frame_skip
     dataset = load_dataset(data, config.tokenizer.image_size, tasks, shortest=shortest)
-    background = _resolved(background, dataset)
-    behaviours = (EXPERT, BACKGROUND) if background == "recorded" else (EXPERT,)
+    source = _resolved(background, dataset)
+    behaviours = (EXPERT, BACKGROUND) if source == "recorded" else (EXPERT,)
     used = [video for video in dataset.videos if video.behaviour in behaviours]
-    identity = training_identity(config, schedule, background, seed, dataset, used)
+    identity = training_identity(config, schedule, source, seed, dataset, used)
     if (folder / "config.yaml").exists():
         model = VideoModel.load(folder, device)
         refuse_another(folder, "a finished model", finished_identity(folder, model, identity), identity)
@@ -104,8 +104,8 @@ def fit(
     fabric = make_fabric(device)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = VideoModel(config, dataset.tasks, background=background != "none").to(fabric.device)
-        stages = make_stages(fabric, model, dataset, schedule, background, seed)
+        model = VideoModel(config, dataset.tasks, background=source != "none").to(fabric.device)
+        stages = make_stages(fabric, model, dataset, schedule, source, seed)
         training = Training(fabric, model, stages, seed, folder, identity)
         training.resume()
         training.run()
@@ -134,19 +134,20 @@ def _shortened(
     )
 
 
-def _resolved(background: Background, dataset: Dataset) -> Background:
+def _resolved(background: str, dataset: Dataset) -> Background:
     """What `auto` stands for. Raises ModelError for another name, and where what is to be used isn't there."""
-    if background not in BACKGROUNDS:
+    source = next((each for each in BACKGROUNDS if each == background), None)
+    if source is None:
         raise ModelError(f"unknown background '{background}': choose one of {', '.join(BACKGROUNDS)}")
     missing = [task for task in dataset.tasks if not dataset.select(BACKGROUND, task=task, held_out=False)]
-    if background == "auto":
+    if source == "auto":
         return "made" if missing else "recorded"
-    if background == "recorded" and missing:
+    if source == "recorded" and missing:
         raise ModelError(
             f"there are no {BACKGROUND} videos of {', '.join(missing)} to train on: record two or more into "
             f"<task>/{BACKGROUND}, or choose the background made"
         )
-    return background
+    return source
 
 
 class EncodedFrames:

@@ -1,0 +1,5 @@
+from viper_model.agents.contract import AgentContract
+
+
+class TestDreamer(AgentContract):
+    agent = "dreamer"

@@ -1,0 +1,181 @@
+"""The settings of an experiment, by section of its parameter file: each is stated here and nowhere else.
+
+sim_node, reward_node and policy_node declare theirs as ROS parameters, `make_plan` checks all of them, and options of
+`viper` and arguments of the launch files are made of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim import SIMS
+from viper_lab.experiment.reward_source import REWARD_SOURCES
+from viper_lab.parameters import Parameter, parameter
+from viper_model.agents.registry import AGENTS, IMAGE_SIZES
+from viper_model.agents.registry import SIZES as AGENT_SIZES
+from viper_model.reward.likelihood import FORMS
+from viper_model.torch_tools.device import DEVICES
+from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.video_model.fit import BACKGROUNDS
+from viper_model.video_model.sizes import CODE_MODELS
+from viper_model.video_model.sizes import SIZES as VIDEO_MODEL_SIZES
+from viper_model.video_model.tokenizers import TOKENIZERS
+
+MANY = 1_000_000_000
+SEEDS = 2**31 - 1
+
+RECORD = (
+    Parameter("episodes", 40, "Videos of the expert.", 1, 1_000_000),
+    Parameter(
+        "background_episodes", 60, "Videos of the background, behaviour that is not the task; 0: none.", 0, 1_000_000
+    ),
+    Parameter("other_episodes", 10, "Videos of each other behaviour, to judge the reward by.", 1, 1_000_000),
+    Parameter("disturbance_steps", 0, "Steps, at most, of a random action before an expert's video.", 0, 1000),
+    Parameter(
+        "episode_steps", 0, "Steps recorded at most of experts and background; 0: to the episode's end.", 0, 1_000_000
+    ),
+    Parameter(
+        "hold_steps", -1, "Steps recorded after a task is solved, where that earns its only reward; -1: all.", -1, 1e6
+    ),
+)
+
+FIT = (
+    Parameter("size", "tiny", "Named size of the video model.", choices=tuple(VIDEO_MODEL_SIZES)),
+    Parameter("tokenizer", "", "How frames become codes; empty: the size's own.", choices=("", *TOKENIZERS)),
+    Parameter(
+        "code_model",
+        "videogpt",
+        "Which model of the videos' codes (docs/likelihoods.md).",
+        choices=tuple(CODE_MODELS),
+    ),
+    Parameter(
+        "background",
+        "auto",
+        "What the background of a likelihood ratio is learned from: recorded (videos of the behaviour background), "
+        "made (experts' videos frozen, reversed, shuffled), auto (recorded where there are such videos), none.",
+        choices=BACKGROUNDS,
+    ),
+    Parameter("seed", 0, "Seed of the training.", 0, SEEDS),
+    Parameter("device", "auto", "Where the model is trained.", choices=DEVICES),
+)
+
+SIM_NODE = (
+    Parameter(
+        "sim",
+        "dmc",
+        "Simulator that the environment comes from; config/<sim>.yaml has the other settings.",
+        choices=tuple(SIMS),
+    ),
+    Parameter("task", "cartpole_swingup", "Task of the simulator."),
+    Parameter("image_size", 64, "Height and width of a frame in pixels.", 16, 1024),
+    Parameter(
+        "camera", "", "Camera that records the environment, by number or name; empty: the simulator's usual one."
+    ),
+    Parameter("arm", "", "Arm, where the simulator has several; empty: its usual one."),
+    Parameter(
+        "options", "", "More options of the simulator, in YAML, such as {life_loss: true}: see its module in sim/."
+    ),
+    Parameter("action_repeat", 2, "Control steps of the simulator for which an action is held.", 1, 100),
+    Parameter("seed", 0, "Seed of everything random in the environment.", 0, SEEDS),
+    Parameter(
+        "repeat_after",
+        1.0,
+        "Seconds without an answer after which the last time steps are published again, for a node that came late.",
+        0.05,
+        60.0,
+        read_only=False,
+    ),
+)
+
+REWARD_NODE = (
+    Parameter("model", "", "Folder of the video model, as `viper fit` leaves it."),
+    Parameter("environments", ["env_0"], "Namespaces of the environments whose frames are scored."),
+    Parameter(
+        "likelihood",
+        "auto",
+        "conditional: ln p(x_t | x_<t, task), the paper's reward; joint: its mean over the context; ratio: less "
+        "ln p(x_t | x_<t, background); auto: ratio where the model has a background, else conditional.",
+        choices=("auto", *FORMS),
+    ),
+    Parameter(
+        "steps",
+        True,
+        "Score the frames of episodes, which `step` tells of. False: a camera alone, one endless video, newest first, "
+        "at the rate of the videos that the model is of.",
+    ),
+    Parameter("task", "", "What a camera alone shows; empty: the only task that the model knows."),
+    Parameter("reward_task", "", "Score episodes as this task of the model's, whichever is run; empty: as their own."),
+    Parameter("publish_map", True, "Publish likelihood_map where somebody listens.", read_only=False),
+    Parameter("device", "auto", "Where the model runs.", choices=DEVICES),
+    Parameter(
+        "precision",
+        "float32",
+        "Of the model's transformer. bfloat16 is faster and moves a frame's likelihood by some 0.05 nats.",
+        choices=PRECISIONS,
+    ),
+)
+
+POLICY_NODE = (
+    Parameter("run", "", "Directory of the run. Where one is there already, it goes on."),
+    Parameter("environments", ["env_0"], "Namespaces of the environments to act in."),
+    Parameter(
+        "reward",
+        "viper",
+        "; ".join(f"{source.name}: {source.description}" for source in REWARD_SOURCES.values()) + ".",
+        choices=tuple(REWARD_SOURCES),
+    ),
+    Parameter("agent", "drqv2", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
+    Parameter(
+        "size", "tiny", "Named size of the agent. dreamer: tiny, XS, S, M; drqv2: tiny, paper.", choices=AGENT_SIZES
+    ),
+    Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
+    Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
+    Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
+    Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
+    Parameter("batch_size", 0, "Sequences in a batch; 0: the size's own.", 0, 4096),
+    Parameter("batch_length", 0, "Steps in a sequence; 0: the size's own.", 0, 4096),
+    Parameter("replay_ratio", 32.0, "Steps learned from for each step collected.", 0.01, 100_000.0),
+    Parameter("replay_capacity", 1_000_000, "Steps that replay keeps on disk.", 1_000, MANY),
+    Parameter("evaluate_every", 4_000, "Environment steps between rounds of evaluation.", 1, MANY),
+    Parameter("evaluation_episodes", 3, "Episodes in a round of evaluation.", 1, 10_000),
+    Parameter("end_evaluation_episodes", 10, "Episodes in the first round, before training, and the last.", 1, 10_000),
+    Parameter("seed", 0, "Seed of everything random in the agent.", 0, SEEDS),
+    Parameter("experiment", "", "The settings of the other nodes, as JSON: kept in the run's config.yaml."),
+    Parameter("save_every", 60.0, "Seconds between checkpoints.", 1.0, 86_400.0),
+    Parameter("device", "auto", "Where the agent learns and acts.", choices=DEVICES),
+)
+
+SECTIONS = {
+    "record": RECORD,
+    "fit": FIT,
+    "sim_node": SIM_NODE,
+    "reward_node": REWARD_NODE,
+    "policy_node": POLICY_NODE,
+}
+"""By name in the parameter file. `record` and `fit` are no node's: they say how missing videos and models are made."""
+
+VIZ_NODE = (
+    Parameter("environments", ["env_0"], "Namespaces of the environments that are shown; '' is the node's own."),
+    Parameter("file", "", "Recording (.rrd) to write; empty: open a Rerun viewer."),
+)
+
+RUN = (
+    Parameter("name", "", "The run's name; empty: after the task."),
+    Parameter(
+        "reward_model",
+        "",
+        "Folder of the video model that is the reward; nothing is then recorded or fitted. Empty: models/<sim>/<task>, "
+        "made where it is missing.",
+    ),
+    Parameter("environments", 1, "Environments side by side.", 1, 1_000),
+    Parameter("namespace", "", "ROS namespace of the nodes, to run several graphs side by side."),
+    Parameter("directory", ".", "Where data/, models/ and runs/ are."),
+    Parameter(
+        "viz",
+        "none",
+        "rerun: show frames, maps, rewards, actions and joints in a Rerun viewer.",
+        choices=("none", "rerun"),
+    ),
+    replace(parameter(VIZ_NODE, "file"), name="viz_file"),
+)
+"""What a parameter file doesn't hold: it changes from run to run."""

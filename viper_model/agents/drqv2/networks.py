@@ -1,0 +1,106 @@
+"""Encoder, actor and critics (Yarats et al. 2021, section 3 and appendix B)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from viper_model.agents.drqv2.frames import FRAMES
+from viper_model.agents.drqv2.sizes import Size
+
+CRITICS = 2
+
+
+class Encoder(nn.Module):
+    """Convolutions over stacked frames, whose colours lie beside each other: see `frames`."""
+
+    def __init__(self, size: Size, image_size: int) -> None:
+        super().__init__()
+        first, *others = size.convolutions
+        kernel, stride, padding = first[1:]
+        self.first = nn.Conv2d(
+            FRAMES, first.channels, (kernel, 3 * kernel), (stride, 3 * stride), (padding, 3 * padding)
+        )
+        channels = first.channels
+        self.others = nn.ModuleList()
+        for convolution in others:
+            layer = nn.Conv2d(channels, *convolution)
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)  # half a CPU's time
+            self.others.append(layer)
+            channels = convolution.channels
+        side = image_size
+        for _, kernel, stride, padding in size.convolutions:
+            side = (side + 2 * padding - kernel) // stride + 1
+        self.outputs = channels * side * side
+
+    def forward(self, stack: Tensor) -> Tensor:
+        """uint8 [n, FRAMES, side, side * 3] → float32 [n, outputs]."""
+        x = stack.float().mul_(1 / 255).sub_(0.5)
+        x = self.first(x).contiguous(memory_format=torch.channels_last).relu_()  # [n, channels, rows, columns]
+        for convolution in self.others:
+            x = convolution(x).relu_()
+        return x.permute(0, 2, 3, 1).flatten(1)  # as it lies in memory
+
+
+class Trunk(nn.Sequential):
+    """[..., inputs] → [..., features], in [-1, 1]."""
+
+    def __init__(self, inputs: int, features: int) -> None:
+        super().__init__(nn.Linear(inputs, features), nn.LayerNorm(features), nn.Tanh())
+
+
+class Actor(nn.Module):
+    """The action, and the noise by which it is explored around."""
+
+    std: Tensor
+    """The exploration noise's standard deviation now, a scalar."""
+
+    def __init__(self, size: Size, inputs: int, action_size: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(inputs, size.features)
+        self.net = nn.Sequential(
+            nn.Linear(size.features, size.hidden),
+            nn.ReLU(),
+            nn.Linear(size.hidden, size.hidden),
+            nn.ReLU(),
+            nn.Linear(size.hidden, action_size),
+        )
+        self.register_buffer("std", torch.tensor(size.first_std))
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        """[n, inputs] → [n, action_size], in [-1, 1]."""
+        action: Tensor = self.net(self.trunk(encoded)).tanh()
+        return action
+
+    def noise(self, action: Tensor, generator: torch.Generator) -> Tensor:
+        """A draw for each action, the shape of `action`."""
+        return self.std * torch.empty_like(action).normal_(generator=generator)
+
+
+class Critics(nn.Module):
+    """CRITICS estimates of the return of an action, alike but for their first weights. They share a trunk, and each
+    layer of all of them is one product.
+    """
+
+    def __init__(self, size: Size, inputs: int, action_size: int) -> None:
+        super().__init__()
+        self.trunk = Trunk(inputs, size.features)
+        self.first = nn.Linear(size.features + action_size, CRITICS * size.hidden)
+        self.second = nn.Parameter(torch.empty(CRITICS, size.hidden, size.hidden))
+        self.second_bias = nn.Parameter(torch.empty(CRITICS, 1, size.hidden))
+        self.last = nn.Parameter(torch.empty(CRITICS, size.hidden, 1))
+        self.last_bias = nn.Parameter(torch.empty(CRITICS, 1, 1))
+        bound = size.hidden**-0.5  # as nn.Linear begins
+        for parameter in (self.second, self.second_bias, self.last, self.last_bias):
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def values(self, features: Tensor, action: Tensor) -> Tensor:
+        """[n, features] from the trunk, [n, action_size] → [CRITICS, n]."""
+        x = self.first(torch.cat([features, action], 1)).relu_()
+        x = x.view(len(action), CRITICS, -1).transpose(0, 1)  # [CRITICS, n, hidden]
+        x = torch.baddbmm(self.second_bias, x, self.second).relu_()
+        return torch.baddbmm(self.last_bias, x, self.last).squeeze(-1)
+
+    def forward(self, encoded: Tensor, action: Tensor) -> Tensor:
+        """[n, inputs], [n, action_size] → [CRITICS, n]."""
+        return self.values(self.trunk(encoded), action)

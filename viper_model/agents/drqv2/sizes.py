@@ -1,0 +1,62 @@
+"""How large the agent is, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Convolution(NamedTuple):
+    channels: int
+    """Of the output."""
+    kernel: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """What changes from one size to another."""
+
+    convolutions: tuple[Convolution, ...]
+    features: int
+    """What the trunks make of the encoder's output."""
+    hidden: int
+    """Units of each hidden layer."""
+    batch_size: int
+    learning_rate: float
+    discount: float
+    first_std: float
+    """Standard deviation of the exploration noise before the first update,"""
+    last_std: float
+    """and after the last of"""
+    std_updates: int
+    """so many, between which it falls linearly."""
+
+
+SIZES = {
+    "tiny": Size(
+        convolutions=(Convolution(16, 4, 2, 1), Convolution(32, 3, 2, 1), Convolution(32, 3, 1, 1)),
+        features=50,
+        hidden=256,
+        batch_size=128,
+        learning_rate=3e-4,
+        discount=0.99,
+        first_std=1.0,
+        last_std=0.1,
+        std_updates=8_000,
+    ),
+    "paper": Size(
+        convolutions=(Convolution(32, 3, 2, 0), *3 * (Convolution(32, 3, 1, 0),)),
+        features=50,
+        hidden=1024,
+        batch_size=256,
+        learning_rate=1e-4,
+        discount=0.99,
+        first_std=1.0,
+        last_std=0.1,
+        std_updates=100_000,
+    ),
+}
+"""`tiny` learns on a CPU core from images of 32 pixels; `paper` has the settings of Yarats et al. 2021, but for the
+noise's schedule, which counts updates."""
