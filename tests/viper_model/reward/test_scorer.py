@@ -9,7 +9,7 @@ import torch
 from tests.viper_model.video_model.test_video_model import NATS, random_video, with_frame_skip
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import FORMS, Calibration, Form
-from viper_model.reward.scorer import Scorer, likelihood_map_video, score_video, usual_form
+from viper_model.reward.scorer import AUTO, Scorer, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
 
 SCALE = {
@@ -117,9 +117,10 @@ def test_experts_as_unlikely_as_shuffled_ones_do_not_blow_rewards_up() -> None:
 def test_a_ratio_without_a_background_is_refused_in_one_line(scaled: VideoModel) -> None:
     plain = VideoModel(scaled.config, scaled.tasks)
     plain.calibration = SCALE
-    assert (usual_form(plain), usual_form(scaled)) == ("conditional", "ratio")
+    assert (chosen_form(plain, AUTO), chosen_form(scaled, AUTO)) == ("conditional", "ratio")
     video, task = random_video(3), torch.tensor([0])
     for ask in (
+        lambda: chosen_form(plain, "ratio"),
         lambda: Scorer(plain, "ratio", 1),
         lambda: score_video(plain, video.numpy(), "slide", "ratio"),
         lambda: plain.log_probs(video[None], task, background=True),
@@ -145,7 +146,10 @@ def test_a_step_that_is_refused_changes_nothing(scaled: VideoModel) -> None:
             assert score.log_likelihood == pytest.approx(whole[t], abs=2 * NATS * scaled.config.tokenizer.grid**2)
 
 
-def test_an_unknown_task_is_told_the_known_ones(scaled: VideoModel) -> None:
+def test_unknown_names_are_told_the_known_ones(scaled: VideoModel) -> None:
+    with pytest.raises(ModelError, match="choose auto or one of conditional, joint, ratio"):
+        chosen_form(scaled, "likely")
+    assert [chosen_form(scaled, form) for form in FORMS] == list(FORMS)
     with pytest.raises(ModelError, match="slide, jump"):
         score_video(scaled, random_video(3).numpy(), "fly", "conditional")
 

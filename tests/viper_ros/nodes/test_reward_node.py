@@ -12,7 +12,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
-from tests.viper_ros.conftest import Listener, overrides, random_frames, save_model, spin_until
+from tests.viper_model.examples import save_model
+from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
 from viper_model.reward.likelihood import FORMS, Form, conditional, likelihood_map
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.sizes import CODE_MODELS
