@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,15 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return records
 
 
+def rewarded_task(config: dict[str, Any]) -> str:
+    """The label under which the reward node scored a run's frames, for the run's configuration."""
+    return config["settings"].get("reward_node", {}).get("reward_task") or config["task"]
+
+
 def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
     """Those of a run's kept episodes whose reward is highest, as a model of `image_size` sees them.
 
-    Raises UserError where the run has kept none, ModelError where one can't be read.
+    Raises UserError where the run has kept none, UserError or ModelError where one can't be read.
     """
     files = sorted((run / EPISODES).glob("*.npz"), key=_episode_reward)[-BEST_REWARDED:]
     if not files:
@@ -65,5 +71,8 @@ def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
 
 
 def _episode_reward(path: Path) -> float:
-    with np.load(path, allow_pickle=False) as arrays:
-        return float(arrays["reward"][1:].sum())
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return float(arrays["reward"][1:].sum())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} can't be read as an episode: {error}") from error

@@ -68,7 +68,7 @@ def environment() -> dict[str, str]:
         (["train", "task:=cartpole_swngup", "reward:=task"], "cartpole_swingup"),
         (["train", "--set", "policy_node.size=gigantic"], "tiny"),
         (["train", "--set", "policy_node.image_size=33"], "16, 32, 64"),
-        (["train", "--set", "reward_node.likelihood=likely"], "conditional, joint"),
+        (["train", "--set", "reward_node.likelihood=likely"], "auto, conditional, joint, ratio"),
         (["train", "reward:=task", "--set", "policy_node.replay_ratio=-1"], "replay_ratio"),
         (["train", "reward:=task", "--set", "policy_node.replay_rato=1"], "did you mean replay_ratio"),
         (["train", "reward:=task", "--set", "policy_nod.size=tiny"], "policy_node"),
@@ -82,6 +82,7 @@ def environment() -> dict[str, str]:
         pytest.param(["train", "--set", "policy_node.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         (["data", "nowhere"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "code_model:=guessed"], "videogpt, masked"),
+        (["fit", "data:=.", "model:=model", "tokenizer:=guessed"], "patches, vqgan"),
         (["score", "video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
         (["imagine", "video:=video.mp4", "model:=nowhere"], "no video model in nowhere"),
@@ -125,7 +126,7 @@ def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
         np.savez(tmp_path / "videos" / "push" / f"{number}.npz", image=frames)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
     result = subprocess.run(
-        [*torchrun, "fit", "data:=videos", "model:=model", "vqgan_steps:=1", "code_model_steps:=1"],
+        [*torchrun, "fit", "data:=videos", "model:=model", "code_model_steps:=1", "background_steps:=1"],
         cwd=tmp_path,
         env={**environment(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
