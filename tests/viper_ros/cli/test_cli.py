@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests import ROOT
-from viper_lab.experiment.run_directory import read_metrics
+from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
 from viper_ros.cli.main import MODULES
