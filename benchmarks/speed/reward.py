@@ -32,7 +32,8 @@ from benchmarks.timing import CLOCKS, Timer, device_name
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
 from viper_model.video_model.video_model import SIZES, VideoModel
-from viper_model.videos.dataset import read_recording, resize
+from viper_model.videos.dataset import read_recording
+from viper_model.videos.preparation import resize
 
 TRAJECTORY = 128
 """Frames of a trajectory that is scored whole."""
