@@ -28,7 +28,7 @@ from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.experiment.untrained import untrained_model
 from viper_model.reward.scorer import AUTO, Scorer, chosen_form
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import resize
+from viper_model.videos.preparation import resize
 from viper_ros.graph import make_nodes
 from viper_ros.runtime.process import make_executor
 

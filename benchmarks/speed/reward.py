@@ -34,7 +34,8 @@ from viper_model.torch_tools.inference import PRECISIONS
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import read_recording, resize
+from viper_model.videos.dataset import read_recording
+from viper_model.videos.preparation import resize
 
 TRAJECTORY = 128
 """Frames of a trajectory that is scored whole."""

@@ -25,7 +25,7 @@ from viper_model.agents.registry import AGENTS
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.checkpoint import read_tensors
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import resize
+from viper_model.videos.preparation import resize
 from viper_ros.graph import make_nodes
 from viper_ros.nodes.policy_node import PolicyNode
 from viper_ros.nodes.reward_node import RewardNode

@@ -24,7 +24,8 @@ from viper_model.files import replace_file
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording, resize
+from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording
+from viper_model.videos.preparation import resize
 from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
