@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from viper_model.video_model.code_model import CodeModel
 from viper_model.video_model.fit.background import Background
-from viper_model.video_model.fit.sampler import BackgroundSampler, ClipSampler, Sampler
+from viper_model.video_model.fit.sampler import (
+    BackgroundSampler,
+    ClipSampler,
+    MadeBackgroundSampler,
+    Sampler,
+    first_halves,
+)
 from viper_model.video_model.fit.schedule import TrainingSchedule
 from viper_model.video_model.fit.stages import CodeModelStage, PatchesStage, Stage, VQGANStage
 from viper_model.video_model.tokenizers.patches import Patches
@@ -67,26 +74,37 @@ def make_stages(
             frame_skip=model.frame_skip,
         )
 
-    def code_model_stage(
-        name: str, videos: tuple[list[Video], list[Video]], steps: int, make: Callable[[ClipSampler], Sampler]
+    def stage(
+        name: str, code_model: CodeModel, steps: int, samplers: tuple[Sampler, Sampler], codes: EncodedFrames
     ) -> CodeModelStage:
-        kept = model.code_model if name == "code_model" else model.background_model()
-        train, held = (make(sampler(each)) for each in videos)
-        codes = EncodedFrames(model, *videos)
-        return CodeModelStage(name, fabric, kept, schedule.code_model, steps, train, held, codes)
+        return CodeModelStage(name, fabric, code_model, schedule.code_model, steps, *samplers, codes)
 
-    def as_they_are(clips: ClipSampler) -> Sampler:
-        return clips
+    tokenizer = _tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)
+    codes = EncodedFrames(model, experts, held_out)
+    task = stage(
+        "code_model", model.code_model, schedule.code_model.steps, (sampler(experts), sampler(held_out)), codes
+    )
+    if background == "none":
+        return [tokenizer, task]
+    if background == "made":
+        samplers: tuple[Sampler, Sampler] = (
+            MadeBackgroundSampler(sampler(experts)),
+            MadeBackgroundSampler(sampler(held_out)),
+        )
+    else:
+        pairs = ((others, experts), (dataset.select(BACKGROUND), held_out))
+        samplers = (_recorded(sampler, *pairs[0]), _recorded(sampler, *pairs[1]))
+        codes = EncodedFrames(model, [*pairs[0][0], *pairs[0][1]], [*pairs[1][0], *pairs[1][1]])
+    not_the_task = stage("background", model.background_model(), schedule.code_model.background_steps, samplers, codes)
+    return [tokenizer, task, not_the_task]
 
-    def not_the_task(clips: ClipSampler) -> Sampler:
-        return BackgroundSampler(clips, made=background == "made")
 
-    stages: list[Stage] = [_tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)]
-    stages.append(code_model_stage("code_model", (experts, held_out), schedule.code_model.steps, as_they_are))
-    if background != "none":
-        videos = (others, dataset.select(BACKGROUND)) if others else (experts, held_out)
-        stages.append(code_model_stage("background", videos, schedule.code_model.background_steps, not_the_task))
-    return stages
+def _recorded(
+    sampler: Callable[[Sequence[Video]], ClipSampler], others: Sequence[Video], experts: Sequence[Video]
+) -> BackgroundSampler:
+    """Clips of recorded background; frames that are held come from it, and from experts before the task is done."""
+    frames, of_experts = ([len(video.frames) for video in videos] for videos in (others, experts))
+    return BackgroundSampler(sampler(others), (torch.arange(sum(frames)), first_halves(of_experts, sum(frames))))
 
 
 def _tokenizer_stage(
