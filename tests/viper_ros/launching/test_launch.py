@@ -17,7 +17,7 @@ from rosbags.highlevel import AnyReader
 
 from tests import ROOT
 from tests.viper_ros.conftest import Listener, spin_until
-from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.registry import make_agent
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_ros.launching.arguments import LAUNCH_FILES
 
@@ -175,7 +175,7 @@ def test_score_follows_its_arguments_and_comes_back_when_it_is_killed(
 def test_deploy_starts_the_arms_graph_in_a_dry_run_and_ends_whole_when_a_node_is_killed(
     start: Callable, tmp_path: Path
 ) -> None:
-    tensors, agent = Agent("tiny", "continuous", 7, 64, exploration_weight=0.0, seed=0).state()
+    tensors, agent = make_agent("dreamer", "tiny", "continuous", 7, 64, exploration_weight=0.0, seed=0).state()
     write_tensors(tmp_path / "run" / "checkpoint.safetensors", tensors, {"agent": agent})
     process = start("deploy", "arm:=panda", "policy:=run", "sim:=true", "namespace:=left", "controller:=mine")
     ear = Ear()
