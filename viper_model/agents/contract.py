@@ -107,9 +107,7 @@ class AgentContract:
         assert found_document == wanted_document
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-        assert np.array_equal(
-            self.play(resumed.policy(), sample=False), self.play(straight.policy(), sample=False)
-        )
+        assert np.array_equal(self.play(resumed.policy(), sample=False), self.play(straight.policy(), sample=False))
 
     def test_another_agents_state_is_refused(self) -> None:
         agent = self.make()

@@ -22,7 +22,6 @@ from viper_model.videos import video_file
 from viper_model.videos.cache import Decoded, Job, cache_folder, decode_videos
 from viper_model.videos.find import EXPERT as EXPERT
 from viper_model.videos.find import FORMATS, FoundVideo, find_videos, format_of, read
-from viper_model.videos.preparation import resize as resize
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS
 from viper_model.videos.split import SHORTEST, held_out_names

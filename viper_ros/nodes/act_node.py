@@ -13,7 +13,7 @@ from viper_lab.errors import UserError
 from viper_lab.parameters import Parameter
 from viper_model.agents.registry import load_agent
 from viper_model.torch_tools.device import DEVICES, torch_device
-from viper_model.videos.dataset import resize
+from viper_model.videos.preparation import resize
 from viper_ros.messages import images
 from viper_ros.msg import Action, Step
 from viper_ros.runtime.join import Joiner

@@ -21,7 +21,7 @@ from viper_lab.experiment.sections import POLICY_NODE
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_model.agents.registry import check_agent
 from viper_model.torch_tools.device import torch_device
-from viper_model.videos.dataset import resize
+from viper_model.videos.preparation import resize
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
 from viper_ros.msg import Action, Reward, Step
