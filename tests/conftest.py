@@ -1,5 +1,8 @@
 import os
 import signal
+from pathlib import Path
+
+import pytest
 
 # Tests share two cores with what they test.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -7,3 +10,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
 # A shell starts what is in the background deaf to Ctrl-C, and what tests start would be so too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video model of two tasks with random weights, without a background."""
+    from tests.viper_model.examples import save_model  # torch, which tests of environments do without
+
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder)
+    return folder

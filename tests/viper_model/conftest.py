@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from viper_model.video_model.fit import training as fit_module
+from viper_model.video_model.fit.schedule import SCHEDULES, CodeModelSchedule, TokenizerSchedule, TrainingSchedule
+from viper_model.video_model.sizes import CODE_MODELS, SIZES, Size, VideoModelConfig
+from viper_model.video_model.tokenizers.patches import PatchesConfig
 from viper_model.video_model.tokenizers.vqgan import VQGANConfig
-from viper_model.video_model.video_model import LIKELIHOODS, VideoModel, VideoModelConfig, video_model
+from viper_model.video_model.video_model import VideoModel
 from viper_model.video_model.videogpt import VideoGPTConfig
 
 MICRO = VideoModelConfig(
@@ -21,23 +23,20 @@ MICRO = VideoModelConfig(
 )
 
 
+PATCHES = PatchesConfig(image_size=16, codes=8, patch=4)
+"""The slides below have ten different patches."""
+
+
 @pytest.fixture
 def micro(monkeypatch: pytest.MonkeyPatch) -> None:
     """A size named `micro` that trains in seconds."""
-    monkeypatch.setitem(video_model.SIZES, "micro", MICRO)
-    schedule = dataclasses.replace(
-        fit_module.SCHEDULES["tiny"],
-        vqgan_steps=200,
-        vqgan_batch=16,
-        vqgan_rate=4e-3,
-        adversarial_start=190,
-        discriminator_width=8,
-        code_model_steps=250,
-        code_model_batch=8,
-        code_model_rate=4e-3,
-        clip_frames=6,
+    size = Size({"patches": PATCHES, "vqgan": MICRO.tokenizer}, MICRO.code_model, MICRO.frame_skip)
+    monkeypatch.setitem(SIZES, "micro", size)
+    schedule = TrainingSchedule(
+        TokenizerSchedule(steps=200, batch=16, rate=4e-3, adversarial_start=190, discriminator_width=8),
+        CodeModelSchedule(steps=250, background_steps=150, batch=8, rate=4e-3, clip_frames=6, ema_decay=0.98),
     )
-    monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
+    monkeypatch.setitem(SCHEDULES, "micro", schedule)
 
 
 def sliding_square(rng: np.random.Generator, time: int, order: np.ndarray | None = None) -> np.ndarray:
@@ -64,13 +63,14 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.fixture(params=LIKELIHOODS)
+@pytest.fixture(params=CODE_MODELS)
 def model(request: pytest.FixtureRequest) -> VideoModel:
-    """An untrained model of two tasks, its weights large enough for all parts to make a difference."""
+    """An untrained model of two tasks and a background, its weights large enough for all parts to make a difference."""
     torch.manual_seed(0)
-    kind, _ = LIKELIHOODS[request.param]
+    kind, _ = CODE_MODELS[request.param]
     config = dataclasses.replace(MICRO, code_model=kind(**dataclasses.asdict(MICRO.code_model)))
-    model = VideoModel(config, ("slide", "jump"))
-    for parameter in model.code_model.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    model = VideoModel(config, ("slide", "jump"), background=True)
+    for code_model in (model.code_model, model.background_model()):
+        for parameter in code_model.parameters():
+            parameter.data.add_(0.2 * torch.randn_like(parameter))
     return model

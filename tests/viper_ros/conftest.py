@@ -1,19 +1,15 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
-import torch
 from rclpy.executors import Executor
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from viper_model.reward.likelihood import Calibration
-from viper_model.video_model.video_model import VideoModel, size_config
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
 
@@ -37,22 +33,6 @@ def ros() -> Iterator[None]:
         node.destroy_node()  # Or the next test hears its latched messages.
     executor.shutdown()
     rclpy.try_shutdown()
-
-
-def save_model(folder: Path, likelihood: str) -> None:
-    """A video model of two tasks with random weights: its likelihoods are as definite as a trained one's."""
-    torch.manual_seed(0)
-    model = VideoModel(size_config("tiny", likelihood), ("cartpole_balance", "cartpole_swingup"))
-    quantiles = {"expert": (-9.0, -8.0, -7.0, -6.0, -5.0), "shuffled": (-99.0, -98.0, -97.0, -96.0, -95.0)}
-    model.calibration = {task: Calibration(quantiles) for task in model.tasks}
-    model.save(folder)
-
-
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save_model(folder, "videogpt")
-    return folder
 
 
 def overrides(**values: Any) -> list[Parameter]:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from viper_lab.errors import UserError
 from viper_lab.results.page import Clip, data_url, template
-from viper_lab.results.run_files import best_rewarded_videos, read_config
+from viper_lab.results.run_files import best_rewarded_videos, read_config, rewarded_task
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
@@ -61,7 +61,7 @@ def check_model(
     known = _known_tasks(data, model, tasks)
     dataset = load_dataset(data, model.image_size, known, shortest=model.context * model.frame_skip)
     judged = tuple(tasks) or known
-    policy = {read_config(run)["task"]: best_rewarded_videos(run, model.image_size)} if run else {}
+    policy = _policy_videos(run, model, judged) if run else {}
     result = check_reward(model, dataset, chosen, judged, policy)
     replace_file(out / "check.json", json.dumps(result.to_dict(), indent=2).encode())
     page = write_page(model, dataset, result, out, policy)
@@ -77,6 +77,14 @@ def check_model(
         )
     console.print(f"report: {page}", soft_wrap=True)
     return all(check.verdict.level != NOT_USABLE for check in result.tasks.values())
+
+
+def _policy_videos(run: Path, model: VideoModel, judged: Sequence[str]) -> dict[str, list[Recording]]:
+    """By task, what a run's policy did that its reward thought best. Raises UserError where its task isn't judged."""
+    task = rewarded_task(read_config(run))
+    if task not in judged:
+        raise UserError(f"{run} learned from the reward for '{task}'; what is judged here is {', '.join(judged)}")
+    return {task: best_rewarded_videos(run, model.image_size)}
 
 
 def _known_tasks(data: Path, model: VideoModel, wanted: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from scipy.stats import sem
 from sim.env import normalised_score
 from viper_lab.errors import UserError
 from viper_lab.results.page import Clip, data_url, template
-from viper_lab.results.run_files import EPISODES, read_config, read_metrics
+from viper_lab.results.run_files import EPISODES, read_config, read_metrics, rewarded_task
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording, resize
+from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording
+from viper_model.videos.preparation import resize
 from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
@@ -65,8 +67,8 @@ def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
 
 def improvement(before: Score, after: Score) -> float:
     """The difference of two means in standard errors of that difference; infinite where neither mean has an error."""
-    error = float(np.hypot(before.error, after.error))
-    return (after.mean - before.mean) / error if error else float("inf")
+    difference, error = after.mean - before.mean, math.hypot(before.error, after.error)
+    return difference / error if error else math.copysign(math.inf, difference)
 
 
 def write_report(run: Path) -> Path:
@@ -234,7 +236,7 @@ def _scored_videos(
         return []
     model = VideoModel.load(Path(config["video_model"]["path"]))
     form = chosen_form(model, config["settings"]["reward_node"]["likelihood"])
-    label = config["settings"]["reward_node"].get("reward_task") or config["task"]
+    label = rewarded_task(config)
     videos = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):
         path = run / EPISODES / f"evaluation_{number:08d}.npz"

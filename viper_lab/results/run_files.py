@@ -1,8 +1,9 @@
-"""What a run's directory tells those who read it."""
+"""Reading a run's directory: its configuration, metrics and kept episodes."""
 
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,25 @@ from viper_model.videos.preparation import resize
 
 CONFIG, METRICS, EPISODES = "config.yaml", "metrics.jsonl", "episodes"
 VERSION = 2
-"""Of a run's config.yaml."""
+"""Version of the format of config.yaml."""
 BEST_REWARDED = 3
 """Episodes."""
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """What made the run, see `experiment.run_directory`. Raises UserError where there is none that can be read."""
+    """The configuration that the run was started with, see `experiment.run_directory`.
+
+    Raises UserError where there is none that can be read, or it is of another version.
+    """
     path = run / CONFIG
     try:
         config = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"no run in {run}: its {CONFIG} can't be read") from error
-    if not isinstance(config, dict) or config.get("version") != VERSION:
-        raise UserError(
-            f"{path} is not of this version of viper_ros: train again, or read it with the one that made it"
-        )
+    if not isinstance(config, dict) or "sim" not in config:
+        raise UserError(f"no run in {run}: its {CONFIG} says nothing of one")
+    if config.get("version") != VERSION:
+        raise UserError(f"{path} is of another version of viper_ros: train again, or read it with the one that made it")
     return config
 
 
@@ -52,10 +56,15 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return records
 
 
+def rewarded_task(config: dict[str, Any]) -> str:
+    """The label under which the reward node scored a run's frames, for the run's configuration."""
+    return config["settings"].get("reward_node", {}).get("reward_task") or config["task"]
+
+
 def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
     """Those of a run's kept episodes whose reward is highest, as a model of `image_size` sees them.
 
-    Raises UserError where the run has kept none, ModelError where one can't be read.
+    Raises UserError where the run has kept none, UserError or ModelError where one can't be read.
     """
     files = sorted((run / EPISODES).glob("*.npz"), key=_episode_reward)[-BEST_REWARDED:]
     if not files:
@@ -65,5 +74,8 @@ def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
 
 
 def _episode_reward(path: Path) -> float:
-    with np.load(path, allow_pickle=False) as arrays:
-        return float(arrays["reward"][1:].sum())
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return float(arrays["reward"][1:].sum())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} can't be read as an episode: {error}") from error

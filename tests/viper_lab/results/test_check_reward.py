@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
+from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
 from tests.viper_model.videos.writers import write_npz
-from tests.viper_ros.conftest import random_frames
 from viper_model.videos.video_io import read_video
 from viper_ros.cli.main import main
 
@@ -24,7 +25,7 @@ def viper(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def videos(tmp_path: Path) -> Path:
     """Held out are one video of an expert and one of random behaviour, of one of the two tasks that the model knows."""
     for name in ("expert/0", "expert/1", "random/0"):
-        frames = random_frames(20, 32, len(name))
+        frames = np.random.default_rng(len(name)).integers(0, 256, (20, 32, 32, 3), np.uint8)
         write_npz(tmp_path / "videos" / "cartpole_swingup" / f"{name}.npz", frames, task_reward=np.ones(20))
     return tmp_path / "videos"
 
@@ -39,7 +40,7 @@ def test_a_model_is_judged_and_fails_the_command_only_where_that_is_asked_for(
     said = capsys.readouterr().out
     assert "cartpole_swingup: Not usable." in said
     assert "no videos of them: cartpole_balance" in said
-    kinds = ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "random"]
+    kinds = ["expert", "frozen", "reversed", "shuffled", "random"]
     document = json.loads((out / "check.json").read_text())["tasks"]
     assert list(document["cartpole_swingup"]["kinds"]) == kinds
     reasons = document["cartpole_swingup"]["verdict"]["reasons"]
@@ -86,3 +87,44 @@ def test_data_without_a_video_to_hold_out_is_told_in_one_line(
     error = capsys.readouterr().err.strip()
     assert "put two expert videos or more" in error
     assert "\n" not in error
+
+
+def test_a_ratio_of_a_model_without_a_background_is_refused_in_one_line(
+    videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert viper(monkeypatch, "check-reward", f"data:={videos}", f"model:={model_folder}", "form:=ratio") == 1
+    error = capsys.readouterr().err.strip()
+    assert "fit one with background:=auto, or choose the form conditional" in error
+    assert "\n" not in error
+
+
+def test_a_run_s_best_rewarded_episodes_are_judged_as_hacks(
+    videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, run = videos.parent / "judged", write_run(videos.parent / "runs" / "mine", {0: [1.0]})
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        frames = rng.integers(0, 256, (20, 48, 48, 3), np.uint8)
+        write_episode(run, number, frames, np.full(20, number), np.zeros(20))
+    judge = ("check-reward", f"data:={videos}", f"model:={model_folder}", f"out:={out}", "device:=cpu")
+    assert viper(monkeypatch, *judge, f"run:={run}") == 0
+    kinds = json.loads((out / "check.json").read_text())["tasks"]["cartpole_swingup"]["kinds"]
+    assert kinds["policy"]["videos"] == 3
+    assert kinds["policy"]["best_hack"] is not None
+    assert "policy: reward" in (out / "check.html").read_text()
+    # The videos are judged under the label that the reward node scored them under, whatever the environment's task.
+    settings = {"reward_node": {"reward_task": "cartpole_swingup"}}
+    of_swingup = yaml.safe_dump({**CONFIG, "task": "walker_walk", "settings": settings})
+    (run / "config.yaml").write_text(of_swingup)
+    assert viper(monkeypatch, *judge, f"run:={run}") == 0
+    assert "policy" in json.loads((out / "check.json").read_text())["tasks"]["cartpole_swingup"]["kinds"]
+    capsys.readouterr()
+    for config, said in (
+        ("task: cartpole_swingup", "is not of this version of viper_ros: train again"),
+        (yaml.safe_dump({**CONFIG, "task": "walker_walk"}), "learned from the reward for 'walker_walk'"),
+    ):
+        (run / "config.yaml").write_text(config)
+        assert viper(monkeypatch, *judge, f"run:={run}") == 1
+        error = capsys.readouterr().err.strip()
+        assert said in error
+        assert "\n" not in error

@@ -1,13 +1,22 @@
 """A run's page: figures that are worked out by hand."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import yaml
+import numpy as np
+import pytest
 
-from viper_lab.experiment.run_directory import Run
-from viper_lab.results.report import write_report
+from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
+from tests.viper_model.examples import save_model
+from tests.viper_model.videos.writers import write_npz
+from viper_lab.errors import UserError
+from viper_lab.results.report import Score, improvement, write_report
+from viper_model.reward.scorer import score_video
+from viper_model.video_model.video_model import VideoModel
+
+TASK = "cartpole_swingup"
 
 
 class Words(HTMLParser):
@@ -25,28 +34,110 @@ class Words(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self._inside))
 
 
-def page_of(folder: Path, identity: dict[str, object], evaluations: dict[int, list[float]]) -> str:
-    run = Run(folder / "runs" / "mine", identity)
-    for step, returns in evaluations.items():
-        for value in returns:
-            run.log(step, round=step, evaluation_return=value)
-    run.close()
+def text_of(page: Path) -> str:
     words = Words()
-    words.feed(write_report(folder / "runs" / "mine").read_text())
+    words.feed(page.read_text())
     return words.text
 
 
 def test_atari_is_told_in_human_normalised_scores(tmp_path: Path) -> None:
-    identity = {"sim": "atari", "task": "boxing", "reward": "task", "return_range": [0.1, 12.1]}
-    text = page_of(tmp_path, identity, {0: [-1.1], 500: [18.1, 18.1]})
+    boxing = {"sim": "atari", "task": "boxing", "return_range": [0.1, 12.1]}
+    text = text_of(write_report(write_run(tmp_path / "runs" / "mine", {0: [-1.1], 500: [18.1, 18.1]}, **boxing)))
     assert "human-normalised score before training -1 ± 0 1 episodes -10% policy 18 ± 0 2 episodes 150%" in text
     assert "0% is a ground-truth return of 0.1 (a random player), 100% one of 12.1 (a human)" in text
 
 
 def test_control_is_told_as_part_of_the_most_that_can_be_had(tmp_path: Path) -> None:
-    identity = {"sim": "dmc", "task": "cartpole_swingup", "reward": "task", "return_range": [0, 1000]}
-    text = page_of(tmp_path, identity, {0: [10, 30], 500: [150, 250]})
+    text = text_of(write_report(write_run(tmp_path / "runs" / "mine", {0: [10, 30], 500: [150, 250]})))
     assert "normalised score before training 20 ± 10 2 episodes 2% policy 200 ± 50 2 episodes 20%" in text
     assert "human" not in text
     assert "a difference of 3.5 standard errors" in text
-    assert yaml.safe_load((tmp_path / "runs" / "mine" / "config.yaml").read_text()) == identity
+
+
+def test_programs_find_in_report_json_what_the_page_says_and_all_that_made_the_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / TASK, {0: [10, 30], 500: [150, 250]})
+    write_report(run)
+    document = json.loads((run / "report.json").read_text())
+    returns = document.pop("returns")
+    assert document == {
+        "sim": "dmc",
+        "task": TASK,
+        "steps": 500,
+        "verdict": None,
+        "seed": 7,
+        "settings": CONFIG["settings"],
+        "video_model": None,
+        "versions": {"python": "3.11.2"},
+    }
+    assert returns == {
+        "before_training": {
+            "mean": 20,
+            "standard_error_over_episodes": pytest.approx(10),
+            "episodes": [10, 30],
+            "normalised": pytest.approx(0.02),
+        },
+        "policy": {
+            "mean": 200,
+            "standard_error_over_episodes": pytest.approx(50),
+            "episodes": [150, 250],
+            "normalised": pytest.approx(0.2),
+        },
+    }
+
+
+def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_the_task_oracle(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    model, data, run = tmp_path / "model", tmp_path / "data", tmp_path / "runs" / "mine"
+    save_model(model, background=True)
+    for name in ("expert/0", "expert/1", "random/0"):
+        frames = rng.integers(0, 256, (20, 32, 32, 3), np.uint8)
+        write_npz(data / TASK / f"{name}.npz", frames, task_reward=np.full(20, 2.0))
+    verdict = {"level": "usable with a warning", "reasons": ["Only 1 expert video held out."]}
+    kind = {"episode_reward": 50.0, "best_hack": None}
+    check = {"verdict": verdict, "episode_frames": 99, "return_correlation": 0.5, "kinds": {"expert": kind}}
+    check["kinds"]["frozen"] = {"episode_reward": 5.0, "best_hack": 20.0}  # type: ignore[index]
+    (model / "check.json").write_text(json.dumps({"tasks": {TASK: check}}))
+    write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model={"path": str(model), "sha256": "1"})
+    write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 500: [800, 900]})
+    for number in (0, 500):
+        frames = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
+        write_episode(run, number, frames, np.ones(12), np.ones(12))
+
+    page = write_report(run)
+    text = text_of(page)
+    assert "Usable with a warning. Only 1 expert video held out." in text
+    assert "What held-out videos earn in an episode of 99 frames." in text
+    assert "frozen 5 20 40%" in text
+    assert "Task Oracle 850 ± 50 2 episodes 85%" in text
+    assert "expert 40 ± 0 2 episodes 4%" in text
+    last = score_video(VideoModel.load(model), frames, TASK, "ratio")  # the model has a background
+    assert f"after training: reward {last.reward[1:].mean():.2f} a frame" in text
+    assert page.read_text().count("data:video/mp4;base64,") == 3
+    document = json.loads((run / "report.json").read_text())
+    assert document["verdict"] == verdict
+    assert document["video_model"] == {"path": str(model), "sha256": "1"}
+    assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
+    assert document["returns"]["Task_Oracle"]["mean"] == 850
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"version": 1}, "is not of this version of viper_ros: train again"),
+        ({"version": None}, "is not of this version of viper_ros: train again"),
+        ({}, "nothing has been evaluated yet"),
+    ],
+)
+def test_what_can_not_be_reported_is_told_in_one_line(tmp_path: Path, spoil: dict[str, int], said: str) -> None:
+    run = write_run(tmp_path / "runs" / "mine", {0: [10]}, **spoil)
+    (run / "metrics.jsonl").write_text('{"step": 20, "train_return": 3}\n')
+    with pytest.raises(UserError, match=said) as raised:
+        write_report(run)
+    assert "\n" not in str(raised.value)
+    assert not (run / "report.html").exists()
+
+
+def test_the_improvement_is_told_in_standard_errors_of_the_difference() -> None:
+    assert improvement(Score("", [0, 6]), Score("", [10, 18])) == pytest.approx(11 / 5)
+    assert improvement(Score("", [1]), Score("", [2])) == float("inf")
+    assert improvement(Score("", [2]), Score("", [1])) == -float("inf")

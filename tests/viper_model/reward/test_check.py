@@ -1,9 +1,10 @@
-"""The check, on a model whose likelihood is known: each frame is sure to be the one before, moved on by two pixels."""
+"""The check, on models whose likelihood is known: each frame is sure to be the one before, moved on by two pixels."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,56 +16,89 @@ from tests.viper_model.conftest import sliding_square
 from viper_model.errors import ModelError
 from viper_model.reward import check as check_module
 from viper_model.reward.check import (
+    FROZEN_PER_VIDEO,
     auc,
     calibrate,
     check_reward,
-    clip_likelihoods,
+    clip_means,
+    episode_sum,
     judged_videos,
-    log_likelihoods,
-    value_order_correlation,
+    still_worth,
 )
-from viper_model.reward.likelihood import Calibration, Stream
-from viper_model.videos.dataset import Dataset, load_dataset
+from viper_model.reward.likelihood import Calibration, CodeLogProbs, LikelihoodStream
+from viper_model.reward.scorer import score_video
+from viper_model.videos.dataset import Dataset, Recording, load_dataset
 
-SCALE = Calibration({"expert": (0.0,) * 5, "shuffled": (-20.0,) * 5})
+ZERO_AT_20_NATS = Calibration({"expert": (0.0,) * 5, "shuffled": (-20.0,) * 5})
 
 
 class KnowsTheSlide:
     tasks: tuple[str, ...] = ("slide",)
-    image_size, context, frame_skip = 16, 2, 1
+    image_size, context, frame_skip, has_background = 16, 2, 1, True
 
     def __init__(self) -> None:
-        self.calibration = dict.fromkeys(self.tasks, SCALE)
+        self.calibration = dict.fromkeys(self.tasks, ZERO_AT_20_NATS)
 
-    def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
+    def task_index(self, task: str) -> int:
+        return self.tasks.index(task)
+
+    def task_log_probs(self, frames: Tensor) -> Tensor:
+        """[batch, time], nats a frame."""
         expected = frames[:, :-1].roll(2, dims=3).float()
-        error = (frames[:, 1:].float() - expected).abs().mean((2, 3, 4))  # [batch, time - 1]
-        return -torch.nn.functional.pad(error, (1, 0))[..., None, None]
+        error = (frames[:, 1:].float() - expected).abs().mean((2, 3, 4))
+        return -torch.nn.functional.pad(error, (1, 0))
 
-    def stream(self, videos: int) -> Stream:
+    def background_log_probs(self, frames: Tensor) -> Tensor:
+        """Every frame is as likely: [batch, time], nats a frame."""
+        return torch.full(frames.shape[:2], -2.0)
+
+    def log_probs(self, frames: Tensor, task: Tensor, *, background: bool = False) -> CodeLogProbs:
+        of_task, of_background = self.task_log_probs(frames), self.background_log_probs(frames)
+        return CodeLogProbs(of_task[..., None, None], of_background[..., None, None] if background else None)
+
+    def stream(self, videos: int, *, background: bool = False) -> LikelihoodStream:
         raise NotImplementedError
 
     def imagine(self, frames: Tensor, task: Tensor, steps: int, generator: torch.Generator) -> Tensor:
         raise NotImplementedError
 
 
+def frames_differ(frames: Tensor) -> Tensor:
+    """By how much each frame differs from the one before, [batch, time]."""
+    error = frames.float().diff(dim=1).abs().mean((2, 3, 4))
+    return torch.nn.functional.pad(error, (1, 0))
+
+
 class LikesStillPictures(KnowsTheSlide):
     """Each frame is sure to be the one before: the likeliest video is a still picture."""
 
-    def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
-        error = frames.float().diff(dim=1).abs().mean((2, 3, 4))
-        return -torch.nn.functional.pad(error, (1, 0))[..., None, None]
+    def task_log_probs(self, frames: Tensor) -> Tensor:
+        return -frames_differ(frames)
+
+
+class StandsOrSlides(KnowsTheSlide):
+    """The slide is likely, and so is standing still; the background knows of standing still alone."""
+
+    def task_log_probs(self, frames: Tensor) -> Tensor:
+        return torch.maximum(super().task_log_probs(frames), -frames_differ(frames))
+
+    def background_log_probs(self, frames: Tensor) -> Tensor:
+        return -frames_differ(frames)
 
 
 class KnowsNothing(KnowsTheSlide):
-    def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
-        return torch.full((*frames.shape[:2], 1, 1), -2.0)
+    def task_log_probs(self, frames: Tensor) -> Tensor:
+        return torch.full(frames.shape[:2], -2.0)
 
 
 class SeesSingleFrames(KnowsTheSlide):
-    def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
-        weights = torch.arange(16.0)
-        return -(frames.float().mean(-1) * weights).mean((2, 3))[..., None, None]
+    def task_log_probs(self, frames: Tensor) -> Tensor:
+        return -(frames.float().mean(-1) * torch.arange(16.0)).mean((2, 3))
+
+
+class FindsExpertsUnlikely(KnowsTheSlide):
+    def background_log_probs(self, frames: Tensor) -> Tensor:
+        return torch.zeros(frames.shape[:2]) + 1.0
 
 
 @pytest.fixture
@@ -72,19 +106,34 @@ def data(videos: Path) -> Dataset:
     return load_dataset(videos, 16)
 
 
+def record(folder: Path, number: int, orders: Callable[[np.random.Generator, int], np.ndarray], **worth: float) -> None:
+    """Videos of the slide with its time steps in some order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(len(folder.name))
+    for video in range(number):
+        order = orders(rng, video)
+        rewards = {name: np.full(len(order), value) for name, value in worth.items()}
+        np.savez(folder / f"{video}.npz", image=sliding_square(rng, len(order), order), **rewards)
+
+
+def parked(rng: np.random.Generator, number: int, frames: int = 40) -> np.ndarray:
+    """A start, and then the end that it is parked at."""
+    return np.minimum(np.arange(frames), 2 + number)
+
+
 def test_a_model_that_knows_the_motion_passes(data: Dataset) -> None:
-    check = check_reward(KnowsTheSlide(), data).tasks["slide"]
-    assert list(check.kinds) == ["expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled", "noisy", "random"]
-    assert {kind: k.videos for kind, k in check.kinds.items()} == dict.fromkeys(check.kinds, 2) | {
-        "noisy": 4,
-        "random": 4,
-    }
-    assert check.clip_frames == 40
+    check = check_reward(KnowsTheSlide(), data, "conditional").tasks["slide"]
+    assert list(check.kinds) == ["expert", "frozen", "reversed", "shuffled", "noisy", "random"]
+    videos = {"expert": 2, "frozen": 2 * FROZEN_PER_VIDEO, "reversed": 2, "shuffled": 2, "noisy": 4, "random": 4}
+    assert {kind: k.videos for kind, k in check.kinds.items()} == videos
+    assert (check.form, check.clip_frames, check.episode_frames) == ("conditional", 40, 40)
     for kind, k in check.kinds.items():
-        assert k.video_auc == k.clip_auc == (None if kind == "expert" else 1)
-    assert check.kinds["expert"].log_likelihood == 0
-    assert check.kinds["expert"].reward == (1,) * 5
-    assert check.kinds["expert"].value_order_correlation == pytest.approx(1)
+        assert k.clip_auc == (None if kind == "expert" else 1)
+        assert (k.best_hack is not None) == (kind in ("frozen", "random"))
+    expert = check.kinds["expert"]
+    assert expert.log_likelihood == 0
+    assert expert.ground_truth_return == 39
+    assert expert.episode_reward == pytest.approx(39 * np.log(2))  # symlog of 1, but for the first frame
     assert check.return_correlation is not None
     assert check.return_correlation > 0.9
     assert check.verdict.text == (
@@ -92,50 +141,170 @@ def test_a_model_that_knows_the_motion_passes(data: Dataset) -> None:
     )
 
 
-def test_it_says_so_when_standing_still_would_win(data: Dataset) -> None:
-    check = check_reward(LikesStillPictures(), data).tasks["slide"]
-    assert check.kinds["frozen_start"].video_auc == 0
+def test_a_reward_that_pays_for_standing_still_is_not_usable(data: Dataset) -> None:
+    check = check_reward(LikesStillPictures(), data, "conditional").tasks["slide"]
+    frozen, expert = check.kinds["frozen"], check.kinds["expert"]
+    assert frozen.clip_auc == 0
+    assert frozen.best_hack is not None
+    assert frozen.best_hack > expert.episode_reward
     assert check.verdict.level == "not usable"
-    assert "Standing still would win" in check.verdict.text
+    share = frozen.best_hack / expert.episode_reward
+    assert check.verdict.reasons[0] == f"Standing still somewhere earns {100 * share:.0f}% of what an expert earns."
+
+
+def test_the_ratio_takes_away_what_standing_still_earns(data: Dataset) -> None:
+    plain = check_reward(StandsOrSlides(), data, "conditional").tasks["slide"]
+    assert "Standing still somewhere earns 100%" in plain.verdict.text
+    ratio = check_reward(StandsOrSlides(), data, "ratio").tasks["slide"]
+    assert ratio.kinds["frozen"].best_hack == 0
+    assert ratio.kinds["expert"].episode_reward > 0
+    assert not any("Standing" in reason for reason in ratio.verdict.reasons)
+    assert ratio.verdict.level != "not usable"
+
+
+def test_standing_still_where_the_task_is_solved_is_no_hack(tmp_path: Path) -> None:
+    """Experts slide for 20 frames and stay: staying there is the task, staying anywhere before is not."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "slide"
+    folder.mkdir()
+    for number in range(10):
+        order = np.minimum(np.arange(60), 20)
+        solved = (np.arange(60) >= 20).astype(float)
+        np.savez(folder / f"{number}.npz", image=sliding_square(rng, 60, order), task_reward=solved)
+
+    class StaysAtTheEnd(KnowsTheSlide):
+        """Standing still is likely, and everything else a little less so."""
+
+        def task_log_probs(self, frames: Tensor) -> Tensor:
+            return -0.1 * frames_differ(frames)
+
+    data = load_dataset(tmp_path, 16)
+    check = check_reward(StaysAtTheEnd(), data, "conditional").tasks["slide"]
+    stills = judged_videos(data, "slide", ("slide",))["frozen"]
+    where = np.array([video.order[0] for video in stills])
+    assert (where < 20).any()
+    assert (where >= 20).any()
+    worth = [video.frame_worth.mean() for video in stills if video.frame_worth is not None]
+    assert worth == [1.0 if place >= 20 else 0.0 for place in where]
+    hack = check.kinds["frozen"].best_hack
+    assert hack is not None  # those before the end
+    # Were all stills solved, as where experts begin at the goal, there would be no hack among them.
+    solved = dataclasses.replace(
+        data, videos=tuple(dataclasses.replace(video, task_reward=np.ones(60)) for video in data.videos)
+    )
+    at_goal = check_reward(StaysAtTheEnd(), solved, "conditional").tasks["slide"]
+    assert at_goal.kinds["frozen"].best_hack is None
+    assert not any("Standing" in reason for reason in at_goal.verdict.reasons)
+    # And where nothing is known of what frames are worth, every still is one.
+    unknown = dataclasses.replace(
+        data, videos=tuple(dataclasses.replace(video, task_reward=None) for video in data.videos)
+    )
+    assert check_reward(StaysAtTheEnd(), unknown, "conditional").tasks["slide"].kinds["frozen"].best_hack is not None
+
+
+@pytest.mark.parametrize("behaviour", ["parked", "random", "background"])
+def test_behaviour_that_is_not_the_task_and_earns_much_is_a_hack(videos: Path, behaviour: str) -> None:
+    if (videos / "slide" / behaviour).exists():
+        for file in (videos / "slide" / behaviour).iterdir():
+            file.unlink()
+    record(videos / "slide" / behaviour, 5, parked, task_reward=0.0)
+    said = {
+        "parked": "Pushing an actuator to its end, or doing nothing, earns",
+        "random": "Random behaviour earns",
+        "background": "Behaviour that is not the task earns",
+    }[behaviour]
+    data = load_dataset(videos, 16)
+    check = check_reward(LikesStillPictures(), data, "conditional").tasks["slide"]
+    assert check.kinds[behaviour].videos == len(data.select(behaviour)) > 0
+    assert any(reason.startswith(said) for reason in check.verdict.reasons)
+    # A model that knows better gives it little, and says nothing of it.
+    better = check_reward(KnowsTheSlide(), data, "conditional").tasks["slide"]
+    assert not any(reason.startswith(said) for reason in better.verdict.reasons)
+
+
+def test_a_run_s_best_rewarded_episodes_are_tried(data: Dataset) -> None:
+    rng = np.random.default_rng(3)
+    still = Recording(sliding_square(rng, 40, np.zeros(40, int)), np.zeros(40))
+    solved = Recording(sliding_square(rng, 40), np.ones(40))
+    poor = check_reward(LikesStillPictures(), data, "conditional", policy={"slide": [still, solved]}).tasks["slide"]
+    assert poor.kinds["policy"].videos == 2
+    assert any(reason.startswith("What a policy found that learned from this") for reason in poor.verdict.reasons)
+    # An episode that solves the task is what the reward is for, whatever it earns.
+    good = check_reward(LikesStillPictures(), data, "conditional", policy={"slide": [solved]}).tasks["slide"]
+    assert good.kinds["policy"].best_hack is None
+    # And one of another task says nothing of this one.
+    assert (
+        "policy"
+        not in check_reward(KnowsTheSlide(), data, "conditional", policy={"jump": [still]}).tasks["slide"].kinds
+    )
+
+
+def test_experts_that_earn_nothing_are_told_first(data: Dataset) -> None:
+    check = check_reward(FindsExpertsUnlikely(), data, "ratio").tasks["slide"]
+    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -1 / Calibration.RATIO_UNIT)
+    assert check.verdict.level == "not usable"
+    assert check.verdict.reasons[0] == "Experts themselves earn -4 an episode: doing anything else may be better."
+
+
+def test_short_videos_go_on_to_the_task_s_length_as_their_last_quarter_did(videos: Path) -> None:
+    """An expert that ends soon after success earns what one earns that stays: it isn't beaten by mere length."""
+    record(videos / "slide" / "parked", 3, lambda rng, number: parked(rng, number, 100), task_reward=0.0)
+    check = check_reward(KnowsTheSlide(), load_dataset(videos, 16), "conditional").tasks["slide"]
+    assert check.episode_frames == 100
+    assert check.kinds["expert"].episode_reward == pytest.approx(99 * np.log(2))
+    assert check.kinds["expert"].ground_truth_return == pytest.approx(99)
 
 
 def test_a_model_that_knows_nothing_is_at_chance_and_not_usable(data: Dataset) -> None:
-    check = check_reward(KnowsNothing(), data).tasks["slide"]
-    assert {k.video_auc for kind, k in check.kinds.items() if kind != "expert"} == {0.5}
+    check = check_reward(KnowsNothing(), data, "conditional").tasks["slide"]
+    assert {k.clip_auc for kind, k in check.kinds.items() if kind != "expert"} == {0.5}
     assert check.return_correlation is None  # where all videos are as likely there is no order
     assert check.verdict.level == "not usable"
 
 
 def test_the_result_is_plain_json(data: Dataset) -> None:
-    document = check_reward(KnowsTheSlide(), data).to_dict()
-    assert json.loads(json.dumps(document))["tasks"]["slide"]["verdict"]["level"] == "usable with a warning"
-    assert "log_likelihoods" not in document["tasks"]["slide"]
+    document = check_reward(KnowsTheSlide(), data, "conditional").to_dict()
+    task = json.loads(json.dumps(document))["tasks"]["slide"]
+    assert task["verdict"]["level"] == "usable with a warning"
+    assert "rewards" not in task
+
+
+def test_what_is_measured_are_the_scorer_s_rewards(data: Dataset) -> None:
+    for form in ("conditional", "joint", "ratio"):
+        check = check_reward(KnowsTheSlide(), data, form).tasks["slide"]
+        for kind, videos in judged_videos(data, "slide", ("slide",)).items():
+            for video, reward in zip(videos, check.rewards[kind], strict=True):
+                np.testing.assert_array_equal(reward, score_video(KnowsTheSlide(), video.frames, "slide", form).reward)
 
 
 def test_wrong_videos_are_made_of_the_experts_frames(data: Dataset) -> None:
     kinds = judged_videos(data, "slide", ("slide",))
-    for expert, start, anywhere, reverse, shuffled in zip(
-        *(kinds[k] for k in ("expert", "frozen_start", "frozen_anywhere", "reversed", "shuffled")), strict=True
-    ):
-        frames = expert.frames
-        assert (start.frames == frames[0]).all()
-        assert (anywhere.frames == anywhere.frames[0]).all()
-        assert (anywhere.frames[0] == frames).all((1, 2, 3)).any()
-        np.testing.assert_array_equal(reverse.frames[::-1], frames)
+    for expert, reverse, shuffled in zip(*(kinds[k] for k in ("expert", "reversed", "shuffled")), strict=True):
+        np.testing.assert_array_equal(reverse.frames[::-1], expert.frames)
         np.testing.assert_array_equal(np.sort(shuffled.order), expert.order)
         assert (shuffled.order != expert.order).any()
-    assert [f.order.tolist() for f in judged_videos(data, "slide", ("slide",))["shuffled"]] == [
-        f.order.tolist() for f in kinds["shuffled"]
-    ]
+    stills = kinds["frozen"]
+    assert len(stills) == FROZEN_PER_VIDEO * len(kinds["expert"])
+    for number, still in enumerate(stills):
+        expert = kinds["expert"][number // FROZEN_PER_VIDEO]
+        assert still.frames.shape == expert.frames.shape
+        assert (still.frames == still.frames[0]).all()
+        assert (still.frames[0] == expert.frames).all((1, 2, 3)).any()
+        # The first frame, and one of each further part.
+        part = len(expert.frames) // FROZEN_PER_VIDEO
+        assert still.order[0] // part == number % FROZEN_PER_VIDEO
+    assert stills[0].order[0] == 0
+    again = judged_videos(data, "slide", ("slide",))
+    for kind in ("frozen", "shuffled"):
+        assert [video.order.tolist() for video in again[kind]] == [video.order.tolist() for video in kinds[kind]]
 
 
 def test_the_order_of_frames_can_not_be_told_by_single_frames(data: Dataset) -> None:
-    values = log_likelihoods(SeesSingleFrames(), data, "slide")
+    check = check_reward(SeesSingleFrames(), data, "conditional").tasks["slide"]
     for kind in ("reversed", "shuffled"):
-        for wrong, right in zip(values[kind], values["expert"], strict=True):
-            np.testing.assert_allclose(np.sort(wrong), np.sort(right), rtol=1e-6)
-    check = check_reward(SeesSingleFrames(), data).tasks["slide"]
-    assert check.kinds["shuffled"].video_auc == 0.5
+        for wrong, right in zip(check.rewards[kind], check.rewards["expert"], strict=True):
+            np.testing.assert_allclose(np.sort(wrong), np.sort(right), rtol=1e-5)
+        assert check.kinds[kind].clip_auc == pytest.approx(0.5, abs=0.26)  # of two videos each, rounded sums
 
 
 def test_shuffling_shows_where_an_expert_stands_still_for_most_of_a_video(tmp_path: Path) -> None:
@@ -145,53 +314,42 @@ def test_shuffling_shows_where_an_expert_stands_still_for_most_of_a_video(tmp_pa
     folder.mkdir()
     for number in range(10):
         np.savez(folder / f"{number}.npz", image=sliding_square(rng, 200, np.minimum(np.arange(200), 23)))
-
-    class MovesOrStands(KnowsTheSlide):
-        def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
-            moved = KnowsTheSlide.log_probs(self, frames, task)
-            return torch.maximum(moved, LikesStillPictures.log_probs(self, frames, task))  # type: ignore[arg-type]
-
-    check = check_reward(MovesOrStands(), load_dataset(tmp_path, 16)).tasks["slide"]
+    check = check_reward(StandsOrSlides(), load_dataset(tmp_path, 16), "conditional").tasks["slide"]
     assert check.clip_frames == 48
     # Shuffled within clips, three of the four clips of a video would not change: the AUC could not be above 0.625.
     assert check.kinds["shuffled"].clip_auc == 1
-    assert check.kinds["shuffled"].video_auc == 1
 
 
 def test_videos_of_another_task_are_judged_under_this_tasks_label(videos: Path) -> None:
-    rng = np.random.default_rng(1)
-    (videos / "jump" / "expert").mkdir(parents=True)
-    for number in range(10):
-        image = sliding_square(rng, 30, rng.integers(0, 8, 30))
-        np.savez(videos / "jump" / "expert" / f"{number}.npz", image=image)
+    record(videos / "jump" / "expert", 10, lambda rng, number: rng.integers(0, 8, 30))
 
     class KnowsTwo(KnowsTheSlide):
         tasks = ("slide", "jump")
-
-        def log_probs(self, frames: Tensor, task: Tensor) -> Tensor:
-            assert task.tolist() == [self.tasks.index(self.judged)]
-            return super().log_probs(frames, task)
-
         judged = "slide"
 
+        def log_probs(self, frames: Tensor, task: Tensor, *, background: bool = False) -> CodeLogProbs:
+            assert task.tolist() == [self.tasks.index(self.judged)]
+            return super().log_probs(frames, task, background=background)
+
     dataset = load_dataset(videos, 16)
-    result = check_reward(KnowsTwo(), dataset, ["slide"])
+    result = check_reward(KnowsTwo(), dataset, "conditional", ["slide"])
     assert list(result.tasks) == ["slide"]
     assert result.tasks["slide"].kinds["other_task"].videos == 2
-    assert result.tasks["slide"].kinds["other_task"].video_auc == 1
+    assert result.tasks["slide"].kinds["other_task"].clip_auc == 1
     assert "other_task" not in judged_videos(dataset, "slide", ("slide",))
 
 
-def test_a_behaviour_called_as_a_made_kind_is_refused(videos: Path) -> None:
-    (videos / "slide" / "noisy").rename(videos / "slide" / "shuffled")
+@pytest.mark.parametrize("name", ["shuffled", "policy"])
+def test_a_behaviour_called_as_a_made_kind_is_refused(videos: Path, name: str) -> None:
+    (videos / "slide" / "noisy").rename(videos / "slide" / name)
     with pytest.raises(ModelError, match="rename their folder"):
-        check_reward(KnowsTheSlide(), load_dataset(videos, 16))
+        check_reward(KnowsTheSlide(), load_dataset(videos, 16), "conditional")
 
 
 def test_without_held_out_experts_there_is_nothing_to_judge_by(data: Dataset) -> None:
     seen = dataclasses.replace(data, videos=tuple(video for video in data.videos if not video.held_out))
     with pytest.raises(ModelError, match="no expert videos of 'slide' were kept"):
-        check_reward(KnowsTheSlide(), seen)
+        check_reward(KnowsTheSlide(), seen, "conditional")
 
 
 def test_large_data_is_judged_by_some_videos_and_their_first_frames(
@@ -201,7 +359,7 @@ def test_large_data_is_judged_by_some_videos_and_their_first_frames(
     monkeypatch.setattr(check_module, "MOST_FRAMES", 20)
     kinds = judged_videos(data, "slide", ("slide",))
     assert len(kinds["random"]) == 3
-    assert len({judged.video.name for judged in kinds["random"]}) == 3
+    assert len({str(judged.video.frames_file) for judged in kinds["random"]}) == 3  # type: ignore[union-attr]
     np.testing.assert_array_equal(kinds["expert"][0].frames, kinds["expert"][0].video.frames[:20])
     assert len(kinds["shuffled"][0].frames) == 20
 
@@ -214,27 +372,60 @@ def test_auc_counts_pairs() -> None:
 
 
 def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
-    clips = clip_likelihoods([np.arange(7.0), np.arange(10.0, 13.0)], 3)
+    clips = clip_means([np.arange(7.0), np.arange(10.0, 13.0)], 3)
     np.testing.assert_array_equal(clips, [1, 4, 11])
 
 
 @pytest.mark.parametrize(
-    ("reward", "expected"),
+    ("values", "length", "expected"),
     [
-        (np.ones(20), 1),
-        (-np.ones(20), -1),
-        (np.zeros(20), None),
-        # Progress 1, 2, 3, 2, 1: ranks 1.5, 3.5, 5, 3.5, 1.5, which don't hang together with time.
-        (np.array([1.0, 1, 1, -1, -1]), 0),
+        ([9, 1, 2, 3], 4, 6),  # the first frame is nobody's doing
+        ([9, 1, 2, 3], 3, 3),  # an episode shorter than the video
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 9, 36),
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 36 + 2 * 7.5),  # the last quarter of eight
+        ([9, 1, 2, 3], 6, 6 + 2 * 3),  # a quarter of three is one at least
     ],
 )
-def test_value_order_correlation(reward: np.ndarray, expected: float | None) -> None:
-    result = value_order_correlation(reward)
-    assert result is None if expected is None else result == pytest.approx(expected, abs=1e-9)
+def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, expected: float) -> None:
+    assert episode_sum(np.array(values, float), length) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("frames", "stills"),
+    [
+        ([0, 0, 0.5, 1], [0, 0, 0.5, 1]),
+        ([0, 1, 1, 1], [1, 1, 1, 1]),  # the first frame is worth what the next one is
+        ([0, 0, 0, 1, 0, 0], [0, 0, 0, 1, 1, 1]),  # rewarded once, in the time step in which it is solved
+        ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]),
+        ([0], [0]),
+    ],
+)
+def test_what_staying_at_a_frame_is_worth(frames: Sequence[float], stills: Sequence[float]) -> None:
+    worth = still_worth(np.array(frames, float))
+    assert worth is not None
+    np.testing.assert_array_equal(worth, stills)
+    assert still_worth(None) is None
 
 
 def test_calibration_puts_expert_videos_at_one_and_shuffled_at_zero(data: Dataset) -> None:
-    calibration = calibrate(KnowsTheSlide(), data)["slide"]
-    values = log_likelihoods(KnowsTheSlide(), data, "slide")
-    assert np.median(calibration.reward(np.concatenate(values["expert"]))) == pytest.approx(1)
-    assert np.median(calibration.reward(np.concatenate(values["shuffled"]))) == pytest.approx(0)
+    model = KnowsTheSlide()
+    calibration = calibrate(model, data)["slide"]
+    nats = {
+        kind: np.concatenate(
+            [score_video(model, video.frames, "slide", "conditional").conditional for video in of_kind]
+        )
+        for kind, of_kind in judged_videos(data, "slide", ("slide",)).items()
+    }
+    assert np.median(calibration.calibrated(nats["expert"])) == pytest.approx(1)
+    assert np.median(calibration.calibrated(nats["shuffled"])) == pytest.approx(0, abs=1e-6)
+    # The ratio's are those of the likelihoods, less the background's -2 nats.
+    for kind, quantiles in calibration.quantiles.items():
+        np.testing.assert_allclose(calibration.ratio_quantiles[kind], np.add(quantiles, 2), atol=1e-5)
+
+
+def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Dataset) -> None:
+    model = KnowsTheSlide()
+    model.has_background = False
+    assert calibrate(model, data)["slide"].ratio_quantiles == {}
+    with pytest.raises(ModelError, match="needs a model with a background"):
+        check_reward(model, data, "ratio")

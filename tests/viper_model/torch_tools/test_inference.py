@@ -11,7 +11,6 @@ from torch import Tensor
 from tests.viper_model.video_model.test_video_model import NATS, random_video
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import conditional
-from viper_model.torch_tools.inference import prepare_for_inference
 from viper_model.video_model.video_model import VideoModel
 
 TASK = torch.tensor([0])
@@ -19,29 +18,30 @@ TASK = torch.tensor([0])
 
 def prepared(model: VideoModel, precision: str) -> VideoModel:
     model = copy.deepcopy(model)
-    prepare_for_inference(model, precision)
+    model.prepare_for_inference(precision)
     return model
 
 
 def streamed(model: VideoModel, video: Tensor) -> Tensor:
     """video: uint8 [time, height, width, 3] → [time, rows, columns]."""
     stream, index = model.stream(1), torch.tensor([0])
-    return torch.cat([stream.step(index, video[t : t + 1], TASK, torch.tensor([t == 0])) for t in range(len(video))])
+    steps = [stream.step(index, video[t : t + 1], TASK, torch.tensor([t == 0])) for t in range(len(video))]
+    return torch.cat([step.task for step in steps])
 
 
 def test_in_float32_nothing_changes(model: VideoModel) -> None:
     video, fast = random_video(20), prepared(model, "float32")
-    assert torch.equal(fast.vqgan.encode(video), model.vqgan.encode(video))
-    whole = model.log_probs(video[None], TASK)[0]
+    assert torch.equal(fast.tokenizer.encode(video), model.tokenizer.encode(video))
+    whole = model.log_probs(video[None], TASK).task[0]
     torch.testing.assert_close(streamed(fast, video), whole, atol=NATS, rtol=0)
-    torch.testing.assert_close(fast.log_probs(video[None], TASK)[0], whole, atol=NATS, rtol=0)
+    torch.testing.assert_close(fast.log_probs(video[None], TASK).task[0], whole, atol=NATS, rtol=0)
 
 
 def test_in_bfloat16_codes_stay_and_likelihoods_hardly_move(model: VideoModel) -> None:
     video, fast = random_video(60), prepared(model, "bfloat16")
-    assert torch.equal(fast.vqgan.encode(video), model.vqgan.encode(video))
-    exact = conditional(model.log_probs(video[None], TASK)[0])  # [time]
-    for evaluated in (streamed(fast, video), fast.log_probs(video[None], TASK)[0]):
+    assert torch.equal(fast.tokenizer.encode(video), model.tokenizer.encode(video))
+    exact = conditional(model.log_probs(video[None], TASK).task[0])  # [time]
+    for evaluated in (streamed(fast, video), fast.log_probs(video[None], TASK).task[0]):
         assert evaluated.dtype == torch.float32
         difference = conditional(evaluated) - exact
         # 2^-8, bfloat16's rounding, of logits of up to about 10, independently for the 16 codes of a frame.
@@ -58,4 +58,4 @@ def test_frames_are_imagined_in_bfloat16(model: VideoModel) -> None:
 
 def test_an_unknown_precision_is_told_the_known_ones(model: VideoModel) -> None:
     with pytest.raises(ModelError, match="float32, bfloat16"):
-        prepare_for_inference(model, "float8")
+        model.prepare_for_inference("float8")

@@ -38,14 +38,13 @@ def slow_logits(model: MaskedModel, codes: Tensor, task: Tensor, revealed: Tenso
     inputs = codes.clone()
     inputs[:, -1, ~revealed] = model.no_code
     x = model.code_embedding(inputs.flatten(1)) + model.position_embedding.repeat(time, 1)
-    x = x + model.task_embedding(task)[:, None]
     turn = rotation(frame, model.head_dim)[:, :, None]
     for layer in model.layers:
-        q, k, v = layer.queries_keys_values(x)  # [batch, time × tokens, heads, head_dim]
+        q, k, v = layer.queries_keys_values(x, task)  # [batch, time × tokens, heads, head_dim]
         weights = torch.einsum("bqhd,bkhd->bhqk", rotate(q, turn), rotate(k, turn)) / model.head_dim**0.5
         weights = weights.masked_fill(~visible, -torch.inf).softmax(-1)
-        x = layer.finish(x, torch.einsum("bhqk,bkhd->bqhd", weights, v))
-    return model.head(model.norm(x[:, -tokens:]))
+        x = layer.finish(x, torch.einsum("bhqk,bkhd->bqhd", weights, v), task)
+    return model.head(model.norm(x[:, -tokens:], task))
 
 
 def slow_last_frame(model: MaskedModel, codes: Tensor, task: Tensor) -> Tensor:

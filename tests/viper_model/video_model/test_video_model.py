@@ -14,7 +14,9 @@ from tests.viper_model.conftest import MICRO
 from tests.viper_model.video_model import test_masked, test_videogpt
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Calibration
-from viper_model.video_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
+from viper_model.video_model.sizes import CODE_MODELS, SIZES, size_config
+from viper_model.video_model.tokenizers import TOKENIZERS
+from viper_model.video_model.video_model import VideoModel
 
 NATS = 1e-4
 """How exactly two evaluations of a code agree: what the design promises."""
@@ -32,7 +34,8 @@ def random_video(*shape: int) -> Tensor:
 
 
 def with_frame_skip(model: VideoModel, frame_skip: int) -> VideoModel:
-    skipping = VideoModel(dataclasses.replace(model.config, frame_skip=frame_skip), model.tasks)
+    config = dataclasses.replace(model.config, frame_skip=frame_skip)
+    skipping = VideoModel(config, model.tasks, background=model.has_background)
     skipping.load_state_dict(model.state_dict())
     return skipping
 
@@ -41,14 +44,18 @@ def with_frame_skip(model: VideoModel, frame_skip: int) -> VideoModel:
 def test_streaming_many_videos_gives_the_numbers_of_whole_clips(model: VideoModel, frame_skip: int) -> None:
     """Three videos of any place, each begun anew now and then, any of them at any step."""
     model = with_frame_skip(model, frame_skip)
-    stream = model.stream(3)
+    stream = model.stream(3, background=True)
     frames: list[list[Tensor]] = [[], [], []]
-    streamed: list[list[Tensor]] = [[], [], []]
+    streamed: list[list[tuple[Tensor, Tensor]]] = [[], [], []]
+    """Of each frame, under the task and under the background."""
 
     def check(video: int) -> None:
         if frames[video]:
-            whole = model.log_probs(torch.stack(frames[video])[None], torch.tensor([video % 2]))[0]
-            torch.testing.assert_close(torch.stack(streamed[video]), whole, atol=NATS, rtol=0)
+            clip = torch.stack(frames[video])[None]
+            whole = model.log_probs(clip, torch.tensor([video % 2]), background=True)
+            for of_clip, of_frames in zip(whole, zip(*streamed[video], strict=True), strict=True):
+                assert of_clip is not None
+                torch.testing.assert_close(torch.stack(of_frames), of_clip[0], atol=NATS, rtol=0)
 
     longest = 0
     for step in range(70):
@@ -56,13 +63,14 @@ def test_streaming_many_videos_gives_the_numbers_of_whole_clips(model: VideoMode
         is_first = torch.rand(len(index)) < (1.0 if step == 0 else 0.05)
         new = random_video(len(index))
         scores = stream.step(index, new, index % 2, is_first)
-        assert scores.dtype == torch.float32
+        assert scores.background is not None
+        assert scores.task.dtype == scores.background.dtype == torch.float32
         for row, video in enumerate(index.tolist()):
             if is_first[row]:
                 check(video)
                 frames[video], streamed[video] = [], []
             frames[video].append(new[row])
-            streamed[video].append(scores[row])
+            streamed[video].append((scores.task[row], scores.background[row]))
         longest = max(longest, *map(len, frames))
     for video in range(3):
         check(video)
@@ -83,17 +91,18 @@ def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoMode
     stream, index, task = model.stream(2), torch.arange(2), torch.tensor([1, 0])
     is_first = torch.tensor([[step == 0 for part in video for step in range(len(part))] for video in videos]).T
     frames = torch.stack([torch.cat(video) for video in videos], 1)  # [time, videos, 16, 16, 3]
-    streamed = torch.stack([stream.step(index, f, task, first) for f, first in zip(frames, is_first, strict=True)], 1)
+    steps = [stream.step(index, f, task, first) for f, first in zip(frames, is_first, strict=True)]
+    streamed = torch.stack([step.task for step in steps], 1)
     for video, episodes in enumerate(videos):
         parts = streamed[video].split([len(episode) for episode in episodes])
         for episode, part in zip(episodes, parts, strict=True):
-            codes = torch.stack([model.vqgan.encode(frame) for frame in episode]).flatten(1)  # [time, tokens]
+            codes = torch.stack([model.tokenizer.encode(frame) for frame in episode]).flatten(1)  # [time, tokens]
             slow = torch.empty(codes.shape)
             for phase in range(min(frame_skip, len(codes))):
                 counted = codes[None, phase::frame_skip]
-                slow_log_probs = SLOW_LOG_PROBS[model.likelihood]
+                slow_log_probs = SLOW_LOG_PROBS[model.code_model_name]
                 slow[phase::frame_skip] = slow_log_probs(model.code_model, counted, task[video : video + 1])[0]
-            whole = model.log_probs(episode[None], task[video : video + 1])[0]
+            whole = model.log_probs(episode[None], task[video : video + 1]).task[0]
             torch.testing.assert_close(part.flatten(1), slow, atol=NATS, rtol=0)
             torch.testing.assert_close(whole.flatten(1), slow, atol=NATS, rtol=0)
 
@@ -102,9 +111,9 @@ def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoMode
 def test_skipped_frames_are_no_past(model: VideoModel, frame_skip: int) -> None:
     """Each of the interleaved videos is scored as the video of its own that it is."""
     video = random_video(1, 11)
-    whole = with_frame_skip(model, frame_skip).log_probs(video, torch.tensor([0]))
+    whole = with_frame_skip(model, frame_skip).log_probs(video, torch.tensor([0])).task
     for phase in range(frame_skip):
-        alone = model.log_probs(video[:, phase::frame_skip], torch.tensor([0]))
+        alone = model.log_probs(video[:, phase::frame_skip], torch.tensor([0])).task
         torch.testing.assert_close(whole[:, phase::frame_skip], alone, atol=NATS, rtol=0)
 
 
@@ -112,7 +121,7 @@ def test_the_past_is_what_counts(model: VideoModel) -> None:
     video = random_video(1, 9)
     changed = video.clone()
     changed[:, 5] = random_video(1)
-    before, after = (model.log_probs(f, torch.tensor([0])).sum((-2, -1))[0] for f in (video, changed))
+    before, after = (model.log_probs(f, torch.tensor([0])).task.sum((-2, -1))[0] for f in (video, changed))
     assert torch.allclose(before[:5], after[:5], atol=NATS)
     assert not torch.allclose(before[5:8], after[5:8], atol=NATS)
 
@@ -136,34 +145,50 @@ def test_frames_of_another_kind_are_refused(model: VideoModel) -> None:
     stream = model.stream(1)
     index, first = torch.tensor([0]), torch.tensor([True])
     video = random_video(3)
-    whole = model.log_probs(video[None], task)[0]
+    whole = model.log_probs(video[None], task).task[0]
     stream.step(index, video[:1], task, first)
     with pytest.raises(ModelError):
         stream.step(index, video[1:2].float(), task, ~first)
-    torch.testing.assert_close(stream.step(index, video[1:2], task, ~first)[0], whole[1], atol=NATS, rtol=0)
+    torch.testing.assert_close(stream.step(index, video[1:2], task, ~first).task[0], whole[1], atol=NATS, rtol=0)
 
 
 def test_unknown_names_are_told_the_known_ones(model: VideoModel) -> None:
     with pytest.raises(ModelError, match="tiny"):
         size_config("enormous")
     with pytest.raises(ModelError, match="videogpt, masked"):
+        size_config("tiny", code_model="guessed")
+    with pytest.raises(ModelError, match="patches, vqgan"):
         size_config("tiny", "guessed")
     with pytest.raises(ModelError, match="slide, jump"):
         model.task_index("fly")
 
 
-@pytest.mark.parametrize(("size", "likelihood"), [*((size, "videogpt") for size in SIZES), ("tiny", "masked")])
-def test_every_size_answers(size: str, likelihood: str) -> None:
-    model = VideoModel(size_config(size, likelihood), ("a",))
-    assert model.likelihood == likelihood
+@pytest.mark.parametrize(
+    ("size", "tokenizer", "code_model"),
+    [
+        *((size, tokenizer, "videogpt") for size, each in SIZES.items() for tokenizer in each.tokenizers),
+        ("tiny", "patches", "masked"),
+    ],
+)
+def test_every_size_answers(size: str, tokenizer: str, code_model: str) -> None:
+    model = VideoModel(size_config(size, tokenizer, code_model), ("a",))
+    assert (model.tokenizer_name, model.code_model_name) == (tokenizer, code_model)
     video = torch.randint(0, 256, (1, 2, model.image_size, model.image_size, 3), dtype=torch.uint8)
-    grid = SIZES[size].vqgan.grid
-    assert model.log_probs(video, torch.tensor([0])).shape == (1, 2, grid, grid)
+    grid = SIZES[size].tokenizers[tokenizer].grid
+    assert model.log_probs(video, torch.tensor([0])).task.shape == (1, 2, grid, grid)
+
+
+def test_a_size_has_its_first_tokenizer_unless_told_otherwise() -> None:
+    assert size_config("tiny") == size_config("tiny", "patches")
+    assert size_config("dmc") == size_config("dmc", "vqgan")
 
 
 @pytest.fixture
 def folder(model: VideoModel, tmp_path: Path) -> Path:
-    model.calibration = {task: Calibration(QUANTILES) for task in model.tasks}
+    model.calibration = {
+        "slide": Calibration(QUANTILES, {"expert": (1.0, 2.0, 3.0, 4.0, 5.0)}),
+        "jump": Calibration(QUANTILES),
+    }
     model.save(tmp_path / "model")
     return tmp_path / "model"
 
@@ -171,21 +196,40 @@ def folder(model: VideoModel, tmp_path: Path) -> Path:
 def test_a_saved_model_comes_back_the_same(model: VideoModel, folder: Path) -> None:
     loaded = VideoModel.load(folder)
     video, task = random_video(1, 5), torch.tensor([1])
-    assert torch.equal(loaded.log_probs(video, task), model.log_probs(video, task))
+    for here, there in zip(
+        loaded.log_probs(video, task, background=True), model.log_probs(video, task, background=True), strict=True
+    ):
+        assert here is not None
+        assert torch.equal(here, there)
     assert (loaded.tasks, loaded.config) == (model.tasks, model.config)
     assert loaded.calibration == model.calibration
 
 
-def test_a_folder_from_before_there_were_several_likelihoods_is_a_videogpt(tmp_path: Path, model: VideoModel) -> None:
-    model.calibration = {task: Calibration(QUANTILES) for task in model.tasks}
-    model.save(tmp_path)
-    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    del config["likelihood"]
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_models_of_every_tokenizer_with_and_without_a_background_come_back(tokenizer: str, tmp_path: Path) -> None:
+    for background in (False, True):
+        model = VideoModel(size_config("tiny", tokenizer), ("a",), background=background)
+        model.calibration = {"a": Calibration(QUANTILES)}
+        model.save(tmp_path)
+        loaded = VideoModel.load(tmp_path)
+        assert loaded.config == model.config
+        assert loaded.has_background == background
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_a_folder_of_the_first_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """config.yaml and tasks.yaml as version 1 wrote them."""
+    config = {
+        "version": 1,
+        "frame_skip": 2,
+        "likelihood": "videogpt",
+        "vqgan": {"image_size": 32, "channels": [32, 64, 64], "blocks": 1, "codes": 256, "code_dim": 32},
+        "videogpt": {"context": 8, "layers": 3, "width": 96, "heads": 3, "dropout": 0.1},
+    }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    if model.likelihood == "videogpt":
-        assert VideoModel.load(tmp_path).likelihood == "videogpt"
-    else:
-        assert "videogpt" in refused(tmp_path)
+    (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"a": {"expert": [0.0] * 5, "shuffled": [0.0] * 5}}))
+    assert "is of version 1 of the model folder; this viper_ros reads 2: fit the model again" in refused(tmp_path)
 
 
 def refused(folder: Path) -> str:
@@ -208,15 +252,22 @@ def test_a_folder_with_something_missing_cut_or_foreign_is_refused(folder: Path,
 
 def test_another_version_and_another_models_weights_are_refused(folder: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    kind = config["likelihood"]
-    (other,) = LIKELIHOODS.keys() - {kind}
+    tokenizer, code_model = config["tokenizer"], config["code_model"]
+    (other,) = CODE_MODELS.keys() - {code_model["name"]}
+    plain = {"name": other, **dataclasses.asdict(MICRO.code_model)}
     for changes, told in (
         ({"version": 99}, "version 99"),
-        ({"likelihood": "guessed"}, "videogpt, masked"),
-        ({"likelihood": other}, other),
-        ({"likelihood": other, other: dataclasses.asdict(MICRO.code_model)}, "another model"),
-        ({kind: {**config[kind], "width": 64}}, "another model"),
-        ({kind: {**config[kind], "wings": 2}}, "wings"),
+        ({"code_model": {**code_model, "name": "guessed"}}, "videogpt, masked"),
+        ({"tokenizer": {**tokenizer, "name": "guessed"}}, "patches, vqgan"),
+        ({"code_model": {}}, "name"),
+        ({"tokenizer": {"name": "patches", "image_size": 16, "codes": 16, "patch": 5}}, "patches of 5"),
+        ({"tokenizer": {"name": "patches", "image_size": 16, "codes": 16, "patch": 4}}, "another model"),
+        ({"code_model": plain}, "another model")
+        if other == "masked"
+        else ({"code_model": code_model | plain}, "blocks"),
+        ({"code_model": {**code_model, "width": 64}}, "another model"),
+        ({"code_model": {**code_model, "wings": 2}}, "wings"),
+        ({"background": False}, "another model"),
         ({"frame_skip": "often"}, "often"),
     ):
         (folder / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))

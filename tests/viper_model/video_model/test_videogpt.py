@@ -33,14 +33,14 @@ def slow_logits(model: VideoGPT, codes: Tensor, task: Tensor) -> Tensor:
     frame = index // tokens
     visible = (index[None] <= index[:, None]) & (frame[None] > frame[:, None] - model.config.context)
     inputs = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=model.no_code)
-    x = model.code_embedding(inputs) + model.position_embedding.repeat(time, 1) + model.task_embedding(task)[:, None]
+    x = model.code_embedding(inputs) + model.position_embedding.repeat(time, 1)
     turn = rotation(frame, model.head_dim)[:, :, None]
     for layer in model.layers:
-        q, k, v = layer.queries_keys_values(x)  # [batch, time × tokens, heads, head_dim]
+        q, k, v = layer.queries_keys_values(x, task)  # [batch, time × tokens, heads, head_dim]
         weights = torch.einsum("bqhd,bkhd->bhqk", rotate(q, turn), rotate(k, turn)) / model.head_dim**0.5
         weights = weights.masked_fill(~visible, -torch.inf).softmax(-1)
-        x = layer.finish(x, torch.einsum("bhqk,bkhd->bqhd", weights, v))
-    return model.head(model.norm(x)).unflatten(1, (time, tokens))
+        x = layer.finish(x, torch.einsum("bhqk,bkhd->bqhd", weights, v), task)
+    return model.head(model.norm(x, task)).unflatten(1, (time, tokens))
 
 
 def slow_log_probs(model: VideoGPT, codes: Tensor, task: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from viper_model.errors import ModelError
-from viper_model.videos.dataset import EXPERT, load_dataset, resize
+from viper_model.videos.dataset import EXPERT, load_dataset
+from viper_model.videos.preparation import resize
 from viper_model.videos.video_io import write_video
 
 

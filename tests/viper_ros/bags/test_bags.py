@@ -12,12 +12,13 @@ from viper_ros.msg import Action, Reward, Step
 
 from tests.viper_model.videos.writers import write_bag
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
-from viper_lab.results.score import score_video
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import likelihood_map
-from viper_model.reward.scorer import score
+from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.preparation import resize
 from viper_model.videos.settings import VideoSettings
+from viper_ros.bags.scoring import score_bag_to_folder
 from viper_ros.bags.writing import message_types
 from viper_ros.nodes.record_node import RecordNode
 from viper_ros.nodes.reward_node import RewardNode
@@ -88,9 +89,9 @@ def test_a_recording_of_the_graph_scored_offline_gives_the_rewards_that_it_publi
     spin_until(nodes, played)
     assert record.stop()
 
-    (scored,) = score_video(bag, model_folder, None, tmp_path, 10, maps=True)
+    scored = score_bag_to_folder(bag, model_folder, None, tmp_path, maps=True)
     assert scored == tmp_path / "run_scored"
-    codes = VideoModel.load(model_folder).config.vqgan.grid ** 2
+    codes = VideoModel.load(model_folder).config.tokenizer.grid ** 2
     for name, actor in zip(names, actors, strict=True):
         steps = messages(bag, f"/{name}/step")
         images_shown = messages(bag, f"/{name}/image_raw")
@@ -112,7 +113,7 @@ def test_a_recording_of_the_graph_scored_offline_gives_the_rewards_that_it_publi
         assert len(messages(scored, f"/{name}/action")) == len(messages(bag, f"/{name}/action"))
         assert len(messages(scored, f"/{name}/image_raw")) == len(images_shown)
     assert messages(scored, "/diagnostics")
-    (again,) = score_video(scored, model_folder, None, tmp_path, 10)
+    again = score_bag_to_folder(scored, model_folder, None, tmp_path)
     assert len(messages(again, "/env_1/reward")) == len(messages(scored, "/env_1/reward"))
 
 
@@ -132,9 +133,9 @@ def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: 
     VideoSettings(rate=10).save(folder, ())
     video = random_frames(12)
     write_bag(tmp_path / "camera", video, rate=20)
-    (scored,) = score_video(tmp_path / "camera", folder, TASK, tmp_path, 10, maps=True)
+    scored = score_bag_to_folder(tmp_path / "camera", folder, TASK, tmp_path, maps=True)
     model = VideoModel.load(folder)
-    expected = score(model, video[::2], TASK)
+    expected = score_video(model, resize(video[::2], model.image_size), TASK, "conditional")
     rewards = messages(scored, "/camera/reward")
     np.testing.assert_allclose([r.log_likelihood for r in rewards], expected.conditional, rtol=1e-4)
     np.testing.assert_allclose([r.reward for r in rewards], expected.reward, rtol=1e-4)
@@ -159,14 +160,14 @@ def test_a_bag_that_cannot_be_scored_is_told_and_leaves_nothing_behind(
     spoil(tmp_path / "bag", tmp_path)
     there = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(Exception, match=said):
-        score_video(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
+        score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == there
 
 
 def test_a_bag_without_images_is_told_and_leaves_nothing_behind(model_folder: Path, tmp_path: Path) -> None:
     write_bag(tmp_path / "bag", random_frames(3), rate=20, topics=())
     with pytest.raises(ModelError, match="it holds no images"):
-        score_video(tmp_path / "bag", model_folder, TASK, tmp_path, 10)
+        score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 

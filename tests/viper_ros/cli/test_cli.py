@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from tests import ROOT
-from viper_lab.experiment.run_directory import read_metrics
+from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
+from viper_ros.cli.main import MODULES
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 
@@ -59,11 +60,15 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["train", "sim:=dcm"], "did you mean dmc"),
+        (["train", "sim:=dcm"], "one of: dmc"),
+        (["train", "steps:=0"], "from 1 to"),
+        (["train", "viz:=opengl"], "none, rerun"),
+        (["train", "reward_model:=nowhere"], "no video model in nowhere"),
+        (["train", "reward_task:=walker_walk"], "reward_model:="),
         (["train", "task:=cartpole_swngup", "reward:=task"], "cartpole_swingup"),
         (["train", "--set", "policy_node.size=gigantic"], "tiny"),
         (["train", "--set", "policy_node.image_size=33"], "16, 32, 64"),
-        (["train", "--set", "reward_node.likelihood=likely"], "conditional, joint"),
+        (["train", "--set", "reward_node.likelihood=likely"], "auto, conditional, joint, ratio"),
         (["train", "reward:=task", "--set", "policy_node.replay_ratio=-1"], "replay_ratio"),
         (["train", "reward:=task", "--set", "policy_node.replay_rato=1"], "did you mean replay_ratio"),
         (["train", "reward:=task", "--set", "policy_nod.size=tiny"], "policy_node"),
@@ -76,7 +81,8 @@ def environment() -> dict[str, str]:
         pytest.param(["train", "--set", "fit.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         pytest.param(["train", "--set", "policy_node.device=cuda"], "no CUDA GPU", marks=WITHOUT_GPU),
         (["data", "nowhere"], "no data folder at nowhere"),
-        (["fit", "data:=.", "model:=model", "likelihood:=guessed"], "videogpt, masked"),
+        (["fit", "data:=.", "model:=model", "code_model:=guessed"], "videogpt, masked"),
+        (["fit", "data:=.", "model:=model", "tokenizer:=guessed"], "patches, vqgan"),
         (["score", "video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
         (["imagine", "video:=video.mp4", "model:=nowhere"], "no video model in nowhere"),
@@ -120,7 +126,7 @@ def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
         np.savez(tmp_path / "videos" / "push" / f"{number}.npz", image=frames)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program]
     result = subprocess.run(
-        [*torchrun, "fit", "data:=videos", "model:=model", "vqgan_steps:=1", "code_model_steps:=1"],
+        [*torchrun, "fit", "data:=videos", "model:=model", "code_model_steps:=1", "background_steps:=1"],
         cwd=tmp_path,
         env={**environment(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -148,7 +154,7 @@ def test_a_video_is_scored_to_a_table_a_plot_and_a_video(tmp_path: Path, model_f
 
 
 def test_every_option_has_help(tmp_path: Path) -> None:
-    for name in ("doctor", "record", "data", "fit", "check-reward", "score", "imagine", "prepare", "train", "report"):
+    for name in (name for names in MODULES.values() for name in names):
         result = viper(name, "--help", where=tmp_path)
         assert result.returncode == 0
         options = [line for line in result.stdout.splitlines() if line.startswith("│") and " --" in line]

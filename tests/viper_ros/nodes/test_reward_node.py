@@ -12,11 +12,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
-from tests.viper_ros.conftest import Listener, overrides, random_frames, save_model, spin_until
-from viper_model.reward.likelihood import conditional, joint, likelihood_map
-from viper_model.video_model.video_model import LIKELIHOODS, VideoModel
-from viper_model.videos.dataset import resize
-from viper_model.videos.preparation import Crop
+from tests.viper_model.examples import save_model
+from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
+from viper_model.reward.likelihood import FORMS, Form, conditional, likelihood_map
+from viper_model.reward.scorer import score_video
+from viper_model.video_model.sizes import CODE_MODELS
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.preparation import Crop, resize
 from viper_model.videos.settings import VideoSettings
 from viper_ros.messages import images
 from viper_ros.nodes.reward_node import RewardNode
@@ -66,7 +68,7 @@ def frame_by_frame(
 def whole_video(model: VideoModel, video: np.ndarray) -> torch.Tensor:
     """Log-probabilities of a video's codes in one pass, [time, rows, columns]."""
     frames = torch.from_numpy(resize(video, model.image_size))
-    return model.log_probs(frames[None], torch.tensor([model.task_index(TASK)]))[0]
+    return model.log_probs(frames[None], torch.tensor([model.task_index(TASK)])).task[0]
 
 
 def start(model_folder: Path, **values: object) -> RewardNode:
@@ -75,11 +77,11 @@ def start(model_folder: Path, **values: object) -> RewardNode:
     return node
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("code_model", CODE_MODELS)
 def test_rewards_and_maps_are_the_models_on_the_whole_video_for_each_environment(
-    tmp_path: Path, likelihood: str
+    tmp_path: Path, code_model: str
 ) -> None:
-    save_model(tmp_path, likelihood)
+    save_model(tmp_path, code_model)
     names = ["env_0", "env_1", "robot/arm"]
     videos = {name: random_frames(LENGTH, seed=i) for i, name in enumerate(names)}
     firsts = {"env_0": {0}, "env_1": {0, 7}, "robot/arm": {0, 13, 14}}
@@ -91,13 +93,13 @@ def test_rewards_and_maps_are_the_models_on_the_whole_video_for_each_environment
     for name, frames in videos.items():
         seen = torch.from_numpy(resize(frames, model.image_size))
         cuts = [*sorted(firsts[name]), LENGTH]
-        expected = torch.cat([model.log_probs(seen[a:b][None], task)[0] for a, b in itertools.pairwise(cuts)])
+        expected = torch.cat([model.log_probs(seen[a:b][None], task).task[0] for a, b in itertools.pairwise(cuts)])
         rewards = camera.rewards(name)
         likelihoods = np.array([rewards[i].log_likelihood for i in range(LENGTH)])
         # 1e-4 nats a code, the bound that streaming is held to.
         codes = expected.shape[-1] ** 2
         np.testing.assert_allclose(likelihoods, conditional(expected), atol=1e-4 * codes)
-        scaled = model.calibration[TASK].reward(likelihoods)
+        scaled = model.calibration[TASK].reward("conditional", likelihoods)
         np.testing.assert_allclose([rewards[i].reward for i in range(LENGTH)], scaled, rtol=1e-4)
         assert len(camera.heard[f"{name}/reward"]) == LENGTH
         maps = camera.heard[f"{name}/likelihood_map"]
@@ -114,16 +116,50 @@ def test_bfloat16_rewards_are_nearly_those_of_float32(model_folder: Path) -> Non
     assert 1e-3 < difference.max() < 0.2  # more than float32's rounding; 2^-8 of logits near 1, over 16 codes
 
 
-def test_joint_is_the_mean_over_the_context(model_folder: Path) -> None:
+@pytest.mark.parametrize("told", ["auto", *FORMS])
+def test_the_reward_has_the_form_that_the_node_was_told(told: str, tmp_path: Path) -> None:
+    """Of a model with a background; unless told otherwise it is the ratio."""
+    save_model(tmp_path, background=True)
     video = random_frames(LENGTH)
     camera = Camera(["env_0"])
-    frame_by_frame(camera, start(model_folder, likelihood="joint"), {"env_0": video}, {"env_0": {0}})
-    model = VideoModel.load(model_folder)
-    log_probs = model.log_probs(
-        torch.from_numpy(resize(video, model.image_size))[None], torch.tensor([model.task_index(TASK)])
-    )[0]
-    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
-    np.testing.assert_allclose(likelihoods, joint(log_probs, model.context), rtol=1e-4)
+    frame_by_frame(camera, start(tmp_path, likelihood=told), {"env_0": video}, {"env_0": {0}})
+    model = VideoModel.load(tmp_path)
+    form: Form = next((form for form in FORMS if form == told), "ratio")
+    whole = score_video(model, resize(video, model.image_size), TASK, form)
+    rewards = [camera.rewards("env_0")[i] for i in range(LENGTH)]
+    tolerance = 2e-4 * model.config.tokenizer.grid**2  # 1e-4 nats a code, of both models
+    np.testing.assert_allclose([r.log_likelihood for r in rewards], whole.log_likelihood, atol=tolerance)
+    np.testing.assert_allclose([r.reward for r in rewards], whole.reward, atol=tolerance)
+
+
+def test_a_ratio_of_a_model_without_a_background_is_refused_in_one_line(
+    model_folder: Path, capfd: pytest.CaptureFixture
+) -> None:
+    node = RewardNode(parameter_overrides=overrides(model=str(model_folder), likelihood="ratio"))
+    assert not node.start()
+    said = capfd.readouterr().err
+    assert "fit one with background:=auto, or choose the form conditional" in said
+    assert "Traceback" not in said
+
+
+def test_episodes_are_scored_as_the_task_that_is_asked_for_whichever_is_run(model_folder: Path) -> None:
+    video, camera = random_frames(3), Camera(["env_0"])
+    node = start(model_folder, reward_task=TASK)
+    for index in range(3):
+        camera.show("env_0", index, video[index], index == 0, task="what_the_model_does_not_know")
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 3)
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(3)]
+    expected = conditional(whole_video(VideoModel.load(model_folder), video))
+    np.testing.assert_allclose(likelihoods, expected, atol=1e-2)
+
+
+def test_a_reward_task_that_the_model_does_not_know_is_refused(
+    model_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parameters = overrides(model=str(model_folder), reward_task="walker_walk")
+    assert not RewardNode(parameter_overrides=parameters).start()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "walker_walk" in line]
+    assert TASK in line
 
 
 def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_folder: Path) -> None:
@@ -141,9 +177,7 @@ def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_fold
     assert len(camera.heard["env_0/reward"]) > 3
     assert [after[i].log_likelihood for i in (0, 1)] == [before[i].log_likelihood for i in (0, 1)]
     model = VideoModel.load(model_folder)
-    whole = conditional(
-        model.log_probs(torch.from_numpy(resize(video, model.image_size))[None], torch.tensor([model.task_index(TASK)]))
-    )[0]
+    whole = conditional(whole_video(model, video))
     assert after[2].log_likelihood == pytest.approx(float(whole[2]), rel=1e-4)
 
 
@@ -167,7 +201,7 @@ def test_live_frames_are_cropped_and_masked_as_the_models_videos_were(model_fold
     frame_by_frame(camera, start(folder), {"env_0": video}, {"env_0": {0}})
     model = VideoModel.load(folder)
     seen = resize((video * mask[..., None])[:, 10:50, 20:60], model.image_size)
-    whole = conditional(model.log_probs(torch.from_numpy(seen)[None], torch.tensor([model.task_index(TASK)])))[0]
+    whole = conditional(whole_video(model, seen))
     likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(LENGTH)]
     np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
 
@@ -179,7 +213,13 @@ def test_a_frame_that_is_no_picture_is_counted_and_the_next_is_scored(model_fold
     camera._images["env_0"].publish(bad)
     camera.show("env_0", 1, random_frames(1)[0], True)
     spin_until([camera, node], lambda: 1 in camera.rewards("env_0"))
-    assert node.health().values["frames_unreadable"] == 1
+    diagnostics = Listener({"/diagnostics": DiagnosticArray}, RELIABLE)
+
+    def told() -> bool:
+        values = [v for array in diagnostics.heard["/diagnostics"] for status in array.status for v in status.values]
+        return any(value.key == "messages_refused" and value.value == "1" for value in values)
+
+    spin_until([camera, node, diagnostics], told)
 
 
 def test_a_step_of_a_task_that_the_model_does_not_know_is_refused_in_one_line_and_the_next_is_scored(

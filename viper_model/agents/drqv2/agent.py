@@ -109,10 +109,13 @@ class DrQV2(GradientAgent):
         return self.encoder(seen[0]), later
 
     def _noisy(self, action: Tensor) -> Tensor:
-        """What is learned from is near the action; its gradient is as if there were no limits."""
+        """What is learned from is near the action.
+
+        Nothing pulls an action further that is at its limit already: with the straight-through gradient of the paper's
+        code an actor soon answers every picture with the same limit (docs/experiments.md).
+        """
         noise = self.actor.noise(action, self._generator).clamp(-NOISE_LIMIT, NOISE_LIMIT)
-        noisy = (action + noise).clamp(-1, 1)
-        return action + (noisy - action).detach()
+        return (action + noise).clamp(-1, 1)
 
     def _after_step(self) -> None:
         for slow, fast in zip(self.target_critics.parameters(), self.critics.parameters(), strict=True):

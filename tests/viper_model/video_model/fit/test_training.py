@@ -14,7 +14,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -23,64 +22,81 @@ from viper_model.errors import ModelError
 from viper_model.reward.check import check_reward
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_model.video_model.fit import training as fit_module
-from viper_model.video_model.fit.training import ClipSampler, average_decay, fit, learning_rate
-from viper_model.video_model.video_model import LIKELIHOODS, SIZES, VideoModel
+from viper_model.video_model.fit.schedule import SCHEDULES, average_decay, learning_rate
+from viper_model.video_model.fit.training import fit
+from viper_model.video_model.sizes import SIZES
+from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset
 from viper_model.videos.video_io import read_video
 
 pytestmark = pytest.mark.usefixtures("micro")
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize(
+    ("tokenizer", "code_model"), [("patches", "videogpt"), ("patches", "masked"), ("vqgan", "videogpt")]
+)
 def test_a_model_learns_to_tell_right_motion_from_wrong(
-    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], likelihood: str
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tokenizer: str, code_model: str
 ) -> None:
-    model = fit(videos, tmp_path / "model", "micro", likelihood=likelihood)
+    model = fit(videos, tmp_path / "model", "micro", tokenizer=tokenizer, code_model=code_model)
     said = capsys.readouterr().out
     for stage in (
-        "VQ-GAN 100/200 pixel_loss",
-        "VQ-GAN 200/200",
+        *(("tokenizer 100/200 pixel_loss", "tokenizer 200/200") if tokenizer == "vqgan" else ()),
         "code model 100/250 nats_a_code",
         "code model 200/250",
+        "background 100/150 nats_a_code",
     ):
         assert said.count(stage) == 1
-    check = check_reward(model, load_dataset(videos, model.image_size)).tasks["slide"]
+    data = load_dataset(videos, model.image_size)
+    check = check_reward(model, data, "conditional").tasks["slide"]
     for kind in ("shuffled", "reversed", "random"):
-        assert check.kinds[kind].video_auc == check.kinds[kind].clip_auc == 1
+        assert check.kinds[kind].clip_auc == 1
     assert check.return_correlation is not None
     assert check.return_correlation > 0.7
+    # What is made of the experts' videos is rather background, and standing still no longer pays.
+    check = check_reward(model, data, "ratio").tasks["slide"]
+    assert check.kinds["expert"].log_likelihood > 0
+    for kind in ("frozen", "reversed", "shuffled", "random"):
+        assert check.kinds[kind].log_likelihood < 0, kind
 
     loaded = VideoModel.load(tmp_path / "model")
-    assert loaded.likelihood == likelihood
-    assert set(loaded.calibration["slide"].quantiles) == set(check.kinds)
+    assert (loaded.tokenizer_name, loaded.code_model_name) == (tokenizer, code_model)
+    calibration = loaded.calibration["slide"]
+    assert set(calibration.quantiles) == set(calibration.ratio_quantiles) == set(check.kinds)
     lines = [json.loads(line) for line in (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()]
-    losses = [line["validation_nats_a_code"] for line in lines if "validation_nats_a_code" in line]
-    assert losses[-1] < losses[0]
+    for stage in ("code_model", "background"):
+        of_stage = [line for line in lines if line["stage"] == stage]
+        losses = [line["validation_nats_a_code"] for line in of_stage if "validation_nats_a_code" in line]
+        assert losses[-1] < losses[0], stage
     for video in ("slide_reconstructed", "slide_imagined"):
         assert len(read_video(tmp_path / "model" / "videos" / f"{video}.mp4")) > 30
     assert not (tmp_path / "model" / "training.safetensors").exists()
 
 
 def test_every_size_has_a_schedule() -> None:
-    assert set(fit_module.SCHEDULES) == set(SIZES)
+    assert set(SCHEDULES) == set(SIZES)
 
 
 def test_a_finished_folder_is_only_loaded(videos: Path, tmp_path: Path) -> None:
-    fit(videos, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
+    steps: dict[str, Any] = {"code_model_steps": 2, "background_steps": 2}
+    fit(videos, tmp_path / "model", "micro", **steps)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
-    fit(videos, tmp_path / "model", "micro", vqgan_steps=2, code_model_steps=2)
+    fit(videos, tmp_path / "model", "micro", **steps)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
 
 
 def test_a_finished_folder_is_not_taken_for_another_training(videos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    options: dict[str, Any] = {"size": "micro", "vqgan_steps": 2, "code_model_steps": 2}
+    options: dict[str, Any] = {"size": "micro", "code_model_steps": 2, "background_steps": 2}
     fit(videos, folder, **options)
     for others, told in (
-        ({"size": "tiny"}, "other size"),
-        ({"likelihood": "masked"}, "other size, likelihood"),
+        ({"size": "tiny"}, "other tokenizer, code_model, steps, frame_skip:"),
+        ({"tokenizer": "vqgan"}, "other tokenizer:"),
+        ({"code_model": "masked"}, "other code_model:"),
+        ({"background": "none"}, "other background:"),
         ({"seed": 1}, "other seed:"),
         ({"code_model_steps": 3}, "other steps:"),
+        ({"background_steps": 3}, "other steps:"),
     ):
         with pytest.raises(ModelError, match=told):
             fit(videos, folder, **{**options, **others})
@@ -93,13 +109,15 @@ def test_a_finished_folder_is_not_taken_for_another_training(videos: Path, tmp_p
     with pytest.raises(ModelError, match="other videos:"):
         fit(videos, folder, **options)
     (folder / "training.json").write_text("[]")
-    with pytest.raises(ModelError, match="other procedure, size, likelihood, steps, seed, videos, "):
+    with pytest.raises(
+        ModelError, match="other procedure, tokenizer, code_model, frame_skip, steps, background, seed, videos, "
+    ):
         fit(videos, folder, **options)
     (folder / "training.json").write_text("{")
     with pytest.raises(ModelError, match=r"training\.json is damaged"):
         fit(videos, folder, **options)
     (folder / "training.json").unlink()
-    with pytest.raises(ModelError, match="other size:"):
+    with pytest.raises(ModelError, match="other tokenizer, code_model, frame_skip:"):
         fit(videos, folder, **{**options, "size": "tiny"})
     fit(videos, folder, **options)
 
@@ -114,14 +132,31 @@ class KilledError(Exception):
     pass
 
 
-# In either stage.
-@pytest.mark.parametrize(("likelihood", "killed_after"), [("videogpt", 3), ("videogpt", 8), ("masked", 8)])
+# In each stage: the VQ-GAN has steps 1 to 6, the code model the next 6, the background the rest; patches have step 1.
+@pytest.mark.parametrize(
+    ("tokenizer", "code_model", "killed_after"),
+    [
+        ("vqgan", "videogpt", 3),
+        ("vqgan", "videogpt", 8),
+        ("vqgan", "videogpt", 15),
+        ("patches", "masked", 1),
+        ("patches", "masked", 4),
+        ("patches", "masked", 9),
+    ],
+)
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
-    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, likelihood: str, killed_after: int
+    videos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tokenizer: str,
+    code_model: str,
+    killed_after: int,
 ) -> None:
     monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0)  # after every step
     monkeypatch.setattr(fit_module, "LOG_EVERY", 1)
-    whole = fit(videos, tmp_path / "whole", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
+    options: dict[str, Any] = {"tokenizer": tokenizer, "code_model": code_model}
+    options |= {"tokenizer_steps": 6, "code_model_steps": 6, "background_steps": 6}
+    whole = fit(videos, tmp_path / "whole", "micro", **options)
 
     save = fit_module.Training.save
 
@@ -133,11 +168,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as dying:
         dying.setattr(fit_module.Training, "save", save_and_die)
         with pytest.raises(KilledError):
-            fit(videos, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
+            fit(videos, tmp_path / "killed", "micro", **options)
     # What was logged, and half logged, after the last checkpoint.
     with open(tmp_path / "killed" / "metrics.jsonl", "a") as file:
-        file.write('{"step": 11, "stage": "code_model"}\n{"step": 12, "st')
-    resumed = fit(videos, tmp_path / "killed", "micro", likelihood=likelihood, vqgan_steps=6, code_model_steps=6)
+        file.write('{"step": 17, "stage": "background"}\n{"step": 18, "st')
+    resumed = fit(videos, tmp_path / "killed", "micro", **options)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert whole.calibration == resumed.calibration
@@ -152,7 +187,7 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(videos: Path, tmp_path: Path) 
         from viper_model.video_model.fit import training as fit
         torch.set_num_threads(1)
         fit.SAVE_SECONDS = 0
-        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "tiny", vqgan_steps=10_000)
+        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "tiny", code_model_steps=10_000)
     """
     folder = tmp_path / "model"
     process = subprocess.Popen(
@@ -166,7 +201,7 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(videos: Path, tmp_path: Path) 
         process.send_signal(signal.SIGKILL)
         process.wait()
     with pytest.raises(ModelError, match="unfinished training"):
-        fit(videos, folder, "tiny", vqgan_steps=1)  # another schedule than the one that was under way
+        fit(videos, folder, "tiny", code_model_steps=1)  # another schedule than the one that was under way
     with pytest.raises(ModelError, match="has its training finished"):
         VideoModel.load(folder)
 
@@ -178,15 +213,20 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(videos: Path, t
         from pathlib import Path
         from tests.viper_model.conftest import MICRO
         from viper_model.video_model.fit import training as fit
-        from viper_model.video_model import video_model
+        from viper_model.video_model.fit.schedule import SCHEDULES
+        from viper_model.video_model.sizes import SIZES, Size
         torch.set_num_threads(1)
         code_model = dataclasses.replace(MICRO.code_model, dropout=0.0)
-        video_model.SIZES["still"] = dataclasses.replace(MICRO, code_model=code_model)
-        fit.SCHEDULES["still"] = dataclasses.replace(
-            fit.SCHEDULES["tiny"], vqgan_batch=8, adversarial_start=1, discriminator_width=8, clip_frames=6
+        SIZES["still"] = Size({"vqgan": MICRO.tokenizer}, code_model, frame_skip=1)
+        of_tokenizer, of_code_model = SCHEDULES["tiny"].tokenizer, SCHEDULES["tiny"].code_model
+        SCHEDULES["still"] = dataclasses.replace(
+            SCHEDULES["tiny"],
+            tokenizer=dataclasses.replace(of_tokenizer, batch=8, adversarial_start=1, discriminator_width=8),
+            code_model=dataclasses.replace(of_code_model, clip_frames=6),
         )
         fit.LOG_EVERY = 1
-        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "still", vqgan_steps=6, code_model_steps=6)
+        steps = {"tokenizer_steps": 6, "code_model_steps": 6, "background_steps": 6}
+        fit.fit(Path(sys.argv[1]), Path(sys.argv[2]), "still", **steps)
     """
     program = tmp_path / "train.py"
     program.write_text(textwrap.dedent(script))
@@ -198,10 +238,9 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(videos: Path, t
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("one", "two")
     )
-    assert (
-        [line.pop("stage") for line in one] == [line.pop("stage") for line in two] == ["vqgan"] * 6 + ["code_model"] * 6
-    )
-    # Sums of the same numbers in another order: float32 keeps seven digits, and twelve steps lose some.
+    stages = [stage for stage in ("tokenizer", "code_model", "background") for _ in range(6)]
+    assert [line.pop("stage") for line in one] == [line.pop("stage") for line in two] == stages
+    # Sums of the same numbers in another order: float32 keeps seven digits, and eighteen steps lose some.
     assert two == [pytest.approx(line, rel=2e-3, abs=1e-5) for line in one]
 
 
@@ -209,23 +248,6 @@ def test_a_cut_checkpoint_is_told(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "training.safetensors").write_bytes(b"cut")
     with pytest.raises(ModelError, match=r"training\.safetensors"):
         fit(videos, tmp_path, "micro")
-
-
-def test_clips_stay_within_their_video_and_reach_all_of_it() -> None:
-    torch.manual_seed(0)
-    lengths, skip = [9, 20, 13], 2
-    index, task = ClipSampler(lengths, [0, 1, 0], clip_frames=4, frame_skip=skip).draw(3000)
-    ends = np.cumsum(lengths)
-    video = np.searchsorted(ends, index, side="right")
-    assert (video == video[:, :1]).all()
-    assert (torch.diff(index, dim=1) == skip).all()
-    assert np.array_equal(task, np.array([0, 1, 0])[video[:, 0]])
-    assert set(index.flatten().tolist()) == set(range(sum(lengths)))
-
-
-def test_videos_shorter_than_a_clip_make_shorter_clips() -> None:
-    index, _ = ClipSampler([5, 30], [0, 0], clip_frames=8, frame_skip=2).draw(50)
-    assert index.shape == (50, 3)  # frames 0, 2 and 4 of the short video
 
 
 def test_the_rate_warms_up_and_cools_down() -> None:
@@ -243,9 +265,9 @@ def test_an_average_soon_forgets_where_it_began_and_then_takes_its_time() -> Non
 def test_a_short_training_is_not_lost_in_a_long_average(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule = dataclasses.replace(fit_module.SCHEDULES["micro"], ema_decay=0.9999)
-    monkeypatch.setitem(fit_module.SCHEDULES, "micro", schedule)
-    fit(videos, tmp_path, "micro", vqgan_steps=20, code_model_steps=100)
+    of_code_model = dataclasses.replace(SCHEDULES["micro"].code_model, ema_decay=0.9999)
+    monkeypatch.setitem(SCHEDULES, "micro", dataclasses.replace(SCHEDULES["micro"], code_model=of_code_model))
+    fit(videos, tmp_path, "micro", background="none", code_model_steps=100)
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    # Untrained weights give some ln 16 nats a code, the trained ones of the last steps a fraction of that.
-    assert last["validation_nats_a_code"] < 0.5 * math.log(16)
+    # Untrained weights give some ln 8 nats a code, the trained ones of the last steps a fraction of that.
+    assert last["validation_nats_a_code"] < 0.5 * math.log(8)
