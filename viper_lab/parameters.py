@@ -44,9 +44,10 @@ def parameter(parameters: Iterable[Parameter], name: str) -> Parameter:
 
 def unknown(owner: str, name: str, parameters: Sequence[Parameter], kind: str = "parameter") -> UserError:
     """The error for a name that is not among `parameters`."""
-    near = difflib.get_close_matches(name, [each.name for each in parameters], cutoff=0.4)
-    advice = f": did you mean {' or '.join(near)}?" if near else ""
-    return UserError(f"{owner} has no {kind} '{name}'{advice}")
+    names = [each.name for each in parameters]
+    near = difflib.get_close_matches(name, names, cutoff=0.4)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(names)}"
+    return UserError(f"{owner} has no {kind} '{name}': {advice}")
 
 
 def resolved(section: str, parameters: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ ACTION = np.array([0.4, 0.0, 0.0, 0.0, 0.4, 0.0, 0.4, 0.0])
 """An action of joint_velocity: three joints at 0.2 rad/s."""
 CONSTANT_POLICY = f"""
 import numpy as np
-from viper_model.agents.dreamer.policy import ActingPolicy
-act = ActingPolicy.act
+from viper_model.agents.snapshot_policy import SnapshotPolicy
+act = SnapshotPolicy.act
 def constant(self, *arguments, **options):
     values, state = act(self, *arguments, **options)
     return 0 * values + np.array({ACTION.tolist()}, np.float32), state
-ActingPolicy.act = constant
+SnapshotPolicy.act = constant
 """
 """act_node computes its action as ever and then sends ACTION."""
 

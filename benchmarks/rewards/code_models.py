@@ -1,7 +1,7 @@
 """Every code model fitted to the same videos: how well its likelihood tells experts, and how long it takes.
 
     .venv/bin/in_ros python -m benchmarks.rewards.code_models --data data/dmc --models models/compared
-    … --tasks pendulum_swingup --size tiny --vqgan-steps 200 --code-model-steps 300 --clock cpu
+    … --tasks pendulum_swingup --size tiny --tokenizer patches --code-model-steps 300 --clock cpu
 
 Each is fitted into `<models>/<name>`: a fit that was interrupted goes on, one that has finished is only read. Seed,
 schedule and the codes that they read are the same for all. Printed for each task: the likelihood of held-out expert
@@ -22,8 +22,10 @@ import torch
 
 from benchmarks.timing import CLOCKS, Timer
 from viper_model.reward.check import TaskCheck, check_reward
-from viper_model.video_model.fit.training import SCHEDULES, fit
-from viper_model.video_model.video_model import LIKELIHOODS, SIZES, VideoModel, size_config
+from viper_model.video_model.fit.schedule import SCHEDULES
+from viper_model.video_model.fit.training import fit
+from viper_model.video_model.sizes import CODE_MODELS, SIZES, size_config
+from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, load_dataset
 
 CLIP_FRAMES = 64
@@ -35,7 +37,7 @@ def print_checks(checks: dict[str, TaskCheck], codes: int) -> None:
     rows: dict[str, list[float | None]] = {
         "expert, nats a code": [check.kinds[EXPERT].log_likelihood / codes for check in checks.values()],
         **{
-            f"AUC of videos against {kind}": [check.kinds[kind].video_auc for check in checks.values()]
+            f"AUC of clips against {kind}": [check.kinds[kind].clip_auc for check in checks.values()]
             for kind in next(iter(checks.values())).kinds
             if kind != EXPERT
         },
@@ -47,9 +49,9 @@ def print_checks(checks: dict[str, TaskCheck], codes: int) -> None:
 
 def runs_of(model: VideoModel, batch: int, clip_frames: int) -> dict[str, tuple[Callable[[], object], int]]:
     """What to measure of a model, by name: what to run, and how often in each round."""
-    size, grid = model.image_size, model.config.vqgan.grid
+    size, grid = model.image_size, model.config.tokenizer.grid
     frame = torch.randint(0, 256, (1, size, size, 3), dtype=torch.uint8)
-    codes = torch.randint(model.config.vqgan.codes, (batch, CLIP_FRAMES, grid, grid))
+    codes = torch.randint(model.config.tokenizer.codes, (batch, CLIP_FRAMES, grid, grid))
     video, task, later = torch.zeros(1, dtype=torch.int64), torch.zeros(batch, dtype=torch.int64), torch.tensor([False])
     stream, cache = model.stream(1), model.code_model.cache(1)
     for _ in range(model.context * model.frame_skip):
@@ -63,7 +65,10 @@ def runs_of(model: VideoModel, batch: int, clip_frames: int) -> dict[str, tuple[
     return {
         "a new frame": (lambda: stream.step(video, frame, video, later), 16),
         "a new frame, encoded": (lambda: model.code_model.score(cache, video, codes[:1, 0].flatten(1), video), 16),
-        f"a clip of {CLIP_FRAMES} frames, encoded": (lambda: model.code_log_probs(codes[:1], video), 2),
+        f"a clip of {CLIP_FRAMES} frames, encoded": (
+            lambda: model.code_log_probs(model.code_model, codes[:1], video),
+            2,
+        ),
         "a training step of the code model": (train, 1),
     }
 
@@ -74,32 +79,40 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--tasks", nargs="+", help="default: all of the data's")
     parser.add_argument("--size", choices=tuple(SIZES), default="tiny")
-    parser.add_argument("--vqgan-steps", type=int)
+    parser.add_argument("--tokenizer", default="", help="default: the size's first")
+    parser.add_argument("--tokenizer-steps", type=int)
     parser.add_argument("--code-model-steps", type=int)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    steps = {"vqgan_steps": arguments.vqgan_steps, "code_model_steps": arguments.code_model_steps}
     models = {
         name: fit(
-            arguments.data, arguments.models / name, arguments.size, likelihood=name, tasks=arguments.tasks, **steps
+            arguments.data,
+            arguments.models / name,
+            arguments.size,
+            tokenizer=arguments.tokenizer,
+            code_model=name,
+            background="none",
+            tasks=arguments.tasks,
+            tokenizer_steps=arguments.tokenizer_steps,
+            code_model_steps=arguments.code_model_steps,
         )
-        for name in LIKELIHOODS
+        for name in CODE_MODELS
     }
-    config, schedule = size_config(arguments.size), SCHEDULES[arguments.size]
+    config, schedule = size_config(arguments.size, arguments.tokenizer), SCHEDULES[arguments.size].code_model
     shortest = config.code_model.context * config.frame_skip
-    dataset = load_dataset(arguments.data, config.vqgan.image_size, arguments.tasks, shortest=shortest)
-    checks = {name: check_reward(model, dataset).tasks for name, model in models.items()}
+    dataset = load_dataset(arguments.data, config.tokenizer.image_size, arguments.tasks, shortest=shortest)
+    checks = {name: check_reward(model, dataset, "conditional").tasks for name, model in models.items()}
     print(f"{'':34}", *(f"{name:>12}" for name in models))
     for task in dataset.tasks:
         print(task)
-        print_checks({name: check[task] for name, check in checks.items()}, config.vqgan.grid**2)
+        print_checks({name: check[task] for name, check in checks.items()}, config.tokenizer.grid**2)
     runs = {
         f"{what}/{name}": run
         for name, model in models.items()
-        for what, run in runs_of(model, schedule.code_model_batch, schedule.clip_frames).items()
+        for what, run in runs_of(model, schedule.batch, schedule.clip_frames).items()
     }
     medians = Timer(arguments.clock, "cpu").medians(runs, arguments.rounds)
     first = next(iter(models))

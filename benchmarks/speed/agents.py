@@ -1,12 +1,12 @@
-"""How fast Dreamer learns and acts, size by size: updates and replayed steps a second, milliseconds an action.
+"""How fast an agent learns and acts, size by size: updates and replayed steps a second, milliseconds an action.
 
 An action is timed alone, and beside updates that another thread makes without a pause, as in training.
 
-    python -m benchmarks.speed.agents --device cuda [--sizes XS S M] [--seconds 10]
+    python -m benchmarks.speed.agents --device cuda [--agent dreamer] [--sizes XS S M] [--seconds 10]
 
-Batches are 16 × 64 random frames of 64 × 64 pixels, as in Hafner et al. 2023, which take as long as any others; the
-exploration bonus is on. The kernels of one update are counted too: where an update takes about as long as launching
-them, a faster GPU does not help.
+Frames are random, 64 × 64 pixels, which take as long as any others. Dreamer learns from batches of 16 × 64 frames, as
+in Hafner et al. 2023, with its exploration bonus on; other agents from batches of their own size. The kernels of one
+update are counted too: where an update takes about as long as launching them, a faster GPU does not help.
 """
 
 from __future__ import annotations
@@ -24,16 +24,33 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.timing import device_name, rate
-from viper_model.agents.dreamer.agent import Agent
-from viper_model.agents.dreamer.policy import ActingPolicy, PolicyState
-from viper_model.agents.dreamer.sizes import SIZES
+from viper_model.agents.base import Agent, BatchShape
+from viper_model.agents.registry import AGENTS, SIZES, make_agent
 
-BATCH, LENGTH, IMAGE_SIZE, ACTION_SIZE = 16, 64, 64, 6
+IMAGE_SIZE, ACTION_SIZE = 64, 6
+DREAMER_BATCH = {"batch_size": 16, "batch_length": 64}
 
 
-def random_batch() -> dict[str, np.ndarray]:
+def new_agent(name: str, size: str, device: str) -> Agent:
+    bonus = AGENTS[name].has_exploration_bonus
+    batch = DREAMER_BATCH if name == "dreamer" else {}
+    return make_agent(
+        name,
+        size,
+        "continuous",
+        ACTION_SIZE,
+        IMAGE_SIZE,
+        exploration_weight=0.5 if bonus else 0.0,
+        seed=0,
+        device=device,
+        **batch,
+    )
+
+
+def random_batch(of: BatchShape) -> dict[str, np.ndarray]:
+    """See `batches.checked_batch`."""
     rng = np.random.default_rng(0)
-    shape = (BATCH, LENGTH)
+    shape = (of.sequences, of.steps)
     return {
         "image": rng.integers(0, 256, (*shape, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
         "action": rng.uniform(-1, 1, (*shape, ACTION_SIZE)).astype(np.float32),
@@ -81,38 +98,45 @@ def durations(run: Callable[[], object], seconds: float) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=["XS", "S", "M"])
+    parser.add_argument("--agent", choices=tuple(AGENTS), default="dreamer")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, help="default: all that the agent has")
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
     arguments = parser.parse_args()
     device = arguments.device
     if device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA GPU here")
-    name = device_name(device)
-    print(f"{name}, torch {torch.__version__}; batches of {BATCH} × {LENGTH} frames of {IMAGE_SIZE} × {IMAGE_SIZE}")
-    batch, image, first = random_batch(), np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8), np.zeros(1, bool)
-    for size in arguments.sizes:
-        agent = Agent(size, "continuous", ACTION_SIZE, IMAGE_SIZE, exploration_weight=0.5, seed=0, device=device)
+    print(f"{device_name(device)}, torch {torch.__version__}, {arguments.agent}; frames of {IMAGE_SIZE} × {IMAGE_SIZE}")
+    for size in arguments.sizes or AGENTS[arguments.agent].sizes:
+        measure(new_agent(arguments.agent, size, device), size, device, arguments.seconds)
 
-        def update(agent: Agent = agent) -> None:
-            agent.update(batch)
 
-        updates = rate(update, device, arguments.seconds)
-        policy = agent.policy()
-        state = policy.initial(1)
+def measure(agent: Agent, size: str, device: str, seconds: float) -> None:
+    """Print a line."""
+    batch, image, first = (
+        random_batch(agent.batch),
+        np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8),
+        np.zeros(1, bool),
+    )
+    policy = agent.policy()
+    state = policy.initial(1)
 
-        def act(policy: ActingPolicy = policy, state: PolicyState = state) -> None:
-            policy.act(state, image, first, sample=True)
+    def update() -> None:
+        agent.update(batch)
 
-        durations(act, arguments.seconds / 10)
-        alone = np.median(durations(act, arguments.seconds / 4))
-        with beside(update):
-            median, slow = np.percentile(durations(act, arguments.seconds / 2), (50, 99))
-        launched = f", {count_kernels(update)} kernels an update" if device == "cuda" else ""
-        print(
-            f"{size:5} {updates:6.2f} updates/s, {updates * BATCH * LENGTH:8.0f} replayed steps/s{launched}; "
-            f"an action {alone:.2f} ms in the median, beside updates {median:.2f} (99%: {slow:.2f})",
-            flush=True,
-        )
+    def act() -> None:
+        policy.act(state, image, first, sample=True)
+
+    updates = rate(update, device, seconds)
+    durations(act, seconds / 10)
+    alone = np.median(durations(act, seconds / 4))
+    with beside(update):
+        median, slow = np.percentile(durations(act, seconds / 2), (50, 99))
+    launched = f", {count_kernels(update)} kernels an update" if device == "cuda" else ""
+    print(
+        f"{size:5} {updates:6.2f} updates/s, {updates * agent.batch.learned_steps:8.0f} replayed steps/s{launched}; "
+        f"an action {alone:.2f} ms in the median, beside updates {median:.2f} (99%: {slow:.2f})",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

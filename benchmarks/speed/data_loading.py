@@ -24,13 +24,20 @@ from lightning_fabric import Fabric
 from rosbags.rosbag2 import StoragePlugin
 
 from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
-from viper_model.video_model.fit.training import SCHEDULES, Training
-from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.video_model.fit.assembly import EncodedFrames
+from viper_model.video_model.fit.sampler import ClipSampler
+from viper_model.video_model.fit.schedule import SCHEDULES
+from viper_model.video_model.fit.stages import CodeModelStage, Stage, VQGANStage
+from viper_model.video_model.sizes import size_config
+from viper_model.video_model.tokenizers.vqgan import VQGAN
+from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.cache import FOLDER
-from viper_model.videos.dataset import load_dataset
+from viper_model.videos.dataset import FrameSet, Video, load_dataset
+from viper_model.videos.find import EXPERT
 
 RATE = 30.0
-TINY = SIZES["tiny"]
+TINY = size_config("tiny", "vqgan")
+SCHEDULE = SCHEDULES["tiny"]
 
 
 def video(seed: int, frames: int) -> np.ndarray:
@@ -71,7 +78,7 @@ def time_decoding(root: Path) -> float:
     """Seconds for 1,000 frames, the start of the processes that decode included."""
     shutil.rmtree(root / FOLDER, ignore_errors=True)
     begin = time.perf_counter()
-    videos = load_dataset(root, TINY.vqgan.image_size).videos
+    videos = load_dataset(root, TINY.tokenizer.image_size).videos
     return (time.perf_counter() - begin) / sum(len(video.frames) for video in videos) * 1000
 
 
@@ -92,30 +99,45 @@ class Timed:
         return data
 
 
-def waiting_share(root: Path, folder: Path, seconds: float) -> tuple[float, float]:
+def waiting_shares(root: Path, seconds: float) -> tuple[float, float]:
     """Shares of the time of training steps that reading takes: of the VQ-GAN's, of the code model's. 0 to 1."""
     torch.manual_seed(0)
-    dataset = load_dataset(root, TINY.vqgan.image_size)
+    dataset = load_dataset(root, TINY.tokenizer.image_size)
     fabric = Fabric(accelerator="cpu", devices=1)
-    training = Training(fabric, VideoModel(TINY, dataset.tasks), dataset, SCHEDULES["tiny"], 0, folder, {})
-    frames = training.frames
+    model = VideoModel(TINY, dataset.tasks)
+    assert isinstance(model.tokenizer, VQGAN)
+    trained_on, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
+    frames = Timed(FrameSet(trained_on))
+    vqgan = VQGANStage(fabric, model.tokenizer, SCHEDULE.tokenizer, frames, FrameSet(held_out))  # type: ignore[arg-type]
+    vqgan_share = waiting_share(vqgan, frames, seconds)
+    codes, held_out_codes = EncodedFrames(model, trained_on, held_out)()
+    timed_codes: Any = Timed(codes)
+    code_model = CodeModelStage(
+        "code_model",
+        fabric,
+        model.code_model,
+        SCHEDULE.code_model,
+        SCHEDULE.code_model.steps,
+        sampler(model, trained_on),
+        sampler(model, held_out),
+        lambda: (timed_codes, held_out_codes),
+    )
+    return vqgan_share, waiting_share(code_model, timed_codes, seconds)
 
-    def share(step: Callable[[], object], source: Timed) -> float:
-        step()
-        source.seconds = 0.0
-        begin = time.perf_counter()
-        while time.perf_counter() - begin < seconds:
-            step()
-        return source.seconds / (time.perf_counter() - begin)
 
-    timed_frames = Timed(frames)
-    training.frames = timed_frames  # type: ignore[assignment]
-    vqgan = share(training.vqgan_step, timed_frames)
-    training.frames = frames
-    training.step = training.schedule.vqgan_steps
-    timed_codes = Timed(training.encode_frames())
-    training.codes = timed_codes  # type: ignore[assignment]
-    return vqgan, share(training.code_model_step, timed_codes)
+def sampler(model: VideoModel, videos: list[Video]) -> ClipSampler:
+    lengths, tasks = [len(video.frames) for video in videos], [model.task_index(video.task) for video in videos]
+    return ClipSampler(lengths, tasks, SCHEDULE.code_model.clip_frames, model.frame_skip)
+
+
+def waiting_share(stage: Stage, source: Timed, seconds: float) -> float:
+    """The share of a stage's time that reading from `source` takes."""
+    stage.step(0)
+    source.seconds = 0.0
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        stage.step(0)
+    return source.seconds / (time.perf_counter() - begin)
 
 
 def main() -> None:
@@ -134,7 +156,7 @@ def main() -> None:
             print(f"{name}: {time_decoding(root):.2f} s for 1,000 frames", flush=True)
             if name != "mp4":
                 shutil.rmtree(root)
-        vqgan, code_model = waiting_share(Path(folder) / "mp4", Path(folder) / "model", arguments.seconds)
+        vqgan, code_model = waiting_shares(Path(folder) / "mp4", arguments.seconds)
     print(f"training waits for data: {vqgan:.2%} of the VQ-GAN's time, {code_model:.2%} of the code model's")
 
 

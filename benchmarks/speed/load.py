@@ -41,15 +41,15 @@ SLOW_MODEL = f"""
 import time
 from viper_ros.nodes.reward_node import RewardNode
 configure = RewardNode.configure
-class Slow:
-    def __init__(self, stream):
-        self._stream = stream
+class SlowScorer:
+    def __init__(self, scorer):
+        self._scorer = scorer
     def step(self, *arguments):
         time.sleep({SCORING_SECONDS})
-        return self._stream.step(*arguments)
+        return self._scorer.step(*arguments)
 def configured(self):
     configure(self)
-    self._stream = Slow(self._stream)
+    self._scorer = SlowScorer(self._scorer)
 RewardNode.configure = configured
 """
 

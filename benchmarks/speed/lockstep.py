@@ -16,7 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import rclpy
 import torch
 from rclpy.signals import SignalHandlerOptions
@@ -24,14 +23,13 @@ from rclpy.task import Future
 
 import sim
 from viper_lab.experiment.plan import Plan, make_plan
-from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.experiment.untrained import untrained_model
-from viper_model.reward.likelihood import conditional
+from viper_model.reward.scorer import AUTO, Scorer, chosen_form
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import resize
 from viper_ros.graph import make_nodes
-from viper_ros.nodes import policy_node
 from viper_ros.runtime.process import make_executor
 
 
@@ -69,13 +67,11 @@ def plain_loop(plan: Plan, steps: int) -> float:
         plan.sim, plan.task, image_size=(size, size), action_repeat=parameters["action_repeat"], seed=parameters["seed"]
     )
     model = VideoModel.load(plan.model)
-    stream = model.stream(1)
-    defaults = {parameter.name: parameter.default for parameter in policy_node.PARAMETERS}
-    values = {**defaults, **plan.settings["policy_node"], "device": "cpu"}
+    scorer = Scorer(model, chosen_form(model, AUTO), 1)
+    values = {**plan.settings["policy_node"], "device": torch.device("cpu")}
     settings = Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
-    trainer = Trainer(settings, Run(plan.run, {}), environment.description, ["env_0"])
+    trainer = Trainer(settings, RunDirectory(plan.run, {}), environment.description, ["env_0"])
     trainer.learner.start()
-    index, task = torch.tensor([0]), torch.tensor([0])
     time_step, stamp, begin = environment.reset(), 0, 0.0
     while trainer.collected < steps:
         stamp += 1
@@ -85,10 +81,8 @@ def plain_loop(plan: Plan, steps: int) -> float:
         )
         while not (answers := trainer.answers()):
             time.sleep(0.001)
-        seen = torch.from_numpy(resize(time_step.image[None], model.image_size))
-        log_likelihood = float(conditional(stream.step(index, seen, task, torch.tensor([time_step.is_first])))[0])
-        reward = float(model.calibration[plan.task].reward(np.array(log_likelihood)))
-        trainer.reward("env_0", stamp, reward, log_likelihood)
+        (score,) = scorer.step([0], resize(time_step.image[None], model.image_size), [plan.label], [time_step.is_first])
+        trainer.reward("env_0", stamp, score.reward, score.log_likelihood)
         time_step = environment.reset() if time_step.is_last else environment.step(answers[0][2])
         if trainer.collected == 1 and not begin:
             begin = time.perf_counter()
@@ -113,7 +107,7 @@ def main() -> None:
     for number in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
             plan = make_plan("dmc", directory=Path(folder), assignments=settings)
-            untrained_model(plan.model, plan.task)
+            untrained_model(plan.model, plan.label)
             ros.append(through_ros(dataclasses.replace(plan, run=plan.run / "ros"), arguments.steps))
             plain.append(plain_loop(dataclasses.replace(plan, run=plan.run / "plain"), arguments.steps))
         print(f"round {number + 1}: {ros[-1]:.1f} steps/s through ROS, {plain[-1]:.1f} in a plain loop", flush=True)

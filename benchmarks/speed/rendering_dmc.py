@@ -42,18 +42,18 @@ def stepper(side: str, task: str, action_repeat: int) -> Callable[[], object]:
     from dm_control import suite
 
     domain, name = task.split("_", 1)
-    environment = suite.load(domain, name, task_kwargs={"random": 0})
-    environment.reset()
-    low, high = environment.action_spec().minimum, environment.action_spec().maximum
+    peer = suite.load(domain, name, task_kwargs={"random": 0})
+    peer.reset()
+    low, high = peer.action_spec().minimum, peer.action_spec().maximum
     camera = environment.description.options["camera"]
 
     def theirs() -> object:
         action = low + (space.sample(rng) + 1) / 2 * (high - low)
         for _ in range(action_repeat):
-            if environment.step(action).last():
-                environment.reset()
+            if peer.step(action).last():
+                peer.reset()
                 break
-        return environment.physics.render(height=64, width=64, camera_id=camera)
+        return peer.physics.render(height=64, width=64, camera_id=camera)
 
     return theirs
 

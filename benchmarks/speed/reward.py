@@ -29,9 +29,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.timing import CLOCKS, Timer, device_name
-from viper_model.reward.likelihood import conditional
-from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
-from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.reward.likelihood import CodeLogProbs, conditional
+from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.video_model.sizes import size_config
+from viper_model.video_model.tokenizers.vqgan import VQGAN
+from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
 from viper_model.videos.preparation import resize
 
@@ -45,7 +47,7 @@ def random_frames(*shape: int, device: str) -> Tensor:
     return torch.randint(0, 256, (*shape, 64, 64, 3), dtype=torch.uint8, device=device)
 
 
-def camera_step(model: VideoModel, cameras: int, graphed: bool = True) -> Callable[[], Tensor]:
+def camera_step(model: VideoModel, cameras: int, graphed: bool = True) -> Callable[[], Tensor | CodeLogProbs]:
     """The next frame of each of `cameras` cameras, all past the context's length; brought to the CPU.
 
     graphed: as it is, a CUDA graph on a GPU; otherwise its kernels are launched one by one.
@@ -58,17 +60,20 @@ def camera_step(model: VideoModel, cameras: int, graphed: bool = True) -> Callab
     if graphed:
         return lambda: stream.step(index, frames, task, later)
     inputs = {name: x.to(model.device) for name, x in {"index": index, "frames": frames, "task": task}.items()}
-    return torch.no_grad()(lambda: stream._score(inputs)["log_probs"].cpu())
+    return torch.no_grad()(lambda: stream._score(inputs)["task"].cpu())
 
 
 def one_camera(model: VideoModel, prepared: dict[str, VideoModel], timer: Timer, rounds: int) -> None:
     device, task = str(model.device), torch.zeros(1, dtype=torch.int64)
     window, video = random_frames(1, model.context, device=device), random_frames(1, TRAJECTORY, device=device)
-    codes = model.vqgan.encode(window)
+    codes = model.tokenizer.encode(window)
     runs: dict[str, tuple[Callable[[], object], int]] = {
         "window": (lambda: model.log_probs(window, task), 1),
         "window, codes cached": (
-            lambda: (model.vqgan.encode(window[:, -1:]), model.code_log_probs(codes, task.to(device))),
+            lambda: (
+                model.tokenizer.encode(window[:, -1:]),
+                model.code_log_probs(model.code_model, codes, task.to(device)),
+            ),
             1,
         ),
     }
@@ -119,14 +124,15 @@ def precision_error(folder: Path, videos: list[Path], device: str) -> None:
     """Print what lower precision changes of the likelihood of every frame of `videos`."""
     exact = VideoModel.load(folder, device)
     lower, rounded = copy.deepcopy(exact), copy.deepcopy(exact)
-    rounded.vqgan.encoder = RoundedEncoder(exact.vqgan.encoder)  # type: ignore[assignment]
-    prepare_for_inference(lower, "bfloat16")
-    prepare_for_inference(rounded, "bfloat16")
+    assert isinstance(rounded.tokenizer, VQGAN), "this compares encoders, which other tokenizers than vqgan lack"
+    rounded.tokenizer.encoder = RoundedEncoder(rounded.tokenizer.encoder)  # type: ignore[assignment]
+    lower.prepare_for_inference("bfloat16")
+    rounded.prepare_for_inference("bfloat16")
     clips = [torch.from_numpy(resize(read_recording(video).frames, exact.image_size))[None] for video in videos]
     task = torch.zeros(1, dtype=torch.int64)
 
     def likelihood(model: VideoModel) -> Tensor:
-        return torch.cat([conditional(model.log_probs(clip, task)[0]).cpu() for clip in clips])
+        return torch.cat([conditional(model.log_probs(clip, task).task[0]).cpu() for clip in clips])
 
     truth = likelihood(exact)
     print(
@@ -146,9 +152,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
-    parser.add_argument("--cameras", type=int, nargs="+", help="Sizes of the batches of several cameras.")
-    parser.add_argument("--model", type=Path, help="Folder of a trained model: measure what lower precision changes.")
-    parser.add_argument("--videos", type=Path, nargs="+", default=[], help="Videos for --model.")
+    parser.add_argument("--cameras", type=int, nargs="+", help="sizes of the batches of several cameras")
+    parser.add_argument(
+        "--model", type=Path, help="folder of a trained model with a VQ-GAN: measure what lower precision changes"
+    )
+    parser.add_argument("--videos", type=Path, nargs="+", default=[], help="videos for --model")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA GPU here")
@@ -157,10 +165,10 @@ def main() -> None:
         precision_error(arguments.model, arguments.videos, arguments.device)
         return
     torch.manual_seed(0)
-    model = VideoModel(SIZES["dmc"], ("task",)).to(arguments.device)
+    model = VideoModel(size_config("dmc", "vqgan"), ("task",)).to(arguments.device)
     prepared = {precision: copy.deepcopy(model) for precision in PRECISIONS}
     for precision, fast in prepared.items():
-        prepare_for_inference(fast, precision)
+        fast.prepare_for_inference(precision)
     timer = Timer(arguments.clock, arguments.device)
     where = device_name(arguments.device)
     print(f"{where}, torch {torch.__version__}, {arguments.clock} time, medians of {arguments.rounds} rounds")

@@ -21,6 +21,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,8 +29,9 @@ import torch
 
 from benchmarks.speed.reward import TRAJECTORY, camera_step, random_frames
 from benchmarks.timing import CLOCKS, Timer
-from viper_model.torch_tools.inference import PRECISIONS, prepare_for_inference
-from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.video_model.sizes import size_config
+from viper_model.video_model.video_model import VideoModel
 
 ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
@@ -50,12 +52,13 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
-    model = VideoModel(SIZES["dmc"], ("task",))
+    model = VideoModel(size_config("dmc", "vqgan"), ("task",))
     video, task = random_frames(1, TRAJECTORY, device="cpu"), torch.zeros(1, dtype=torch.int64)
-    runs = {}
+    runs: dict[str, tuple[Callable[[], object], int, int]] = {}
+    """What to run, how often in each round, and of how many frames."""
     for precision in PRECISIONS:
         fast = copy.deepcopy(model)
-        prepare_for_inference(fast, precision)
+        fast.prepare_for_inference(precision)
         runs[f"ours, stream, {precision}"] = (camera_step(fast, 1), 16, 1)
         runs[f"ours, whole trajectory, {precision}"] = (partial(fast.log_probs, video, task), 1, TRAJECTORY)
 

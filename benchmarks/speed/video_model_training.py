@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import device_name, rate
 from viper_model.torch_tools.distributed import make_fabric
-from viper_model.video_model.fit.training import SCHEDULES, Training
-from viper_model.video_model.video_model import SIZES, VideoModel
+from viper_model.video_model.fit.assembly import make_stages
+from viper_model.video_model.fit.schedule import SCHEDULES
+from viper_model.video_model.fit.stages import Stage
+from viper_model.video_model.sizes import SIZES, size_config
+from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset
 
 VIDEOS, FRAMES = 16, 64
@@ -38,20 +42,28 @@ def matrix_rate(device: str, side: int, seconds: float) -> float:
     return 2 * side**3 * rate(lambda: a @ b, device, seconds)
 
 
-def make_training(size: str, device: str, folder: Path, batch: int | None) -> Training:
-    """Training of a new model on random videos. batch: frames and clips in a batch; None: what the schedule says."""
-    config, schedule = SIZES[size], SCHEDULES[size]
+def make_training(size: str, device: str, folder: Path, batch: int | None) -> list[Stage]:
+    """The VQ-GAN's and the code model's stage of a new model's training on random videos, which go into `folder`.
+
+    batch: frames and clips in a batch; None: what the schedule says.
+    """
+    config, schedule = size_config(size, "vqgan"), SCHEDULES[size]
     if batch:
-        schedule = dataclasses.replace(schedule, vqgan_batch=batch, code_model_batch=batch)
-    videos = folder / "videos" / "task"
-    videos.mkdir(parents=True)
-    side = config.vqgan.image_size
+        schedule = dataclasses.replace(
+            schedule,
+            tokenizer=dataclasses.replace(schedule.tokenizer, batch=batch),
+            code_model=dataclasses.replace(schedule.code_model, batch=batch),
+        )
+    videos = folder / "task"
+    videos.mkdir()
+    side = config.tokenizer.image_size
     for number in range(VIDEOS):
         image = np.random.default_rng(number).integers(0, 256, (FRAMES, side, side, 3), np.uint8)
         np.savez(videos / f"{number}.npz", image=image)
-    data = load_dataset(folder / "videos", side)
+    data = load_dataset(folder, side)
     fabric = make_fabric(device)
-    return Training(fabric, VideoModel(config, data.tasks).to(fabric.device), data, schedule, 0, folder / "model", {})
+    model = VideoModel(config, data.tasks).to(fabric.device)
+    return make_stages(fabric, model, data, schedule, "none", seed=0)
 
 
 def main() -> None:
@@ -68,12 +80,11 @@ def main() -> None:
     name = device_name(device)
     print(f"{name}, torch {torch.__version__}: {peak / 1e12:.1f} TFLOP/s in one bfloat16 matrix product")
     with tempfile.TemporaryDirectory() as folder:
-        training = make_training(arguments.size, device, Path(folder), arguments.batch)
-        # The discriminator's part of the VQ-GAN's step counts too; the last step of a stage validates.
-        training.step = training.schedule.adversarial_start
-        measure("VQ-GAN", training.vqgan_step, device, arguments.seconds, peak)
-        training.step = training.schedule.vqgan_steps
-        measure("code model", training.code_model_step, device, arguments.seconds, peak)
+        vqgan, code_model = make_training(arguments.size, device, Path(folder), arguments.batch)
+        # From here on the discriminator takes part in a step.
+        adversarial = SCHEDULES[arguments.size].tokenizer.adversarial_start
+        measure("VQ-GAN", partial(vqgan.step, adversarial), device, arguments.seconds, peak)
+        measure("code model", partial(code_model.step, 0), device, arguments.seconds, peak)
 
 
 def measure(name: str, step: Callable[[], object], device: str, seconds: float, peak: float) -> None:

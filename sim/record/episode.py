@@ -92,7 +92,7 @@ def _record(environment: Env, settings: RecordingSettings, index: int, seed: int
         return Recording(video, seed, environment.description.normalised_score(rewards.sum()), min_score)
     if environment.task_rewards == "points":
         return Recording(video, seed, score=1.0, least_score=0.0)
-    return Recording(video, seed, rewards[-_END_STEPS:].mean() / settings.action_repeat, SOLVED)
+    return Recording(video, seed, rewards[1:][-_END_STEPS:].mean() / settings.action_repeat, SOLVED)
 
 
 def start(environment: Env, disturbance_steps: int, seed: int) -> TimeStep:

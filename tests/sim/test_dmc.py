@@ -159,7 +159,7 @@ def test_the_planners_faster_reward_is_the_tasks_own(task: str) -> None:
             plans = np.random.default_rng(seed).uniform(-1, 1, (4, 20, size)).astype(np.float32)
             earned.append(environment.rollout_rewards(plans))  # type: ignore[attr-defined]
             assert environment.rollout_rewards(plans, reward=reward) == pytest.approx(earned[-1])  # type: ignore[attr-defined]
-    assert np.ptp(earned) > (0.9 if task == "pendulum_swingup" else 0.1)
+    assert np.ptp(earned) > 0.05
 
 
 def test_coarse_physics_is_close_for_a_while_and_leaves_the_environments_own_alone() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -14,10 +15,13 @@ from sensor_msgs.msg import Image
 from viper_ros.msg import Action
 
 from sim import ActionSpace, Description
+from tests.viper_lab.examples import example_config
 from tests.viper_ros.conftest import Listener, spin_until
 from viper_lab.experiment.plan import Plan, make_plan
-from viper_lab.experiment.run_directory import Run, read_metrics
+from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
+from viper_lab.results.run_files import read_metrics
+from viper_model.agents.registry import AGENTS
 from viper_model.reward.likelihood import conditional
 from viper_model.torch_tools.checkpoint import read_tensors
 from viper_model.video_model.video_model import VideoModel
@@ -34,6 +38,7 @@ from viper_ros.runtime.stamps import nanoseconds
 SMALL = (
     "sim_node.action_repeat=50",
     "sim_node.repeat_after=0.2",
+    "policy_node.agent=dreamer",
     "policy_node.image_size=64",
     "policy_node.prefill=20",
     "policy_node.batch_size=2",
@@ -44,13 +49,13 @@ SMALL = (
 )
 
 
-def small_plan(directory: Path, model: Path | None, **choices: Any) -> Plan:
+def small_plan(directory: Path, model: Path | None, assignments: Sequence[str] = SMALL, **choices: Any) -> Plan:
     plan = make_plan(
         "dmc",
         task="cartpole_swingup",
         reward="viper" if model else "task",
         directory=directory,
-        assignments=SMALL,
+        assignments=assignments,
         **choices,
     )
     if model:
@@ -96,18 +101,21 @@ def test_every_step_is_in_replay_once_with_its_own_reward(tmp_path: Path, model_
             # 1000 control steps, 50 at a time, and the first frame; the last episode may be cut by the end of the run.
             assert end - begin == 21 or end == begins[-1]
             video = torch.from_numpy(resize(steps["image"][begin:end], model.image_size))
-            expected = model.log_probs(video[None], task)[0]
+            expected = model.log_probs(video[None], task).task[0]
             # 1e-4 nats a code, the bound that streaming is held to.
             bound = 1e-4 * expected[0].numel()
             np.testing.assert_allclose(steps["log_likelihood"][begin:end], conditional(expected), atol=bound)
-        scaled = model.calibration["cartpole_swingup"].reward(steps["log_likelihood"])
+        scaled = model.calibration["cartpole_swingup"].reward("conditional", steps["log_likelihood"])
         np.testing.assert_allclose(steps["reward"], scaled, rtol=1e-4)
     assert total >= 100
 
 
 @pytest.mark.usefixtures("ros")
-def test_a_finished_run_has_what_it_should(tmp_path: Path, model_folder: Path) -> None:
-    plan = small_plan(tmp_path, model_folder, steps=60)
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_finished_run_has_what_it_should(tmp_path: Path, model_folder: Path, agent: str) -> None:
+    length = 8 if agent == "dreamer" else 0
+    assignments = (*SMALL, f"policy_node.agent={agent}", f"policy_node.batch_length={length}")
+    plan = small_plan(tmp_path, model_folder, steps=60, assignments=assignments)
     policy = run_to_the_end(plan)
     assert policy.trainer is None
     records = read_metrics(plan.run)
@@ -195,6 +203,7 @@ def test_the_loop_stalls_without_a_node_and_goes_on_when_it_is_back(
 
 SETTINGS = Settings(
     reward="viper",
+    agent="dreamer",
     size="tiny",
     image_size=16,
     exploration_weight=0.1,
@@ -215,7 +224,7 @@ SETTINGS = Settings(
 def lived_through(directory: Path, task_reward: float, settings: Settings) -> dict[str, torch.Tensor]:
     """The weights after the same frames and likelihoods, with a task reward of one's choosing."""
     environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
-    run = Run(directory, {})
+    run = RunDirectory(directory, example_config())
     trainer = Trainer(settings, run, environment, ["env_0"])
     rng = np.random.default_rng(0)
     stamp = 0
@@ -243,13 +252,13 @@ def test_a_time_step_that_replay_has_is_answered_as_before_and_not_stored_again(
         assert answered == stamp
         return action
 
-    trainer = Trainer(SETTINGS, Run(tmp_path, {}), environment, ["env_0"])
+    trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])
     trainer.schedule.evaluated = 0
     live(trainer, 1, first=True)
     before = live(trainer, 2)
     trainer.close()  # As if killed after writing, before the action was sent.
 
-    trainer = Trainer(SETTINGS, Run(tmp_path, {}), environment, ["env_0"])
+    trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])
     np.testing.assert_array_equal(trainer.last_answer("env_0", 2), before)
     trainer.observe("env_0", ReplayStep(2, picture, False, False, False, 0.0))
     assert not trainer.answers()
@@ -260,7 +269,7 @@ def test_a_time_step_that_replay_has_is_answered_as_before_and_not_stored_again(
 
 def test_a_time_step_that_never_gets_its_reward_does_not_hold_the_environment_up(tmp_path: Path) -> None:
     environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
-    trainer = Trainer(SETTINGS, Run(tmp_path, {}), environment, ["env_0"])
+    trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])
     trainer.schedule.evaluated = 0
     picture = np.zeros((16, 16, 3), np.uint8)
 

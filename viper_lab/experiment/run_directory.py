@@ -62,7 +62,10 @@ class RunDirectory:
     def _begin_or_go_on(self, config: dict[str, Any]) -> None:
         path = self.directory / CONFIG
         if path.exists():
-            before = read_config(self.directory)
+            try:
+                before = read_config(self.directory)
+            except UserError as error:
+                raise UserError(f"{error}; or choose another name:= or remove {self.directory}") from error
             for key in IDENTITY:
                 was, now = _value(before, key), _value(config, key)
                 if was != now:

@@ -31,10 +31,10 @@ def read_config(run: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"no run in {run}: its {CONFIG} can't be read") from error
-    if not isinstance(config, dict) or config.get("version") != VERSION:
-        raise UserError(
-            f"{path} is not of this version of viper_ros: train again, or read it with the one that made it"
-        )
+    if not isinstance(config, dict) or "sim" not in config:
+        raise UserError(f"no run in {run}: its {CONFIG} says nothing of one")
+    if config.get("version") != VERSION:
+        raise UserError(f"{path} is of another version of viper_ros: train again, or read it with the one that made it")
     return config
 
 

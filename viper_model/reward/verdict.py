@@ -50,14 +50,13 @@ def judge(
     """A verdict on one task's reward.
 
     videos: held-out expert videos. expert: the reward of an expert's episode. hacks: by kind, the highest reward of an
-    episode that isn't the task, of the same length. clip_auc: by kind, see `check.KindCheck`; `reversed` and `shuffled`
-    are needed, `random` and `other_task` count where they are. return_correlation: None where unknown.
+    episode that isn't the task, of the same length. clip_auc: by kind, see `check.KindCheck`; `reversed` is needed,
+    `random` and `other_task` count where they are. return_correlation: None where unknown.
     """
     found = (
         _nothing_earned(expert),
         *(_hack(kind, reward, expert) for kind, reward in sorted(hacks.items(), key=lambda item: -item[1])),
         _wrong("Random behaviour", clip_auc.get("random")),
-        _wrong("Videos with their frames in any order", clip_auc["shuffled"]),
         _returns(return_correlation),
         _other_tasks(clip_auc.get("other_task")),
         _backwards(clip_auc["reversed"]),

@@ -9,15 +9,15 @@ from enum import Enum
 
 import numpy as np
 
-from viper_ros.arm.motion import HOMING_REACH, OVERSHOOT, ROOM, Course, Limits, Motion
+from viper_ros.arm.motion import HOMING_RANGE, HOMING_SLACK, LIMIT_TOLERANCE, Limits, Motion, Trajectory
 
-LET_GO = "the dead-man switch is not held"
-HOMING_PATIENCE = 10.0
-"""So many seconds an arm may take to get HOMING_PROGRESS nearer to home."""
+DEAD_MAN_RELEASED = "the dead-man switch is not held"
+HOMING_TIMEOUT = 10.0
+"""Seconds in which a homing arm must get HOMING_PROGRESS nearer to home."""
 HOMING_PROGRESS = 0.1
 """rad, of the joint that is furthest from home."""
-REMEMBERED = 256
-"""Time steps shown whose answers are still recognised; answers to older ones are out of order anyhow."""
+REMEMBERED_STEPS = 256
+"""How many of the time steps last shown an action may answer. More than go by within the deadline of an action."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,18 @@ class Deadlines:
     """How old what the arm depends on may be, in seconds."""
 
     action: float
-    """From a time step's being shown to the policy's answer, and between two answers."""
+    """An action, since its time step was shown to the policy; and the newest action, while an episode runs."""
     frame: float
+    """The newest camera frame, while an episode runs."""
     joint_states: float
+    """The newest measured joint positions."""
     dead_man: float | None
-    """Between two signs of the operator's; None where no dead-man switch is used."""
+    """The operator's last sign of holding the dead-man switch; None where none is used."""
 
 
 class State(Enum):
     HOLDING = "holding"
+    """At rest, or on the way to it, and ready for an episode."""
     RUNNING = "running"
     """The policy moves the arm."""
     HOMING = "going home"
@@ -41,10 +44,10 @@ class State(Enum):
 
 
 class Guard:
-    """Lets an arm move only while all is well; the first fault brakes it and is kept until `clear`.
+    """Lets an arm move only while all is well. The first fault brakes it and is kept until `clear`.
 
-    `tick` once a control period. Whatever is called with whatever, its courses keep the limits, and after a fault they
-    brake and then stand still.
+    `tick` is called once a control period, `brake` after each message. Whatever is called, in whatever order, the
+    trajectories keep the limits, and after a fault they brake and then there are none.
     """
 
     def __init__(
@@ -52,29 +55,39 @@ class Guard:
         limits: Limits,
         deadlines: Deadlines,
         period: float,
-        hand: Callable[[np.ndarray], np.ndarray],
+        tcp_positions: Callable[[np.ndarray], np.ndarray],
         *,
-        actions: int,
-        following: float | None,
+        action_size: int,
+        tracking_tolerance: float | None,
     ) -> None:
-        """`actions`: length of an action. `following`: rad by which a joint may differ from its command; None where
-        commands are only shown."""
-        self.motion = Motion(limits, period, hand)
+        """`period`, `tcp_positions`: as for `Motion`. `action_size`: how many values an action has.
+
+        `tracking_tolerance`: rad by which a joint's measured position may differ from the commanded one; None in a dry
+        run, in which the arm is not commanded.
+        """
+        self.motion = Motion(limits, period, tcp_positions)
         self.state = State.HOLDING
         self.reason = ""
-        """Why the arm was stopped, while the state is FAULTED."""
+        """Why the arm was stopped, while the state is FAULTED; else empty."""
         self._period = period
-        self._ticked_at = np.inf
         self._deadlines = deadlines
-        self._actions = actions
-        self._following = following
-        self._shown: OrderedDict[int, float] = OrderedDict()
+        self._action_size = action_size
+        self._tracking_tolerance = tracking_tolerance
+        self._ticked_at = np.inf
+        """When the last command was made."""
+        self._shown_at: OrderedDict[int, float] = OrderedDict()
+        """When each of the last time steps was shown to the policy, by stamp."""
         self._answered = -1
+        """The stamp of the last time step whose action was accepted."""
         self._measured: np.ndarray | None = None
+        """The newest measured joint positions, float64 [joints] in rad."""
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
+        """When the newest of each came."""
         self._stop_pressed = False
-        self._nearest = self._nearer_at = np.inf
-        """How near to home the arm has come, in rad, and when."""
+        self._nearest_home = np.inf
+        """The smallest distance from home since homing began, in rad, as far as it was progress."""
+        self._progress_at = np.inf
+        """When the arm last made progress on its way home."""
 
     def fault(self, reason: str) -> None:
         """Stop the arm. The first reason is kept."""
@@ -82,6 +95,7 @@ class Guard:
             self.state, self.reason = State.FAULTED, reason
 
     def press_stop(self) -> None:
+        """The emergency stop is pressed: a fault, which can't be cleared until `release_stop`."""
         self._stop_pressed = True
         self.fault("the emergency stop is pressed")
 
@@ -89,36 +103,37 @@ class Guard:
         """Nothing moves for that: the fault stays until `clear`."""
         self._stop_pressed = False
 
-    def hold_dead_man(self, held: bool, now: float) -> None:
+    def dead_man_switch(self, held: bool, now: float) -> None:
+        """A sign of the operator's. Released while the arm moves it is a fault."""
         self._dead_man_at = now if held else -np.inf
         if not held and self._deadlines.dead_man is not None and self.state in (State.RUNNING, State.HOMING):
-            self.fault(LET_GO)
+            self.fault(DEAD_MAN_RELEASED)
 
     def joint_states(self, positions: np.ndarray, now: float) -> None:
-        """Measured joint positions, float64 [joints]."""
+        """Measured joint positions, float64 [joints] in rad."""
         if positions.shape != self.motion.position.shape or not np.isfinite(positions).all():
             self.fault("joint states that are not finite numbers, one a joint")
             return
         self._measured, self._measured_at = positions, now
 
-    def frame(self, taken: float, now: float) -> None:
-        """The camera has brought a frame, taken at this time. One from the future counts as taken now."""
-        self._frame_at = max(self._frame_at, min(taken, now))
+    def frame(self, taken_at: float, now: float) -> None:
+        """A camera frame has come. One from the future counts as taken now."""
+        self._frame_at = max(self._frame_at, min(taken_at, now))
 
     def shown(self, stamp: int, now: float) -> None:
-        """The policy is being shown the time step with this stamp."""
-        self._shown[stamp] = now
-        while len(self._shown) > REMEMBERED:
-            self._shown.popitem(last=False)
+        """The time step with this stamp is shown to the policy, which may answer it from now on."""
+        self._shown_at[stamp] = now
+        while len(self._shown_at) > REMEMBERED_STEPS:
+            self._shown_at.popitem(last=False)
 
     def action(self, stamp: int, values: np.ndarray, now: float) -> np.ndarray | None:
-        """The policy's answer to a time step, clipped to [-1, 1]; None where the arm must not act on it.
+        """The policy's action for the time step with this stamp, clipped to [-1, 1]; None where it is not to be used.
 
-        An answer that comes while no episode runs is passed over.
+        An action that comes while no episode runs is ignored; any other that is not to be used is a fault.
         """
         if self.state is not State.RUNNING:
             return None
-        reason = self._why_not(stamp, values, now)
+        reason = self._why_no_action(stamp, values, now)
         if reason:
             self.fault(reason)
             return None
@@ -126,117 +141,120 @@ class Guard:
         return np.clip(values, -1, 1)
 
     def start(self, now: float) -> str:
-        """Let the policy move the arm from now on; returns why not, empty where it may."""
-        refusal = self._refusal(State.RUNNING, now)
+        """Let the policy move the arm from now on. Returns why not; empty where it may."""
+        refusal = self._why_not_begin(State.RUNNING, now)
         if not refusal:
             self.state = State.RUNNING
             self._action_at = now
-            self._shown.clear()
+            self._shown_at.clear()
         return refusal
 
     def go_home(self, now: float) -> str:
-        """Let the arm go home from now on; returns why not, empty where it may."""
-        refusal = self._refusal(State.HOMING, now)
+        """Let the arm go home from now on. Returns why not; empty where it may."""
+        refusal = self._why_not_begin(State.HOMING, now)
         if not refusal:
-            self.state, self._nearest, self._nearer_at = State.HOMING, np.inf, now
+            self.state, self._nearest_home, self._progress_at = State.HOMING, np.inf, now
         return refusal
 
-    def nearing_home(self, distance: float, now: float) -> None:
-        """The joint that is furthest from home is `distance` rad away; no progress is a fault."""
+    def homing_progress(self, distance: float, now: float) -> None:
+        """The joint that is furthest from home is `distance` rad away. No progress for HOMING_TIMEOUT is a fault."""
         if self.state is not State.HOMING:
             return
-        if distance < self._nearest - HOMING_PROGRESS:
-            self._nearest, self._nearer_at = distance, now
-        elif now - self._nearer_at > HOMING_PATIENCE:
+        if distance < self._nearest_home - HOMING_PROGRESS:
+            self._nearest_home, self._progress_at = distance, now
+        elif now - self._progress_at > HOMING_TIMEOUT:
             self.fault("it finds no way home within its limits: bring it back by hand")
 
     def hold(self) -> None:
-        """End what moves the arm, in good order."""
+        """End the episode or the way home, where there is no fault: the arm brakes and holds."""
         if self.state is not State.FAULTED:
             self.state = State.HOLDING
 
     def clear(self) -> str:
-        """Forget the fault; the arm stays still until `start` or `go_home`. Returns why not, empty where it is so."""
+        """Forget the fault; the arm holds still until `start` or `go_home`. Returns why not; empty where it is done."""
         if self._stop_pressed:
             return "the emergency stop is pressed: release it first"
-        if not self.motion.still:
+        if not self.motion.at_rest:
             return "the arm is still braking: try again in a second"
         self.state, self.reason = State.HOLDING, ""
         return ""
 
-    def tick(self, wanted: np.ndarray, now: float) -> Course | None:
-        """One control period: move towards the joint velocities `wanted`, float64 [joints], where that is allowed.
+    def tick(self, target: np.ndarray, now: float) -> Trajectory | None:
+        """One control period: move towards the joint velocities `target` [joints] in rad/s, where that is allowed.
 
-        None where there is nothing to command: the arm stands still and may not move.
+        Returns the trajectory to command; None where the arm is at rest and may not move.
         """
         if self.state in (State.RUNNING, State.HOMING):
-            reason = self._overdue(self.state, now) or self._astray()
-            if not reason and not np.isfinite(wanted).all():
+            reason = self._overdue(self.state, now) or self._not_tracking()
+            if not reason and not np.isfinite(target).all():
                 reason = "joint velocities that are not finite"
             if reason:
                 self.fault(reason)
         late, self._ticked_at = now - self._ticked_at - self._period, now
         may_move = self.state in (State.RUNNING, State.HOMING)
-        if not may_move and self.motion.still:
+        if not may_move and self.motion.at_rest:
             return None
-        return self.motion.advance(wanted if may_move else np.zeros_like(self.motion.position), late)
+        return self.motion.advance(target if may_move else np.zeros_like(self.motion.position), late)
 
-    def brake(self, now: float) -> Course | None:
-        """Straight after a fault: the course that stops the arm, without waiting for the next `tick`.
+    def brake(self, now: float) -> Trajectory | None:
+        """Straight after a fault: the trajectory that stops the arm, without waiting for the next `tick`.
 
-        The next one is then due a period from now. None where there is nothing to command before it.
+        That is then due a period from now. None where there is nothing to command before it.
         """
-        if self.state is not State.FAULTED or self.motion.still:
+        if self.state is not State.FAULTED or self.motion.at_rest:
             return None
-        course = self.motion.brake(now - self._ticked_at)
-        if course:
+        trajectory = self.motion.brake(now - self._ticked_at)
+        if trajectory:
             self._ticked_at = now
-        return course
+        return trajectory
 
-    def _why_not(self, stamp: int, values: np.ndarray, now: float) -> str:
-        if values.shape != (self._actions,):
-            return f"an action of {values.size} values, not {self._actions}: the parameter 'action' says what they are"
+    def _why_no_action(self, stamp: int, values: np.ndarray, now: float) -> str:
+        if values.shape != (self._action_size,):
+            size = self._action_size
+            return f"an action of {values.size} values, not {size}: the parameter 'action' says what they are"
         if not np.isfinite(values).all():
             return "an action that is not finite"
         if stamp == self._answered:
             return "an action was replayed"
         if stamp < self._answered:
             return "an action came out of order"
-        if stamp not in self._shown:
+        if stamp not in self._shown_at:
             return "an action that answers no frame of this episode: early, or from elsewhere"
-        if now - self._shown[stamp] > self._deadlines.action:
-            return f"an action came {now - self._shown[stamp]:.3f} s after its frame: stale"
+        if now - self._shown_at[stamp] > self._deadlines.action:
+            return f"an action came {now - self._shown_at[stamp]:.3f} s after its frame: stale"
         return ""
 
-    def _refusal(self, state: State, now: float) -> str:
+    def _why_not_begin(self, state: State, now: float) -> str:
+        """Why the arm may not go over to `state`. Where it may, its motion begins at the measured position."""
         if self.state is State.FAULTED:
             return f"{self.reason}: clear the fault first"
-        if self.state is not State.HOLDING or not self.motion.still:
+        if self.state is not State.HOLDING or not self.motion.at_rest:
             return f"the arm is {self.state.value} and not at rest"
         if self._measured is None:
             return "no joint states have come yet"
         reason = (
             self._overdue(state, now, waiting_for_actions=False)
             or self.motion.beyond_joint_limits(self._measured)
-            or self._out_of_reach(state, self._measured)
+            or self._outside_workspace(state, self._measured)
         )
         if not reason:
-            self.motion.place(self._measured, ROOM if state is State.HOMING else 0.0)
+            self.motion.rest_at(self._measured, HOMING_SLACK if state is State.HOMING else 0.0)
         return reason
 
-    def _out_of_reach(self, state: State, measured: np.ndarray) -> str:
-        far = self.motion.outside_workspace(measured, HOMING_REACH)
-        if far:
-            return f"{far}: bring it back by hand"
-        outside = self.motion.outside_workspace(measured, OVERSHOOT) if state is State.RUNNING else ""
+    def _outside_workspace(self, state: State, measured: np.ndarray) -> str:
+        too_far = self.motion.outside_workspace(measured, HOMING_RANGE)
+        if too_far:
+            return f"{too_far}: bring it back by hand"
+        outside = self.motion.outside_workspace(measured, LIMIT_TOLERANCE) if state is State.RUNNING else ""
         return f"{outside}: call reset_episode, or bring it back by hand" if outside else ""
 
     def _overdue(self, state: State, now: float, waiting_for_actions: bool = True) -> str:
+        """What `state` depends on and has not come in time; empty where all has."""
         deadlines = self._deadlines
         if now - self._measured_at > deadlines.joint_states:
             return f"no joint states for {deadlines.joint_states} s"
         if deadlines.dead_man is not None and now - self._dead_man_at > deadlines.dead_man:
-            return LET_GO
+            return DEAD_MAN_RELEASED
         if state is State.RUNNING:
             if now - self._frame_at > deadlines.frame:
                 return f"no camera frame younger than {deadlines.frame} s"
@@ -244,11 +262,12 @@ class Guard:
                 return f"no action from the policy for {deadlines.action} s"
         return ""
 
-    def _astray(self) -> str:
-        if self._following is None or self._measured is None:
+    def _not_tracking(self) -> str:
+        """Which joint is not where it was sent; empty where all are."""
+        if self._tracking_tolerance is None or self._measured is None:
             return ""
         errors = np.abs(self._measured - self.motion.position)
         joint = int(errors.argmax())
-        if errors[joint] > self._following:
+        if errors[joint] > self._tracking_tolerance:
             return f"joint {joint + 1} is {errors[joint]:.3f} rad from where it was sent: the arm does not follow"
         return ""

@@ -48,6 +48,7 @@ class Commands(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         module = next(module for module, names in MODULES.items() if name in names)
         group = typer.main.get_group(import_module(f"viper_ros.cli.{module}").commands)
+        _take_signals()
         return name, group.commands[str(name)], rest
 
 
@@ -57,6 +58,13 @@ def _summary(module: str, command: str) -> str:
     functions = [each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)]
     function = next(each for each in functions if each.name == command.replace("-", "_"))
     return (ast.get_docstring(function) or "").partition("\n")[0]
+
+
+def _take_signals() -> None:
+    """Until here, where all that takes time to load is loaded, bin/viper has answered them."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def dashed(arguments: list[str]) -> list[str]:
@@ -91,10 +99,6 @@ def main() -> int:
 
     Above 128 where a signal ended it, as in shells: 130 after Ctrl-C.
     """
-    # Until here bin/viper has answered them.
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, usual)
     arguments = dashed(sys.argv[1:])
     try:
         Commands()(arguments)

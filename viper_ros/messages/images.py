@@ -9,22 +9,20 @@ from rosbags.image import ImageError, message_to_cvimage
 from rosbags.image.image import to_cvtype
 from sensor_msgs.msg import Image
 
-
-class FrameError(Exception):
-    """An image message that holds no picture, told in one line."""
+from viper_ros.runtime.node import MessageError
 
 
 def to_rgb(message: Image) -> np.ndarray:
     """The picture in a message of any encoding that OpenCV converts to RGB: uint8 [height, width, 3].
 
-    Raises FrameError where the encoding is unknown or the data is shorter than the header says.
+    Raises MessageError where the encoding is unknown or the data is shorter than the header says.
     """
     try:
         _, _, dtype, channels = to_cvtype(message.encoding)
         row = message.width * channels * np.dtype(dtype).itemsize
         if row == 0 or message.height == 0 or message.step < row or len(message.data) < message.height * message.step:
             size = f"{message.width}×{message.height}, {message.step} bytes a row and {len(message.data)} in all"
-            raise FrameError(f"an image of {size} is empty or cut short: frame dropped")
+            raise MessageError(f"an image of {size} is empty or cut short")
         if message.step > row:
             rows = np.frombuffer(message.data, np.uint8)[: message.height * message.step].reshape(-1, message.step)
             message = Image(
@@ -37,7 +35,7 @@ def to_rgb(message: Image) -> np.ndarray:
         image: np.ndarray = message_to_cvimage(message, "rgb8")
     except (ImageError, TypeError, ValueError, cv2.error) as error:
         why = str(error).splitlines()[0]
-        raise FrameError(f"an image of encoding '{message.encoding}' can't be read ({why}): frame dropped") from error
+        raise MessageError(f"an image of encoding '{message.encoding}' can't be read ({why})") from error
     return image
 
 

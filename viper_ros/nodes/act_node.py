@@ -15,7 +15,6 @@ from viper_model.agents.registry import load_agent
 from viper_model.torch_tools.device import DEVICES, torch_device
 from viper_model.videos.preparation import resize
 from viper_ros.messages import images
-from viper_ros.messages.images import FrameError
 from viper_ros.msg import Action, Step
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, ViperNode
@@ -70,11 +69,7 @@ class ActNode(ViperNode):
         self._act(self._joiner.right(nanoseconds(step.header.stamp), step))
 
     def _on_image(self, message: Image) -> None:
-        try:
-            image = resize(images.to_rgb(message)[None], self._image_size)[0]
-        except FrameError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-            return
+        image = resize(images.to_rgb(message)[None], self._image_size)[0]
         self._act(self._joiner.left(nanoseconds(message.header.stamp), image))
 
     def _act(self, pair: tuple[int, np.ndarray, Step] | None) -> None:

@@ -24,7 +24,6 @@ from viper_model.torch_tools.device import torch_device
 from viper_model.videos.preparation import resize
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
-from viper_ros.messages.images import FrameError
 from viper_ros.msg import Action, Reward, Step
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, MessageError, ViperNode
@@ -134,11 +133,7 @@ class PolicyNode(ViperNode):
     def _on_image(self, name: str, message: Image) -> None:
         if self.trainer is None:
             return  # The environment will publish it again.
-        try:
-            image = resize(images.to_rgb(message)[None], self.value("image_size"))[0]
-        except FrameError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-            return
+        image = resize(images.to_rgb(message)[None], self.value("image_size"))[0]
         self._observe(name, self._joiners[name].left(nanoseconds(message.header.stamp), image))
 
     def _on_step(self, name: str, step: Step) -> None:

@@ -25,7 +25,6 @@ from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
 from viper_ros.messages import images
-from viper_ros.messages.images import FrameError
 from viper_ros.msg import Reward, Step
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, MessageError, ViperNode
@@ -63,7 +62,7 @@ class RewardNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("reward_node", PARAMETERS, **options)
-        self._scored = self._dropped = self._bad_frames = self._longest_queue = 0
+        self._scored = self._dropped = self._longest_queue = 0
         self._latency: deque[float] = deque(maxlen=1000)
         self._active = False
         self._last_frame = 0.0
@@ -116,7 +115,6 @@ class RewardNode(ViperNode):
         values = {
             "frames_scored": self._scored,
             "frames_dropped": self._dropped,
-            "frames_unreadable": self._bad_frames,
             "queue_length": waiting,
             "longest_queue": self._longest_queue,
             "latency_ms_median": round(float(np.median(latency)), 2),
@@ -136,12 +134,7 @@ class RewardNode(ViperNode):
             return
         if not self._with_steps and not self._is_due(self._videos[video], stamp):
             return
-        try:
-            frame = images.to_rgb(message)
-        except FrameError as error:
-            self._bad_frames += 1
-            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-            return
+        frame = images.to_rgb(message)
         if not self._with_steps:
             self._queue_newest(video, stamp, frame, message.header)
             return

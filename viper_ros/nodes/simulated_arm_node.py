@@ -12,8 +12,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from sim.bare_arm import BareArm
 from viper_lab.parameters import Parameter
-from viper_ros.arm import description as arm
-from viper_ros.messages import images
+from viper_ros.arm import files
+from viper_ros.messages import arm_commands, images
 from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import RELIABLE
@@ -23,7 +23,7 @@ STEP_SECONDS = 0.01
 """Of the environment and of joint_states."""
 
 PARAMETERS = (
-    Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=arm.arms()),
+    Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=files.arms()),
     Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
     Parameter("camera_rate", 20.0, "Frames a second.", 1.0, 60.0),
     Parameter("latency", 0.0, "Seconds by which a frame comes late.", 0.0, 5.0, read_only=False),
@@ -42,7 +42,7 @@ class SimulatedArmNode(ViperNode):
         super().__init__("simulated_arm", PARAMETERS, **options)
 
     def configure(self) -> None:
-        self._arm = arm.load(self.value("arm"))
+        self._arm = files.load(self.value("arm"))
         size = self.value("image_size")
         self.environment = BareArm(self._arm.name, self._arm.home, (size, size))
         self._random = np.random.default_rng(self.value("seed"))
@@ -77,7 +77,7 @@ class SimulatedArmNode(ViperNode):
 
         They count from the header's stamp, or from now where it is zero; a trajectory that is over is refused.
         """
-        times, positions = _points(message, self._arm.joints)
+        times, positions = arm_commands.read_trajectory(message, self._arm.joints)
         stamp = nanoseconds(message.header.stamp)
         age = (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else 0.0
         if times[-1] < age:
@@ -87,7 +87,7 @@ class SimulatedArmNode(ViperNode):
         self._times = now + np.concatenate([[0.0], times[ahead] - age])
 
     def _on_gripper(self, message: JointTrajectory) -> None:
-        _, positions = _points(message, self._arm.gripper.joints)
+        _, positions = arm_commands.read_trajectory(message, self._arm.gripper.joints)
         self.environment.grip(float(positions[-1, 0]))
 
     def _target(self, time: float) -> np.ndarray:
@@ -120,19 +120,6 @@ class SimulatedArmNode(ViperNode):
         wait = self.value("latency") + self._random.uniform(0, self.value("jitter"))
         # In the order in which they were taken, as a camera driver sends them.
         self._late.append((monotonic() + wait, image))
-
-
-def _points(message: JointTrajectory, joints: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Times [points] in seconds and positions [points, joints]. Raises MessageError where a controller would refuse."""
-    if tuple(message.joint_names) != joints or not message.points:
-        raise MessageError("a trajectory for other joints, or without points")
-    if any(len(point.positions) != len(joints) for point in message.points):
-        raise MessageError(f"a trajectory with points of other than {len(joints)} positions")
-    times = np.array([point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in message.points])
-    positions = np.array([point.positions for point in message.points])
-    if (np.diff(times, prepend=0.0) < 0).any() or (np.abs(positions) > 2 * np.pi).any() or np.isnan(positions).any():
-        raise MessageError("a trajectory whose times don't grow, or whose positions no arm can reach")
-    return times, positions
 
 
 def main() -> int:

@@ -16,7 +16,6 @@ from sensor_msgs.msg import Image, JointState
 from viper_lab.errors import UserError
 from viper_lab.experiment.sections import VIZ_NODE
 from viper_ros.messages import images
-from viper_ros.messages.images import FrameError
 from viper_ros.msg import Action, Reward, Step
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
@@ -96,12 +95,7 @@ class VizNode(ViperNode):
         return views.Blueprint(views.Vertical(*rows, joints, row_shares=[3] * len(rows) + [1]), collapse_panels=True)
 
     def _on_image(self, path: str, message: Image) -> None:
-        try:
-            image = images.to_rgb(message)
-        except FrameError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-            return
-        self._show(message, {path: self._rerun.Image(image)})
+        self._show(message, {path: self._rerun.Image(images.to_rgb(message))})
 
     def _on_step(self, path: str, step: Step) -> None:
         if not step.answered:

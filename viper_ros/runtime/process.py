@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -19,16 +18,12 @@ from rclpy.task import Future
 from viper_lab.config import config_directory
 from viper_lab.errors import USER_ERRORS
 from viper_ros.runtime.node import ViperNode
+from viper_ros.runtime.other_graph import topic_in_use
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
 FAST_DDS_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Where Fast DDS looks for its settings: now, and before Fast DDS 3."""
-LISTEN_SECONDS = 1.5
-"""How long to listen for another graph before joining in: an environment that waits repeats its last frame every
-second."""
-LISTEN_LONGER_SECONDS = 5.0
-"""And how much longer where there is another publisher: on a busy machine it may take its time."""
 
 
 def make_executor() -> Executor:
@@ -47,7 +42,7 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
     in no executor yet.
     """
     if all(node.configure_now() for node in nodes):
-        taken = _taken(nodes)
+        taken = topic_in_use(nodes)
         if not taken and all(node.activate_now() for node in nodes):
             return True
         if taken:
@@ -58,37 +53,6 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
     for node in nodes:
         node.stop()
     return False
-
-
-def _taken(nodes: Sequence[ViperNode]) -> str | None:
-    """The first of the nodes' topics on which somebody else is heard.
-
-    Heard, not discovered: the publishers of a process that was killed are there for another twenty seconds.
-    """
-    heard: Future[str] = Future()
-
-    def hear(topic: str) -> None:
-        if not heard.done():
-            heard.set_result(topic)
-
-    executor = SingleThreadedExecutor()
-    ears = []
-    claimed: Counter[str] = Counter()
-    for node in nodes:
-        for topic, kind in node.claims().items():
-            name = node.resolve_topic_name(topic)
-            claimed[name] += 1
-            ears.append((node, node.create_subscription(kind, topic, lambda _, name=name: hear(name), 1)))
-        executor.add_node(node)
-    executor.spin_until_future_complete(heard, LISTEN_SECONDS)
-    if any(nodes[0].count_publishers(name) > ours for name, ours in claimed.items()):
-        executor.spin_until_future_complete(heard, LISTEN_LONGER_SECONDS)
-    for node, ear in ears:
-        node.destroy_subscription(ear)
-    for node in nodes:
-        executor.remove_node(node)
-    executor.shutdown()
-    return heard.result() if heard.done() else None
 
 
 def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.viper_lab.examples import example_config
 from tests.viper_model.videos.writers import write_npz
 from tests.viper_ros.conftest import random_frames
-from viper_lab.experiment.run_directory import Run
+from viper_lab.experiment.run_directory import RunDirectory
 from viper_model.videos.dataset import load_dataset
 from viper_ros.cli.main import main
 
@@ -21,7 +22,7 @@ def viper(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """With a video of each of four rounds of evaluation, their returns 0, 10, 20 and 30."""
-    run = Run(tmp_path / "runs" / "mine", {"sim": "dmc", "task": "cartpole_swingup", "image_size": 32})
+    run = RunDirectory(tmp_path / "runs" / "mine", example_config(image_size=32))
     for steps in range(4):
         rewards = np.full(20, steps / 2)
         run.save_episode(

@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from sim import SimError
+from sim import SIMS, SimError
 from sim.options import parse_options
 from viper_lab.errors import UserError
 from viper_lab.experiment.plan import make_plan
+from viper_lab.experiment.preparation import prepare
+from viper_lab.experiment.sections import SECTIONS
+from viper_lab.experiment.untrained import untrained_model
 
 
 def test_an_arm_has_videos_a_model_and_a_run_of_its_own() -> None:
@@ -37,11 +41,54 @@ def test_a_simulators_own_options_are_passed_on_as_written() -> None:
         ("record.episodes=many", "of type int"),
         ("record.episodes=0", "from 1 to"),
         ("fit.size=tinny", "one of: tiny"),
+        ("fit.likelihood=masked", "no parameter 'likelihood'"),
+        ("sim_node.action_repeat=0", "from 1 to 100"),
+        ("reward_node.precison=bfloat16", "did you mean precision"),
+        ("policy_node.replay_ratio=-1", "from 0.01 to"),
+        ("policy_node.steps=2.5", "of type int"),
     ],
 )
-def test_settings_that_are_no_nodes_are_checked_too(assignment: str, words: str) -> None:
+def test_the_settings_of_every_section_are_checked(assignment: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         make_plan("dmc", assignments=[assignment])
+
+
+def test_every_setting_has_a_value() -> None:
+    chosen = make_plan("dmc", steps=7, assignments=["policy_node.replay_ratio=3", "sim_node.camera=1"]).settings
+    assert {section: set(values) for section, values in chosen.items()} == {
+        section: {each.name for each in parameters} for section, parameters in SECTIONS.items()
+    }
+    assert chosen["policy_node"]["steps"] == 7
+    assert chosen["policy_node"]["prefill"] == 1000  # config/dmc.yaml
+    assert chosen["policy_node"]["replay_capacity"] == 1_000_000  # the parameter's default
+    assert repr(chosen["policy_node"]["replay_ratio"]) == "3.0"
+    assert chosen["sim_node"]["camera"] == "1"
+
+
+@pytest.mark.parametrize("sim", SIMS)
+def test_every_parameter_file_holds_what_there_is(sim: str) -> None:
+    assert make_plan(sim).settings["sim_node"]["sim"] == sim
+
+
+def test_a_given_model_is_the_reward_and_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no video model in nowhere"):
+        make_plan("dmc", reward_model="nowhere", directory=tmp_path)
+    untrained_model(tmp_path / "model", "cartpole_balance")
+    plan = make_plan(
+        "dmc", reward_model=str(tmp_path / "model"), reward_task="cartpole_balance", directory=tmp_path / "here"
+    )
+    assert plan.reward_parameters()["model"] == str(tmp_path / "model")
+    assert plan.reward_parameters()["reward_task"] == "cartpole_balance"
+    assert plan.label == "cartpole_swingup"
+    prepare(plan, Console())
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_reward_task_that_the_model_to_be_fitted_would_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="reward_model:="):
+        make_plan("dmc", reward_task="cartpole_balance", directory=tmp_path)
+    make_plan("dmc", reward_task="cartpole_swingup", directory=tmp_path)
+    make_plan("dmc", reward="task", reward_task="cartpole_balance", directory=tmp_path)
 
 
 @pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])

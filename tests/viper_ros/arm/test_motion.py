@@ -1,50 +1,50 @@
-"""Whatever velocities are wanted, the commanded motion keeps every limit."""
+"""Whatever velocities are target, the commanded motion keeps every limit."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viper_ros.arm import description as arm
-from viper_ros.arm.motion import HOMING_REACH, ROOM, Motion
+from viper_ros.arm import files, homing
+from viper_ros.arm.motion import HOMING_RANGE, HOMING_SLACK, Motion, Trajectory
 
 PERIOD = 0.05
 ROUNDING = 1 + 1e-6
-wanted_velocities = st.lists(
+target_velocities = st.lists(
     st.tuples(st.lists(st.floats(-1e3, 1e3), min_size=7, max_size=7), st.integers(1, 20)), min_size=1, max_size=8
 )
 
 
 def motion(name: str) -> Motion:
-    robot = arm.load(name)
-    made = Motion(robot.limits, PERIOD, robot.kinematics.hand)
-    made.place(robot.home)
+    robot = files.load(name)
+    made = Motion(robot.limits, PERIOD, robot.kinematics.tcp_positions)
+    made.rest_at(robot.home)
     return made
 
 
-def assert_course_within_limits(course: object, one: Motion) -> None:
+def assert_within_limits(trajectory: Trajectory, one: Motion) -> None:
     limits = one.limits
-    assert (course.positions >= limits.position_low - 1e-9).all()
-    assert (course.positions <= limits.position_high + 1e-9).all()
-    assert (np.abs(course.velocities) <= limits.velocity * ROUNDING).all()
-    assert (np.abs(course.accelerations) <= limits.acceleration * ROUNDING).all()
-    hands = one._hand(course.positions)
-    assert (hands >= limits.workspace_low - 1e-9).all()
-    assert (hands <= limits.workspace_high + 1e-9).all()
+    assert (trajectory.positions >= limits.position_low - 1e-9).all()
+    assert (trajectory.positions <= limits.position_high + 1e-9).all()
+    assert (np.abs(trajectory.velocities) <= limits.velocity * ROUNDING).all()
+    assert (np.abs(trajectory.accelerations) <= limits.acceleration * ROUNDING).all()
+    tcps = one._tcp_positions(trajectory.positions)
+    assert (tcps >= limits.workspace_low - 1e-9).all()
+    assert (tcps <= limits.workspace_high + 1e-9).all()
 
 
-@pytest.mark.parametrize("name", arm.arms())
-@given(plan=wanted_velocities)
+@pytest.mark.parametrize("name", files.arms())
+@given(plan=target_velocities)
 @settings(max_examples=15, deadline=None)
-def test_no_wish_breaks_a_limit(name: str, plan: list[tuple[list[float], int]]) -> None:
+def test_no_target_breaks_a_limit(name: str, plan: list[tuple[list[float], int]]) -> None:
     one = motion(name)
     limits = one.limits
     before = (one.position, one.velocity, one.acceleration)
-    for wanted, periods in plan:
+    for target, periods in plan:
         for _ in range(periods):
-            course = one.advance(np.array(wanted))
-            assert_course_within_limits(course, one)
-            assert (course.velocities[-1] == pytest.approx(0, abs=1e-9)) if course.velocities.any() else True
+            trajectory = one.advance(np.array(target))
+            assert_within_limits(trajectory, one)
+            assert (trajectory.velocities[-1] == pytest.approx(0, abs=1e-9)) if trajectory.velocities.any() else True
             # Mean values over a period are bounded by the peaks, which the limits are on.
             position, velocity, acceleration = before
             assert (np.abs(one.position - position) <= limits.velocity * PERIOD * ROUNDING).all()
@@ -53,72 +53,74 @@ def test_no_wish_breaks_a_limit(name: str, plan: list[tuple[list[float], int]]) 
             before = (one.position, one.velocity, one.acceleration)
 
 
-@pytest.mark.parametrize("name", arm.arms())
-def test_a_course_is_what_is_done_where_nothing_more_is_wanted(name: str) -> None:
+@pytest.mark.parametrize("name", files.arms())
+def test_a_trajectory_is_what_is_done_where_nothing_more_is_target(name: str) -> None:
     one = motion(name)
     for _ in range(10):
-        course = one.advance(np.array([0.3, 0.2, -0.3, 0.1, 0.5, -0.5, 0.4]))
-    end = course.positions[-1]
-    np.testing.assert_allclose(course.positions[4], one.position, atol=1e-12)  # five samples of 10 ms a period
-    while not one.still:
+        trajectory = one.advance(np.array([0.3, 0.2, -0.3, 0.1, 0.5, -0.5, 0.4]))
+    end = trajectory.positions[-1]
+    np.testing.assert_allclose(trajectory.positions[4], one.position, atol=1e-12)  # five samples of 10 ms a period
+    while not one.at_rest:
         one.advance(np.zeros(7))
     np.testing.assert_allclose(one.position, end, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", arm.arms())
-def test_a_wish_that_limits_allow_is_met(name: str) -> None:
+@pytest.mark.parametrize("name", files.arms())
+def test_a_target_that_limits_allow_is_reached(name: str) -> None:
     one = motion(name)
-    wanted = np.array([0.1, -0.05, 0.1, 0.05, -0.1, 0.1, 0.2])
+    target = np.array([0.1, -0.05, 0.1, 0.05, -0.1, 0.1, 0.2])
     for _ in range(10):
-        one.advance(wanted)
-    np.testing.assert_allclose(one.velocity, wanted, atol=1e-9)
+        one.advance(target)
+    np.testing.assert_allclose(one.velocity, target, atol=1e-9)
 
 
 def test_a_joint_gets_near_its_limit_and_the_others_go_on() -> None:
     one = motion("panda")
-    wanted = np.zeros(7)
-    wanted[[4, 6]] = 1.0, -0.2
+    target = np.zeros(7)
+    target[[4, 6]] = 1.0, -0.2
     for _ in range(100):
-        one.advance(wanted)
+        one.advance(target)
     assert one.position[4] > one.limits.position_high[4] - 0.02
     assert one.velocity[6] == pytest.approx(-0.2)
 
 
-@pytest.mark.parametrize("name", arm.arms())
-@given(plan=wanted_velocities, elapsed=st.floats(0, PERIOD, exclude_max=True))
+@pytest.mark.parametrize("name", files.arms())
+@given(plan=target_velocities, elapsed=st.floats(0, PERIOD, exclude_max=True))
 @settings(max_examples=15, deadline=None)
 def test_a_stop_in_the_middle_of_a_period_goes_on_from_there_and_keeps_the_limits(
     name: str, plan: list[tuple[list[float], int]], elapsed: float
 ) -> None:
     one = motion(name)
-    for wanted, periods in plan:
+    for target, periods in plan:
         for _ in range(periods):
-            one.advance(np.array(wanted))
-        here = [np.array(part) for part in one._way.at_time(elapsed)]
+            one.advance(np.array(target))
+        here = [np.array(part) for part in one._move.at_time(elapsed)]
         before = one.position, one.velocity
-        course = one.brake(elapsed)
-        if course is None:
+        trajectory = one.brake(elapsed)
+        if trajectory is None:
             np.testing.assert_array_equal(one.position, before[0])
             np.testing.assert_array_equal(one.velocity, before[1])
             continue
-        assert_course_within_limits(course, one)
-        assert (np.abs(course.positions[0] - here[0]) <= one.limits.velocity * course.times[0] * ROUNDING).all()
-        assert (np.abs(course.velocities[0] - here[1]) <= one.limits.acceleration * course.times[0] * ROUNDING).all()
-        assert not course.velocities[-1].any() or np.abs(course.velocities[-1]).max() < 1e-9
+        assert_within_limits(trajectory, one)
+        assert (np.abs(trajectory.positions[0] - here[0]) <= one.limits.velocity * trajectory.times[0] * ROUNDING).all()
+        assert (
+            np.abs(trajectory.velocities[0] - here[1]) <= one.limits.acceleration * trajectory.times[0] * ROUNDING
+        ).all()
+        assert not trajectory.velocities[-1].any() or np.abs(trajectory.velocities[-1]).max() < 1e-9
 
 
 def test_a_stop_is_sooner_than_that_of_the_next_period() -> None:
-    wanted = np.array([0.3, 0.2, -0.3, 0.1, 0.5, -0.5, 0.4])
+    target = np.array([0.3, 0.2, -0.3, 0.1, 0.5, -0.5, 0.4])
     late, soon = motion("panda"), motion("panda")
     for one in (late, soon):
         for _ in range(10):
-            one.advance(wanted)
+            one.advance(target)
     late.advance(np.zeros(7))
-    course = soon.brake(0.01)
-    assert course is not None
-    assert (np.abs(course.velocities[-1]) < 1e-9).all()
+    trajectory = soon.brake(0.01)
+    assert trajectory is not None
+    assert (np.abs(trajectory.velocities[-1]) < 1e-9).all()
     # 40 ms less at these speeds.
-    np.testing.assert_allclose(late.position - soon.position, 0.04 * wanted, atol=1e-6)
+    np.testing.assert_allclose(late.position - soon.position, 0.04 * target, atol=1e-6)
     assert soon.brake(PERIOD) is None
 
 
@@ -128,44 +130,44 @@ def test_where_the_arm_must_not_be_is_said() -> None:
     assert "joint 4" in one.beyond_joint_limits(one.position * [1, 1, 1, 0, 1, 1, 1])
     low = one.position.copy()
     low[1] += 1.2
-    assert "the hand" in one.outside_workspace(low, 0.0)
+    assert "the end effector" in one.outside_workspace(low, 0.0)
     assert one.outside_workspace(low, 1.0) == ""
 
 
-@pytest.mark.parametrize("name", arm.arms())
-def test_from_around_its_workspace_the_hand_comes_home_and_gets_no_further_out(name: str) -> None:
-    robot, one, rng = arm.load(name), motion(name), np.random.default_rng(0)
+@pytest.mark.parametrize("name", files.arms())
+def test_from_around_its_workspace_the_end_effector_comes_home_and_gets_no_further_out(name: str) -> None:
+    robot, one, rng = files.load(name), motion(name), np.random.default_rng(0)
     low, high = robot.limits.workspace_low, robot.limits.workspace_high
 
     def out(position: np.ndarray) -> np.ndarray:
         """m by which the hand is beyond each of the six sides: float64 [6]."""
-        hand = robot.kinematics.hand(position[None])[0]
-        return np.maximum(np.concatenate([low - hand, hand - high]), 0)
+        tcp = robot.kinematics.tcp_positions(position[None])[0]
+        return np.maximum(np.concatenate([low - tcp, tcp - high]), 0)
 
     came_home = 0
     while came_home < 30:
         start = robot.home + 0.5 * rng.normal(size=7)
-        if one.beyond_joint_limits(start) or not 0 < out(start).max() < HOMING_REACH:
+        if one.beyond_joint_limits(start) or not 0 < out(start).max() < HOMING_RANGE:
             continue
-        one.place(start, ROOM)
+        one.rest_at(start, HOMING_SLACK)
         for _ in range(400):
-            one.advance(robot.homeward(one.position))
-            assert (out(one.position) <= out(start) + ROOM).all()
-        assert robot.is_home(one.position)
+            one.advance(homing.homing_velocities(robot, one.position))
+            assert (out(one.position) <= out(start) + HOMING_SLACK).all()
+        assert homing.is_home(robot, one.position)
         came_home += 1
 
 
 def test_to_push_out_and_to_stop_again_and_again_leads_no_further_out() -> None:
-    robot, one = arm.load("panda"), motion("panda")
+    robot, one = files.load("panda"), motion("panda")
     inwards = np.array([1.0, 0, 0, 0, 0, 0])
     start = robot.home.copy()
-    while robot.kinematics.hand(start[None])[0, 0] > robot.limits.workspace_low[0] - 0.005:
+    while robot.kinematics.tcp_positions(start[None])[0, 0] > robot.limits.workspace_low[0] - 0.005:
         start = start - 0.01 * robot.kinematics.joint_velocities(start, inwards)
-    one.place(start)
+    one.rest_at(start)
     for _ in range(30):
         for _ in range(4):
             one.advance(robot.kinematics.joint_velocities(one.position, -0.1 * inwards), late=0.003)
-        while not one.still:
+        while not one.at_rest:
             one.advance(np.zeros(7), late=0.003)
-    hand, begin = robot.kinematics.hand(np.stack([one.position, start]))[:, 0]
-    assert hand >= begin - 1e-4  # Between two samples the hand strays from a straight line.
+    end, begin = robot.kinematics.tcp_positions(np.stack([one.position, start]))[:, 0]
+    assert end >= begin - 1e-4  # Between two samples the end effector strays from a straight line.

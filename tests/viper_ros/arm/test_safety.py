@@ -7,27 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viper_ros.arm import description as arm
+from viper_ros.arm import files
 from viper_ros.arm.safety import Deadlines, Guard, State
 
 PERIOD = 0.05
-PANDA = arm.load("panda")
-HAND = PANDA.kinematics.hand
+PANDA = files.load("panda")
+TCP = PANDA.kinematics.tcp_positions
 DEADLINES = Deadlines(action=0.5, frame=0.3, joint_states=0.1, dead_man=None)
 ROUNDING = 1 + 1e-6
-WANTED = np.array([0.2, 0.1, -0.2, 0.1, 0.3, -0.1, 0.5])
+TARGET = np.array([0.2, 0.1, -0.2, 0.1, 0.3, -0.1, 0.5])
 
 
 class Bench:
     """A guard with all that it needs arriving in time, unless a test says otherwise."""
 
-    def __init__(self, deadlines: Deadlines = DEADLINES, following: float | None = 0.2) -> None:
-        self.guard = Guard(PANDA.limits, deadlines, PERIOD, HAND, actions=7, following=following)
+    def __init__(self, deadlines: Deadlines = DEADLINES, tracking_tolerance: float | None = 0.2) -> None:
+        self.guard = Guard(PANDA.limits, deadlines, PERIOD, TCP, action_size=7, tracking_tolerance=tracking_tolerance)
         self.now = 100.0
         self.ticked = self.now
         self.stamp = 0
         self.measured = PANDA.home
-        self.wanted = WANTED
+        self.target = TARGET
         self.guard.joint_states(self.measured, self.now)
         self.guard.frame(self.now, self.now)
 
@@ -49,14 +49,14 @@ class Bench:
         self.guard.shown(self.stamp, self.now)
         if action:
             self.guard.action(self.stamp, np.zeros(7), self.now)
-        self.course = self.guard.tick(self.wanted, self.now)
+        self.trajectory = self.guard.tick(self.target, self.now)
 
     def moving(self) -> "Bench":
         self.started()
         for _ in range(5):
             self.period()
         assert self.guard.state is State.RUNNING
-        np.testing.assert_allclose(self.guard.motion.velocity, WANTED, atol=1e-9)
+        np.testing.assert_allclose(self.guard.motion.velocity, TARGET, atol=1e-9)
         return self
 
 
@@ -98,10 +98,10 @@ def test_a_fault_brakes_says_why_and_is_kept(reason: str) -> None:
     assert "clear" in guard.start(bench.now)
     assert "clear" in guard.go_home(bench.now)
     bench.period()
-    assert (np.abs(guard.motion.velocity) < np.abs(WANTED)).all()
+    assert (np.abs(guard.motion.velocity) < np.abs(TARGET)).all()
     for _ in range(20):
         bench.period()
-    assert guard.motion.still
+    assert guard.motion.at_rest
     assert reason in guard.reason
     held = guard.motion.position
     for _ in range(20):
@@ -135,7 +135,7 @@ def test_the_emergency_stop_must_be_released_before_it_is_cleared() -> None:
 def test_the_dead_man_switch() -> None:
     bench = Bench(Deadlines(action=0.5, frame=0.3, joint_states=0.1, dead_man=0.2))
     assert "dead-man" in bench.guard.start(bench.now)
-    bench.guard.hold_dead_man(True, bench.now)
+    bench.guard.dead_man_switch(True, bench.now)
     bench.started()
     for _ in range(4):
         bench.period()
@@ -145,9 +145,9 @@ def test_the_dead_man_switch() -> None:
     for _ in range(5):
         bench.period()
     bench.guard.clear()
-    bench.guard.hold_dead_man(True, bench.now)
+    bench.guard.dead_man_switch(True, bench.now)
     bench.started()
-    bench.guard.hold_dead_man(False, bench.now)
+    bench.guard.dead_man_switch(False, bench.now)
     bench.period()
     assert "dead-man" in bench.guard.reason
 
@@ -159,14 +159,14 @@ def test_an_arm_that_ran_a_little_out_of_its_workspace_goes_on_and_no_further_ou
     def drive(speed: float) -> None:
         for _ in range(100):
             place = bench.guard.motion.position
-            bench.wanted = PANDA.kinematics.joint_velocities(place, np.array([speed, 0, 0, 0, 0, 0]))
+            bench.target = PANDA.kinematics.joint_velocities(place, np.array([speed, 0, 0, 0, 0, 0]))
             bench.period()
 
     drive(-0.2)
     bench.guard.hold()
     sent = bench.guard.motion.position
     out = sent + PANDA.kinematics.joint_velocities(sent, np.array([-0.004, 0, 0, 0, 0, 0]))
-    edge, begin = PANDA.limits.workspace_low[0], HAND(out[None])[0, 0]
+    edge, begin = PANDA.limits.workspace_low[0], TCP(out[None])[0, 0]
     assert begin < edge - 0.002
     bench.guard.joint_states(out, bench.now)
     assert bench.guard.start(bench.now) == ""
@@ -174,15 +174,15 @@ def test_an_arm_that_ran_a_little_out_of_its_workspace_goes_on_and_no_further_ou
     if direction < 0:
         drive(-0.015)  # So slowly that a millimetre more would pass unnoticed.
     assert bench.guard.state is State.RUNNING
-    end = HAND(bench.guard.motion.position[None])[0, 0]
+    end = TCP(bench.guard.motion.position[None])[0, 0]
     assert end > edge + 0.1 if direction > 0 else end >= begin
     drive(-0.2)
-    assert HAND(bench.guard.motion.position[None])[0, 0] >= (edge if direction > 0 else begin)
+    assert TCP(bench.guard.motion.position[None])[0, 0] >= (edge if direction > 0 else begin)
 
 
 @pytest.mark.parametrize(("turn", "comes_home"), [(1.22, True), (1.9, False)])
 def test_an_arm_that_was_moved_out_of_its_workspace_can_only_go_home_from_nearby(turn: float, comes_home: bool) -> None:
-    """Turned about its base by so many rad: the hand is then 4 and 35 cm behind its workspace."""
+    """Turned about its base by so many rad: the end effector is then 4 and 35 cm behind its workspace."""
     bench = Bench().moving()
     bench.guard.hold()
     for _ in range(20):
@@ -197,19 +197,19 @@ def test_an_arm_that_was_moved_out_of_its_workspace_can_only_go_home_from_nearby
 def test_an_arm_that_gets_no_nearer_to_home_says_so(still: bool) -> None:
     bench, began = Bench(), 100.0
     assert bench.guard.go_home(bench.now) == ""
-    bench.wanted = np.zeros(7)
+    bench.target = np.zeros(7)
     while bench.guard.state is State.HOMING:
         assert bench.now < began + 60
         # To 1 rad in five seconds, and then not on: standing, or to and fro.
         away = max(2.0 - 0.2 * (bench.now - began), 1.0)
-        bench.guard.nearing_home(away + (0.0 if still else 0.3 * (bench.stamp % 2)), bench.now)
+        bench.guard.homing_progress(away + (0.0 if still else 0.3 * (bench.stamp % 2)), bench.now)
         bench.period(action=False)
     assert 14 < bench.now - began < 16
     assert "no way home" in bench.guard.reason
 
 
 def test_it_does_not_start_without_joint_states_or_frames_or_outside_the_limits() -> None:
-    guard = Guard(PANDA.limits, DEADLINES, PERIOD, HAND, actions=7, following=None)
+    guard = Guard(PANDA.limits, DEADLINES, PERIOD, TCP, action_size=7, tracking_tolerance=None)
     assert "joint states" in guard.start(0.0)
     guard.joint_states(PANDA.home, 0.0)
     assert "frame" in guard.start(0.0)
@@ -272,7 +272,7 @@ events = st.one_of(
 @given(story=st.lists(events, max_size=40))
 @settings(max_examples=150, deadline=None)
 def test_whatever_comes_limits_are_kept_and_nothing_moves_after_a_fault(story: list[tuple]) -> None:
-    bench = Bench(following=None).started()
+    bench = Bench(tracking_tolerance=None).started()
     guard = bench.guard
     limits = PANDA.limits
     for kind, number, values in story:
@@ -302,40 +302,40 @@ def test_whatever_comes_limits_are_kept_and_nothing_moves_after_a_fault(story: l
 
 def brake(bench: Bench, limits: object) -> None:
     """As a node does after each message: nothing happens but after a fault."""
-    course = bench.guard.brake(bench.now)
-    if course is None:
+    trajectory = bench.guard.brake(bench.now)
+    if trajectory is None:
         return
     assert bench.guard.state is State.FAULTED
     bench.ticked = bench.now
-    assert (course.positions >= limits.position_low - 1e-9).all()
-    assert (course.positions <= limits.position_high + 1e-9).all()
-    assert (np.abs(course.velocities) <= limits.velocity * ROUNDING).all()
-    assert (np.abs(course.accelerations) <= limits.acceleration * ROUNDING).all()
-    assert np.abs(course.velocities[-1]).max() < 1e-9
+    assert (trajectory.positions >= limits.position_low - 1e-9).all()
+    assert (trajectory.positions <= limits.position_high + 1e-9).all()
+    assert (np.abs(trajectory.velocities) <= limits.velocity * ROUNDING).all()
+    assert (np.abs(trajectory.accelerations) <= limits.acceleration * ROUNDING).all()
+    assert np.abs(trajectory.velocities[-1]).max() < 1e-9
 
 
-def tick(bench: Bench, wanted: np.ndarray, limits: object) -> None:
+def tick(bench: Bench, target: np.ndarray, limits: object) -> None:
     guard = bench.guard
     motion = guard.motion
     before = (motion.position, motion.velocity, motion.acceleration)
     speed = np.abs(motion.velocity).max()
     elapsed, bench.ticked = max(PERIOD, bench.now - bench.ticked), bench.now
-    course = guard.tick(wanted, bench.now)
-    if course is None:
+    trajectory = guard.tick(target, bench.now)
+    if trajectory is None:
         assert speed == 0
         assert guard.state not in (State.RUNNING, State.HOMING)
         np.testing.assert_array_equal(motion.position, before[0])
         return
-    assert np.isfinite(course.positions).all()
-    assert (course.positions >= limits.position_low - 1e-9).all()
-    assert (course.positions <= limits.position_high + 1e-9).all()
-    assert (np.abs(course.velocities) <= limits.velocity * ROUNDING).all()
-    assert (np.abs(course.accelerations) <= limits.acceleration * ROUNDING).all()
+    assert np.isfinite(trajectory.positions).all()
+    assert (trajectory.positions >= limits.position_low - 1e-9).all()
+    assert (trajectory.positions <= limits.position_high + 1e-9).all()
+    assert (np.abs(trajectory.velocities) <= limits.velocity * ROUNDING).all()
+    assert (np.abs(trajectory.accelerations) <= limits.acceleration * ROUNDING).all()
     assert (np.abs(motion.velocity - before[1]) <= limits.acceleration * elapsed * ROUNDING + 1e-9).all()
     assert (np.abs(motion.acceleration - before[2]) <= limits.jerk * elapsed * ROUNDING + 1e-6).all()
-    hands = HAND(course.positions)
-    assert (hands >= limits.workspace_low - 1e-9).all()
-    assert (hands <= limits.workspace_high + 1e-9).all()
+    tcps = TCP(trajectory.positions)
+    assert (tcps >= limits.workspace_low - 1e-9).all()
+    assert (tcps <= limits.workspace_high + 1e-9).all()
     if guard.state not in (State.RUNNING, State.HOMING):
         # It brakes: never faster than it was, but for the acceleration that jerk takes a time step to undo.
         still_gaining = (before[2] ** 2 / (2 * limits.jerk)).max()

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from tests import ROOT
-from viper_lab.experiment.run_directory import read_metrics
+from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
+from viper_ros.cli.main import MODULES
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 
@@ -59,7 +60,11 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["train", "sim:=dcm"], "did you mean dmc"),
+        (["train", "sim:=dcm"], "one of: dmc"),
+        (["train", "steps:=0"], "from 1 to"),
+        (["train", "viz:=opengl"], "none, rerun"),
+        (["train", "reward_model:=nowhere"], "no video model in nowhere"),
+        (["train", "reward_task:=walker_walk"], "reward_model:="),
         (["train", "task:=cartpole_swngup", "reward:=task"], "cartpole_swingup"),
         (["train", "--set", "policy_node.size=gigantic"], "tiny"),
         (["train", "--set", "policy_node.image_size=33"], "16, 32, 64"),
@@ -149,7 +154,7 @@ def test_a_video_is_scored_to_a_table_a_plot_and_a_video(tmp_path: Path, model_f
 
 
 def test_every_option_has_help(tmp_path: Path) -> None:
-    for name in ("doctor", "record", "data", "fit", "check-reward", "score", "imagine", "prepare", "train", "report"):
+    for name in (name for names in MODULES.values() for name in names):
         result = viper(name, "--help", where=tmp_path)
         assert result.returncode == 0
         options = [line for line in result.stdout.splitlines() if line.startswith("│") and " --" in line]

@@ -17,7 +17,7 @@ from rosbags.highlevel import AnyReader
 
 from tests import ROOT
 from tests.viper_ros.conftest import Listener, spin_until
-from viper_model.agents.dreamer.agent import Agent
+from viper_model.agents.registry import make_agent
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_ros.launching.arguments import LAUNCH_FILES
 
@@ -130,6 +130,9 @@ def test_stopping_the_launch_leaves_no_node_behind(
         (("deploy", "arm:=panda", "policy:=nowhere", "sim:=true"), "nowhere"),
         (("deploy", "arm:=crane", "policy:=nowhere"), "crane"),
         (("record", "out:=."), "is there already"),
+        (("record", "out:=bag", "run:=mine"), "record.launch.py has no argument 'run'"),
+        (("train", "steps:=0"), "steps is 0, but must be from 1 to"),
+        (("train", "reward_model:=nowhere"), "no video model in nowhere"),
     ],
 )
 def test_a_node_that_cannot_start_ends_the_launch_with_a_failure(
@@ -140,6 +143,20 @@ def test_a_node_that_cannot_start_ends_the_launch_with_a_failure(
     assert process.returncode != 0, said
     assert why in said
     assert not running(process)
+
+
+def test_a_launch_file_that_includes_ours_may_have_arguments_of_its_own(start: Callable, tmp_path: Path) -> None:
+    (tmp_path / "mine.launch.py").write_text(
+        "from launch import LaunchDescription\n"
+        "from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription\n"
+        "from launch.launch_description_sources import AnyLaunchDescriptionSource\n"
+        "def generate_launch_description():\n"
+        f"    ours = AnyLaunchDescriptionSource({str(LAUNCH / 'record.launch.py')!r})\n"
+        "    ours = IncludeLaunchDescription(ours, launch_arguments=[('out', '.')])\n"
+        "    return LaunchDescription([DeclareLaunchArgument('robot'), ours])\n"
+    )
+    said, _ = start(tmp_path / "mine", "robot:=left").communicate(timeout=120)
+    assert "is there already" in said
 
 
 @pytest.mark.usefixtures("ros")
@@ -175,7 +192,7 @@ def test_score_follows_its_arguments_and_comes_back_when_it_is_killed(
 def test_deploy_starts_the_arms_graph_in_a_dry_run_and_ends_whole_when_a_node_is_killed(
     start: Callable, tmp_path: Path
 ) -> None:
-    tensors, agent = Agent("tiny", "continuous", 7, 64, exploration_weight=0.0, seed=0).state()
+    tensors, agent = make_agent("dreamer", "tiny", "continuous", 7, 64, exploration_weight=0.0, seed=0).state()
     write_tensors(tmp_path / "run" / "checkpoint.safetensors", tensors, {"agent": agent})
     process = start("deploy", "arm:=panda", "policy:=run", "sim:=true", "namespace:=left", "controller:=mine")
     ear = Ear()

@@ -3,7 +3,8 @@ import pytest
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
-from viper_ros.messages.images import FrameError, to_message, to_rgb
+from viper_ros.messages.images import to_message, to_rgb
+from viper_ros.runtime.node import MessageError
 
 STAMP = Time(sec=12, nanosec=34)
 
@@ -49,6 +50,6 @@ def test_padded_rows_are_understood() -> None:
     ids=["empty", "unknown", "unnamed", "no data", "enormous", "short step"],
 )
 def test_what_is_no_picture_is_told_in_one_line(broken: Image) -> None:
-    with pytest.raises(FrameError, match="frame dropped") as error:
+    with pytest.raises(MessageError, match="an image of") as error:
         to_rgb(broken)
     assert "\n" not in str(error.value)

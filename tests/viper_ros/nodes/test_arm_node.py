@@ -21,7 +21,7 @@ from viper_ros.msg import Action, Step
 
 from tests.viper_ros.conftest import Listener, overrides, spin_until
 from viper_lab.errors import UserError
-from viper_ros.arm import description as arm
+from viper_ros.arm import files, homing
 from viper_ros.arm.safety import Deadlines, State
 from viper_ros.messages import environment_description as description
 from viper_ros.nodes.arm_node import ArmNode
@@ -40,9 +40,11 @@ UP = (0.0, 0.2, 0.4, 0.0, 0.0, 0.0, 1.0)
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines that a busy test machine meets."""
-    load = arm.load
+    load = files.load
     deadlines = Deadlines(action=3.0, frame=3.0, joint_states=1.0, dead_man=3.0)
-    monkeypatch.setattr(arm, "load", lambda name: dataclasses.replace(load(name), deadlines=deadlines, following=0.5))
+    monkeypatch.setattr(
+        files, "load", lambda name: dataclasses.replace(load(name), deadlines=deadlines, tracking_tolerance=0.5)
+    )
 
 
 class Operator(Listener):
@@ -80,7 +82,7 @@ class Cell:
         self.nodes: list[ViperNode] = [self.operator, self.arm_node, self.simulated]
         assert self.simulated.start()
         assert self.arm_node.start()
-        self.until(lambda: self.arm_node._described is not None and self.guard._measured is not None)
+        self.until(lambda: self.arm_node._episode._described_size is not None and self.guard._measured is not None)
 
     @property
     def guard(self) -> object:
@@ -103,7 +105,7 @@ class Cell:
         return self
 
     def stopped(self) -> None:
-        self.until(lambda: self.guard.state is State.FAULTED and self.guard.motion.still)
+        self.until(lambda: self.guard.state is State.FAULTED and self.guard.motion.at_rest)
         self.until(lambda: np.abs(self.simulated.environment.velocities).max() < 0.005)
 
 
@@ -119,7 +121,7 @@ def close(cell: Cell) -> None:
         node.stop()
 
 
-@pytest.mark.parametrize("name", arm.arms())
+@pytest.mark.parametrize("name", files.arms())
 def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) -> None:
     cell = Cell(arm=name, episode_seconds=1.0)
     heard = cell.operator.heard
@@ -139,7 +141,7 @@ def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) 
     assert [nanoseconds(image.header.stamp) for image in heard["image_raw"]] == stamps
     assert cell.guard.state is State.HOLDING
     assert heard["gripper_controller/joint_trajectory"][0].points[0].positions[0] == cell.arm_node._arm.gripper.closed
-    cell.until(lambda: cell.guard.motion.still)
+    cell.until(lambda: cell.guard.motion.at_rest)
     assert cell.call("reset_episode").success
     cell.until(lambda: cell.guard.state is State.HOLDING)
     assert np.abs(cell.simulated.environment.positions - cell.arm_node._arm.home).max() < 0.05
@@ -158,8 +160,8 @@ def test_every_command_ends_in_a_stop(cell: Cell) -> None:
 def test_a_trajectory_that_is_over_does_not_move_the_arm(age: float, moves: bool) -> None:
     simulated, operator = SimulatedArmNode(), Operator()
     assert simulated.start()
-    away = arm.load("panda").home + 0.1
-    trajectory = JointTrajectory(joint_names=list(arm.load("panda").joints))
+    away = files.load("panda").home + 0.1
+    trajectory = JointTrajectory(joint_names=list(files.load("panda").joints))
     trajectory.points = [JointTrajectoryPoint(positions=away.tolist(), time_from_start=Duration(sec=1))]
     commands = operator.create_publisher(JointTrajectory, COMMANDS, RELIABLE)
     before = simulated.environment.positions
@@ -198,7 +200,7 @@ def pull(cell: Cell, plug: str) -> None:
 
 def spin_for_control_periods(cell: Cell, periods: int) -> None:
     left = [periods]
-    timer = cell.arm_node.every(cell.arm_node._period, lambda: left.append(left.pop() - 1))
+    timer = cell.arm_node.every(cell.arm_node._arm.control_period, lambda: left.append(left.pop() - 1))
     cell.until(lambda: left[0] <= 0)
     cell.arm_node.destroy_timer(timer)
 
@@ -237,6 +239,20 @@ def test_after_a_stop_is_released_and_cleared_an_episode_can_begin(cell: Cell) -
     assert cell.call("clear_fault").success
     cell.moving()
     assert cell.operator.heard["step"][-1].episode == 1
+
+
+def test_an_arm_sent_home_straight_after_its_episode_gets_there(cell: Cell) -> None:
+    cell.moving()
+    robot, motion = cell.arm_node._arm, cell.guard.motion
+    cell.until(lambda: homing.distance_from_home(robot, motion.position) > 0.05)
+    cell.operator.answer = (0.0,) * 7
+    cell.until(lambda: motion.at_rest)
+    # Within one control period.
+    assert cell.arm_node._end_episode() == ""
+    assert cell.arm_node._reset_episode() == ""
+    cell.until(lambda: cell.guard.state is State.HOLDING)
+    assert homing.is_home(robot, motion.position)
+    assert cell.operator.heard["step"][-1].is_last
 
 
 def test_deactivate_stops_the_arm_first(cell: Cell) -> None:
@@ -318,8 +334,8 @@ def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
 
 def test_arithmetic_waits_for_no_thread_of_lower_priority() -> None:
     # In a process of its own, which may become a real-time one.
-    code = "from viper_ros.nodes.arm_node import before_others; from threadpoolctl import threadpool_info\n"
-    code += "before_others()\n"
+    code = "from viper_ros.runtime.real_time import request_real_time; from threadpoolctl import threadpool_info\n"
+    code += "request_real_time('arm_node')\n"
     code += "print({library['num_threads'] for library in threadpool_info()})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "{1}"

@@ -142,6 +142,26 @@ def test_a_ratio_of_a_model_without_a_background_is_refused_in_one_line(
     assert "Traceback" not in said
 
 
+def test_episodes_are_scored_as_the_task_that_is_asked_for_whichever_is_run(model_folder: Path) -> None:
+    video, camera = random_frames(3), Camera(["env_0"])
+    node = start(model_folder, reward_task=TASK)
+    for index in range(3):
+        camera.show("env_0", index, video[index], index == 0, task="what_the_model_does_not_know")
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 3)
+    likelihoods = [camera.rewards("env_0")[i].log_likelihood for i in range(3)]
+    expected = conditional(whole_video(VideoModel.load(model_folder), video))
+    np.testing.assert_allclose(likelihoods, expected, atol=1e-2)
+
+
+def test_a_reward_task_that_the_model_does_not_know_is_refused(
+    model_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parameters = overrides(model=str(model_folder), reward_task="walker_walk")
+    assert not RewardNode(parameter_overrides=parameters).start()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "walker_walk" in line]
+    assert TASK in line
+
+
 def test_a_frame_shown_again_gets_the_same_reward_and_changes_nothing(model_folder: Path) -> None:
     video = random_frames(3)
     camera, node = Camera(["env_0"]), start(model_folder)
@@ -193,7 +213,13 @@ def test_a_frame_that_is_no_picture_is_counted_and_the_next_is_scored(model_fold
     camera._images["env_0"].publish(bad)
     camera.show("env_0", 1, random_frames(1)[0], True)
     spin_until([camera, node], lambda: 1 in camera.rewards("env_0"))
-    assert node.health().values["frames_unreadable"] == 1
+    diagnostics = Listener({"/diagnostics": DiagnosticArray}, RELIABLE)
+
+    def told() -> bool:
+        values = [v for array in diagnostics.heard["/diagnostics"] for status in array.status for v in status.values]
+        return any(value.key == "messages_refused" and value.value == "1" for value in values)
+
+    spin_until([camera, node, diagnostics], told)
 
 
 def test_a_step_of_a_task_that_the_model_does_not_know_is_refused_in_one_line_and_the_next_is_scored(

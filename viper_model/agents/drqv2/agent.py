@@ -71,24 +71,24 @@ class DrQV2(GradientAgent):
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         after = {name: batch[name][:, PRESENT + 1 :] for name in ("reward", "is_first", "is_terminal")}
         outcome = n_step_return(**after, discount=self.size.discount)
-        follows = (outcome.steps > 0).float()  # [n]
+        follows = (outcome.steps > 0).float()
+        share = follows / follows.sum().clamp(min=1)  # [n], of the losses: an episode's last action leads nowhere
         now, later = self._encoded(batch, outcome.steps)
         features = self.critics.trunk(now)
         with torch.no_grad():
             future = self.target_critics(later, self._noisy(self.actor(later))).min(0).values  # [n]
             target = outcome.reward + outcome.discount * future
         values = self.critics.values(features, batch["action"][:, PRESENT].clamp(-1, 1))  # [CRITICS, n]
-        share = follows / follows.sum().clamp(min=1)
         critic_loss = ((values - target).square().sum(0) * share).sum()
         action = self._noisy(self.actor(now.detach()))
         value = self.critics.values(features.detach(), action).min(0).values  # [n]
-        actor_loss = -value.mean()
+        actor_loss = -(value * share).sum()
         self._optimizer.zero_grad()
         critic_loss.backward()
         actor_loss.backward(inputs=list(self.actor.parameters()))  # it moves nothing but the actor
         metrics = {
             "critic_loss": critic_loss,
-            "value": value.mean(),
+            "value": -actor_loss,
             "n_step_reward": outcome.reward.mean(),
             "exploration_std": self.actor.std,
         }
@@ -109,10 +109,13 @@ class DrQV2(GradientAgent):
         return self.encoder(seen[0]), later
 
     def _noisy(self, action: Tensor) -> Tensor:
-        """What is learned from is near the action; its gradient is as if there were no limits."""
+        """What is learned from is near the action.
+
+        Nothing pulls an action further that is at its limit already: with the straight-through gradient of the paper's
+        code an actor soon answers every picture with the same limit (docs/experiments.md).
+        """
         noise = self.actor.noise(action, self._generator).clamp(-NOISE_LIMIT, NOISE_LIMIT)
-        noisy = (action + noise).clamp(-1, 1)
-        return action + (noisy - action).detach()
+        return (action + noise).clamp(-1, 1)
 
     def _after_step(self) -> None:
         for slow, fast in zip(self.target_critics.parameters(), self.critics.parameters(), strict=True):

@@ -7,9 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-FROZEN_SHARE = 0.15
-"""Of the clips of recorded background: one of its frames, held. A picture that stands still is likely whatever it
-shows."""
+FROZEN_SHARE = 0.3
+"""Of the clips of recorded background: one frame, held. A picture that stands still is likely whatever it shows."""
 
 
 class Sampler(Protocol):
@@ -43,23 +42,45 @@ class ClipSampler:
 
 
 class BackgroundSampler:
-    """Clips of behaviour that is not the task: recorded, or made of experts' clips where nothing was recorded."""
+    """Clips of recorded behaviour that is not the task, some of them replaced by a single frame that is held."""
 
-    def __init__(self, clips: ClipSampler, *, made: bool) -> None:
-        """clips: of recorded background, or of experts where `made`: a third of those is then frozen, a third reversed
-        and a third shuffled."""
+    def __init__(self, clips: ClipSampler, stills: tuple[Tensor, ...]) -> None:
+        """stills: indices of the frames that may be held, int64 [n] each: a held frame comes from each as often."""
         self.clips = clips
-        self.made = made
+        self.stills = stills
 
     def draw(self, clips: int) -> tuple[Tensor, Tensor]:
         """See `Sampler.draw`; the background has one label."""
         index, _ = self.clips.draw(clips)  # [clips, frames]
-        kind = torch.rand(clips)
-        frozen = kind < (1 / 3 if self.made else FROZEN_SHARE)
-        held = index.gather(1, torch.randint(index.shape[1], (clips, 1)))  # [clips, 1]
-        index = torch.where(frozen[:, None], held, index)
-        if self.made:
-            backwards = (kind >= 1 / 3) & (kind < 2 / 3)
-            shuffled = index.gather(1, torch.rand(index.shape).argsort(1))
-            index = torch.where(backwards[:, None], index.flip(1), torch.where(frozen[:, None], index, shuffled))
-        return index, torch.zeros(clips, dtype=torch.int64)
+        held = torch.stack([stills[torch.randint(len(stills), (clips,))] for stills in self.stills])
+        held = held.gather(0, torch.randint(len(self.stills), (1, clips)))[0]  # [clips]
+        frozen = torch.rand(clips) < FROZEN_SHARE
+        return torch.where(frozen[:, None], held[:, None], index), torch.zeros(clips, dtype=torch.int64)
+
+
+class MadeBackgroundSampler:
+    """Clips of experts, a third of them frozen, a third reversed and a third shuffled: where nothing was recorded."""
+
+    def __init__(self, clips: ClipSampler) -> None:
+        self.clips = clips
+
+    def draw(self, clips: int) -> tuple[Tensor, Tensor]:
+        """See `Sampler.draw`; the background has one label."""
+        index, _ = self.clips.draw(clips)  # [clips, frames]
+        held = index.gather(1, torch.randint(index.shape[1], (clips, 1))).expand_as(index)
+        shuffled = index.gather(1, torch.rand(index.shape).argsort(1))
+        kind = torch.randint(3, (clips, 1))
+        made = torch.where(kind == 0, held, torch.where(kind == 1, index.flip(1), shuffled))
+        return made, torch.zeros(clips, dtype=torch.int64)
+
+
+def first_halves(lengths: list[int], begin: int) -> Tensor:
+    """Indices of the frames of the first half of each of several videos: int64 [n].
+
+    lengths: frames of each, one after the other from index `begin` on. An expert's first half is before the task is
+    done: standing still there is not what was asked for, and where it is done it may be.
+    """
+    ends = torch.tensor(lengths).cumsum(0) + begin
+    return torch.cat(
+        [torch.arange(end - length, end - length // 2) for end, length in zip(ends.tolist(), lengths, strict=True)]
+    )

@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
@@ -28,22 +27,15 @@ from viper_model.torch_tools.checkpoint import (
     write_tensors,
 )
 from viper_model.torch_tools.distributed import make_fabric, mean_of_processes
+from viper_model.video_model.fit.assembly import make_stages
+from viper_model.video_model.fit.background import resolve_background
 from viper_model.video_model.fit.example_videos import write_example_videos
 from viper_model.video_model.fit.identity import FINISHED, finished_identity, refuse_another, training_identity
-from viper_model.video_model.fit.sampler import BackgroundSampler, ClipSampler, Sampler
 from viper_model.video_model.fit.schedule import SCHEDULES, TrainingSchedule
-from viper_model.video_model.fit.stages import (
-    VALIDATE_EVERY,
-    CodeModelStage,
-    PatchesStage,
-    Stage,
-    VQGANStage,
-)
+from viper_model.video_model.fit.stages import VALIDATE_EVERY, Stage
 from viper_model.video_model.sizes import size_config
-from viper_model.video_model.tokenizers.patches import Patches
-from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import Dataset, FrameSet, Video, load_dataset
+from viper_model.videos.dataset import load_dataset
 from viper_model.videos.find import BACKGROUND, EXPERT
 
 if TYPE_CHECKING:
@@ -52,13 +44,6 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
 LOG_EVERY = 20
-ENCODED_AT_ONCE = 512
-"""Frames."""
-
-Background = Literal["auto", "recorded", "made", "none"]
-"""What the background's code model learns from. recorded: videos of the behaviour `background`. made: experts' videos,
-frozen, reversed and shuffled. auto: recorded where there are such videos of every task, else made."""
-BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 
 
 def fit(
@@ -93,7 +78,7 @@ def fit(
     schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
     shortest = config.code_model.context * config.frame_skip
     dataset = load_dataset(data, config.tokenizer.image_size, tasks, shortest=shortest)
-    source = _resolved(background, dataset)
+    source = resolve_background(background, dataset)
     behaviours = (EXPERT, BACKGROUND) if source == "recorded" else (EXPERT,)
     used = [video for video in dataset.videos if video.behaviour in behaviours]
     identity = training_identity(config, schedule, source, seed, dataset, used)
@@ -134,98 +119,6 @@ def _shortened(
     )
 
 
-def _resolved(background: str, dataset: Dataset) -> Background:
-    """What `auto` stands for. Raises ModelError for another name, and where what is to be used isn't there."""
-    source = next((each for each in BACKGROUNDS if each == background), None)
-    if source is None:
-        raise ModelError(f"unknown background '{background}': choose one of {', '.join(BACKGROUNDS)}")
-    missing = [task for task in dataset.tasks if not dataset.select(BACKGROUND, task=task, held_out=False)]
-    if source == "auto":
-        return "made" if missing else "recorded"
-    if source == "recorded" and missing:
-        raise ModelError(
-            f"there are no {BACKGROUND} videos of {', '.join(missing)} to train on: record two or more into "
-            f"<task>/{BACKGROUND}, or choose the background made"
-        )
-    return source
-
-
-class EncodedFrames:
-    """The codes of videos' frames, made when they are first asked for: int16, two bytes a token stay in memory."""
-
-    def __init__(self, model: VideoModel, trained_on: Sequence[Video], held_out: Sequence[Video]) -> None:
-        self._model = model
-        self._videos = (trained_on, held_out)
-        self._codes: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        """Of the videos trained on, and of those held out: int16 [frames, tokens] each."""
-        if self._codes is None:
-            trained_on, held_out = (self._encode(videos) for videos in self._videos)
-            self._codes = trained_on, held_out
-        return self._codes
-
-    def _encode(self, videos: Sequence[Video]) -> Tensor:
-        device = self._model.device
-        chunks = [
-            self._model.tokenizer.encode(
-                torch.from_numpy(video.frames[begin : begin + ENCODED_AT_ONCE].copy()).to(device)
-            )
-            for video in videos
-            for begin in range(0, len(video.frames), ENCODED_AT_ONCE)
-        ]
-        return torch.cat([chunk.flatten(1).short().cpu() for chunk in chunks])
-
-
-def make_stages(
-    fabric: Fabric, model: VideoModel, dataset: Dataset, schedule: TrainingSchedule, background: Background, seed: int
-) -> list[Stage]:
-    """The stages of a training, in order."""
-    experts, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
-    others = dataset.select(BACKGROUND, held_out=False) if background == "recorded" else []
-
-    def sampler(videos: Sequence[Video]) -> ClipSampler:
-        return ClipSampler(
-            lengths=[len(video.frames) for video in videos],
-            tasks=[model.task_index(video.task) for video in videos],
-            clip_frames=schedule.code_model.clip_frames,
-            frame_skip=model.frame_skip,
-        )
-
-    def code_model_stage(name: str, videos: tuple[list[Video], list[Video]], steps: int, make: Any) -> CodeModelStage:
-        kept = model.code_model if name == "code_model" else model.background_model()
-        train, held = (make(sampler(each)) for each in videos)
-        codes = EncodedFrames(model, *videos)
-        return CodeModelStage(name, fabric, kept, schedule.code_model, steps, train, held, codes)
-
-    def as_they_are(clips: ClipSampler) -> Sampler:
-        return clips
-
-    def not_the_task(clips: ClipSampler) -> Sampler:
-        return BackgroundSampler(clips, made=background == "made")
-
-    stages: list[Stage] = [_tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)]
-    stages.append(code_model_stage("code_model", (experts, held_out), schedule.code_model.steps, as_they_are))
-    if background != "none":
-        videos = (others, dataset.select(BACKGROUND)) if others else (experts, held_out)
-        stages.append(code_model_stage("background", videos, schedule.code_model.background_steps, not_the_task))
-    return stages
-
-
-def _tokenizer_stage(
-    fabric: Fabric,
-    model: VideoModel,
-    schedule: TrainingSchedule,
-    videos: Sequence[Video],
-    held_out: Sequence[Video],
-    seed: int,
-) -> Stage:
-    if isinstance(model.tokenizer, Patches):
-        return PatchesStage(model.tokenizer, FrameSet(videos), seed)
-    assert isinstance(model.tokenizer, VQGAN)
-    return VQGANStage(fabric, model.tokenizer, schedule.tokenizer, FrameSet(videos), FrameSet(held_out))
-
-
 class Training:
     """Everything that changes while a model trains, and how it is saved.
 
@@ -260,7 +153,8 @@ class Training:
                     torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0]))
                     metrics = stage.step(self.step - begin)
                     self.step += 1
-                    if self.step % LOG_EVERY == 0 or self.step == begin + stage.steps:
+                    done = self.step - begin
+                    if done % LOG_EVERY == 0 or done == stage.steps:
                         values = mean_of_processes(torch.tensor(list(metrics.values()), device=self.model.device))
                         metrics = dict(zip(metrics, values.tolist(), strict=True))
                         if not all(map(math.isfinite, metrics.values())):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
-from viper_model.video_model.fit.sampler import FROZEN_SHARE, BackgroundSampler, ClipSampler
+from viper_model.video_model.fit.sampler import (
+    FROZEN_SHARE,
+    BackgroundSampler,
+    ClipSampler,
+    MadeBackgroundSampler,
+    first_halves,
+)
 
 LENGTHS, SKIP = [9, 20, 13], 2
 
@@ -27,44 +32,54 @@ def test_videos_shorter_than_a_clip_make_shorter_clips() -> None:
     assert index.shape == (50, 3)  # frames 0, 2 and 4 of the short video
 
 
-@pytest.mark.parametrize(
-    ("made", "shares"),
-    [
-        (True, {"frozen": 1 / 3, "reversed": 1 / 3, "shuffled": 1 / 3, "as recorded": 0}),
-        (False, {"frozen": FROZEN_SHARE, "reversed": 0, "shuffled": 0, "as recorded": 1 - FROZEN_SHARE}),
-    ],
-)
-def test_background_clips_are_of_their_kinds_and_never_leave_their_video(made: bool, shares: dict[str, float]) -> None:
+def kinds_of(index: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Which clips are of which kind, bool [clips] each."""
+    step = torch.diff(index, dim=1)
+    in_order = torch.diff(index.sort(1).values, dim=1)
+    kinds = {"frozen": (step == 0).all(1), "reversed": (step == -SKIP).all(1), "as recorded": (step == SKIP).all(1)}
+    return {**kinds, "shuffled": (in_order == SKIP).all(1) & ~kinds["reversed"] & ~kinds["as recorded"]}
+
+
+def assert_shares(kinds: dict[str, torch.Tensor], expected: dict[str, float]) -> None:
+    assert sum(kinds.values()).eq(1).all()  # nothing else, and nothing twice
+    for kind, share in expected.items():
+        error = (share * (1 - share) / len(kinds[kind])) ** 0.5
+        assert abs(kinds[kind].double().mean() - share) <= 4 * error, kind
+
+
+def test_made_background_is_frozen_reversed_and_shuffled_in_equal_parts() -> None:
     torch.manual_seed(0)
-    clips, draws = ClipSampler(LENGTHS, [0, 1, 0], clip_frames=4, frame_skip=SKIP), 6000
-    index, task = BackgroundSampler(clips, made=made).draw(draws)
+    clips = ClipSampler(LENGTHS, [0, 1, 0], clip_frames=4, frame_skip=SKIP)
+    index, task = MadeBackgroundSampler(clips).draw(6000)
     assert not task.any()  # the background has one label
     video = np.searchsorted(np.cumsum(LENGTHS), index, side="right")
     assert (video == video[:, :1]).all()
-    step = torch.diff(index, dim=1)
-    in_order = torch.diff(index.sort(1).values, dim=1)
-    is_kind = {
-        "frozen": (step == 0).all(1),
-        "reversed": (step == -SKIP).all(1),
-        "as recorded": (step == SKIP).all(1),
-    }
-    # A clip's own frames in another order; of the 24 orders of 4 frames one is as recorded and one is reversed.
-    is_kind["shuffled"] = (in_order == SKIP).all(1) & ~is_kind["reversed"] & ~is_kind["as recorded"]
-    assert sum(is_kind.values()).eq(1).all()  # nothing else, and nothing twice
-    of_shuffled = shares["shuffled"] / 24
-    expected = {
-        "frozen": shares["frozen"],
-        "reversed": shares["reversed"] + of_shuffled,
-        "as recorded": shares["as recorded"] + of_shuffled,
-        "shuffled": 22 * of_shuffled,
-    }
-    for kind, share in expected.items():
-        error = (share * (1 - share) / draws) ** 0.5
-        assert abs(is_kind[kind].double().mean() - share) <= 4 * error, kind
+    # Of the 24 orders of 4 frames one is as recorded and one is reversed.
+    third, chance = 1 / 3, 1 / 72
+    shares = {"frozen": third, "reversed": third + chance, "as recorded": chance, "shuffled": third - 2 * chance}
+    assert_shares(kinds_of(index), shares)
+
+
+def test_recorded_background_holds_frames_of_its_own_and_of_experts_before_the_task_is_done() -> None:
+    torch.manual_seed(0)
+    frames = sum(LENGTHS)
+    experts = [10, 7]  # behind the background's frames
+    clips = ClipSampler(LENGTHS, [0, 1, 0], clip_frames=4, frame_skip=SKIP)
+    index, task = BackgroundSampler(clips, (torch.arange(frames), first_halves(experts, frames))).draw(6000)
+    assert not task.any()
+    kinds = kinds_of(index)
+    assert_shares(kinds, {"frozen": FROZEN_SHARE, "reversed": 0, "shuffled": 0, "as recorded": 1 - FROZEN_SHARE})
+    assert (index[kinds["as recorded"]] < frames).all()
+    held = set(index[kinds["frozen"], 0].tolist())
+    of_experts = {frame - frames for frame in held if frame >= frames}
+    assert of_experts == {*range(5), *range(10, 14)}  # of 7 frames the middle one counts to the first half
+    assert len(held) - len(of_experts) == frames
+    half = (index[kinds["frozen"], 0] >= frames).double().mean()
+    assert abs(half - 0.5) <= 4 * (0.25 / kinds["frozen"].sum()) ** 0.5
 
 
 def test_any_frame_of_a_clip_may_be_the_one_that_is_held() -> None:
     torch.manual_seed(0)
-    index, _ = BackgroundSampler(ClipSampler([7], [0], clip_frames=4, frame_skip=2), made=True).draw(600)
+    index, _ = MadeBackgroundSampler(ClipSampler([7], [0], clip_frames=4, frame_skip=2)).draw(600)
     frozen = index[(torch.diff(index, dim=1) == 0).all(1)]
     assert set(frozen[:, 0].tolist()) == {0, 2, 4, 6}

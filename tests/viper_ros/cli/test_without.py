@@ -1,0 +1,98 @@
+"""What runs where ROS is missing, and what is said of what is missing."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from rosbags.highlevel import AnyReader
+
+from tests import ROOT
+from tests.viper_model.videos.writers import write_bag
+from viper_lab.experiment.untrained import untrained_model
+from viper_ros.cli.main import MODULES
+
+ROS = ("rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "diagnostic_msgs", "ament_index_python", "viper_ros.msg")
+HIDE = """
+import sys
+for name in {hidden!r}:
+    sys.modules[name] = None
+from viper_ros.cli.main import main
+sys.argv = ["viper", *{arguments!r}]
+status = main()
+assert status or not {unused!r} & sys.modules.keys()
+sys.exit(status)
+"""
+COMMANDS = [name for names in MODULES.values() for name in names]
+
+
+def viper(
+    *arguments: str, hidden: tuple[str, ...] = ROS, unused: tuple[str, ...] = (), where: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run `viper` in a Python that finds no `hidden` modules; where it succeeds it must not have loaded `unused`."""
+    program = HIDE.format(hidden=hidden, arguments=arguments, unused=set(unused) - set(hidden))
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=where,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_help_needs_neither_torch_nor_ros_nor_a_simulator() -> None:
+    result = viper("--help", hidden=(*ROS, "torch", "mujoco", "av", "cv2"), unused=("matplotlib",))
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_own_help_needs_no_ros(command: str) -> None:
+    result = viper(command, "--help")
+    assert result.returncode == 0, result.stderr
+
+
+def test_training_without_ros_is_refused_in_one_line(tmp_path: Path) -> None:
+    result = viper("train", "reward:=task", where=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("viper train needs ROS 2: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_fitting_without_torch_is_refused_in_one_line(tmp_path: Path) -> None:
+    result = viper("fit", "data:=videos", "model:=model", hidden=(*ROS, "torch"), where=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("viper fit needs torch: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_doctor_tells_of_what_is_missing() -> None:
+    result = viper("doctor", hidden=(*ROS, "torch", "av"))
+    assert result.returncode == 1
+    for missing in ("torch", "ROS 2", "videos (H.264)"):
+        (line,) = [line for line in result.stdout.splitlines() if missing in line.partition("  ")[0]]
+        assert line.strip().startswith("missing"), line
+    assert not result.stderr
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_commands_are_listed_with_the_module_that_has_them(module: str) -> None:
+    """Each is found by its name, and told of in `viper --help` by the first line of its own help."""
+
+    group = typer.main.get_group(import_module(f"viper_ros.cli.{module}").commands)
+    assert tuple(group.commands) == MODULES[module]
+
+
+def test_a_bag_is_scored_without_ros(tmp_path: Path) -> None:
+    untrained_model(tmp_path / "model", "push")
+    frames = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    write_bag(tmp_path / "bag", frames, 10.0, firsts=[0])
+    result = viper("score", "bag", "model:=model", where=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with AnyReader([tmp_path / "bag_scored"]) as bag:
+        assert bag.topics["/camera/reward"].msgcount == 4

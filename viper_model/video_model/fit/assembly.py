@@ -1,0 +1,121 @@
+"""The stages of a training, made for a model and its videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from viper_model.video_model.code_model import CodeModel
+from viper_model.video_model.fit.background import Background
+from viper_model.video_model.fit.sampler import (
+    BackgroundSampler,
+    ClipSampler,
+    MadeBackgroundSampler,
+    Sampler,
+    first_halves,
+)
+from viper_model.video_model.fit.schedule import TrainingSchedule
+from viper_model.video_model.fit.stages import CodeModelStage, PatchesStage, Stage, VQGANStage
+from viper_model.video_model.tokenizers.patches import Patches
+from viper_model.video_model.tokenizers.vqgan import VQGAN
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import Dataset, FrameSet, Video
+from viper_model.videos.find import BACKGROUND, EXPERT
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+ENCODED_AT_ONCE = 512
+"""Frames."""
+
+
+class EncodedFrames:
+    """The codes of videos' frames, made when they are first asked for: int16, two bytes a token stay in memory."""
+
+    def __init__(self, model: VideoModel, trained_on: Sequence[Video], held_out: Sequence[Video]) -> None:
+        self._model = model
+        self._videos = (trained_on, held_out)
+        self._codes: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        """Of the videos trained on, and of those held out: int16 [frames, tokens] each."""
+        if self._codes is None:
+            trained_on, held_out = (self._encode(videos) for videos in self._videos)
+            self._codes = trained_on, held_out
+        return self._codes
+
+    def _encode(self, videos: Sequence[Video]) -> Tensor:
+        device = self._model.device
+        chunks = [
+            self._model.tokenizer.encode(
+                torch.from_numpy(video.frames[begin : begin + ENCODED_AT_ONCE].copy()).to(device)
+            )
+            for video in videos
+            for begin in range(0, len(video.frames), ENCODED_AT_ONCE)
+        ]
+        return torch.cat([chunk.flatten(1).short().cpu() for chunk in chunks])
+
+
+def make_stages(
+    fabric: Fabric, model: VideoModel, dataset: Dataset, schedule: TrainingSchedule, background: Background, seed: int
+) -> list[Stage]:
+    """The stages of a training, in order."""
+    experts, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
+    others = dataset.select(BACKGROUND, held_out=False) if background == "recorded" else []
+
+    def sampler(videos: Sequence[Video]) -> ClipSampler:
+        return ClipSampler(
+            lengths=[len(video.frames) for video in videos],
+            tasks=[model.task_index(video.task) for video in videos],
+            clip_frames=schedule.code_model.clip_frames,
+            frame_skip=model.frame_skip,
+        )
+
+    def stage(
+        name: str, code_model: CodeModel, steps: int, samplers: tuple[Sampler, Sampler], codes: EncodedFrames
+    ) -> CodeModelStage:
+        return CodeModelStage(name, fabric, code_model, schedule.code_model, steps, *samplers, codes)
+
+    tokenizer = _tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)
+    codes = EncodedFrames(model, experts, held_out)
+    task = stage(
+        "code_model", model.code_model, schedule.code_model.steps, (sampler(experts), sampler(held_out)), codes
+    )
+    if background == "none":
+        return [tokenizer, task]
+    if background == "made":
+        samplers: tuple[Sampler, Sampler] = (
+            MadeBackgroundSampler(sampler(experts)),
+            MadeBackgroundSampler(sampler(held_out)),
+        )
+    else:
+        pairs = ((others, experts), (dataset.select(BACKGROUND), held_out))
+        samplers = (_recorded(sampler, *pairs[0]), _recorded(sampler, *pairs[1]))
+        codes = EncodedFrames(model, [*pairs[0][0], *pairs[0][1]], [*pairs[1][0], *pairs[1][1]])
+    not_the_task = stage("background", model.background_model(), schedule.code_model.background_steps, samplers, codes)
+    return [tokenizer, task, not_the_task]
+
+
+def _recorded(
+    sampler: Callable[[Sequence[Video]], ClipSampler], others: Sequence[Video], experts: Sequence[Video]
+) -> BackgroundSampler:
+    """Clips of recorded background; frames that are held come from it, and from experts before the task is done."""
+    frames, of_experts = ([len(video.frames) for video in videos] for videos in (others, experts))
+    return BackgroundSampler(sampler(others), (torch.arange(sum(frames)), first_halves(of_experts, sum(frames))))
+
+
+def _tokenizer_stage(
+    fabric: Fabric,
+    model: VideoModel,
+    schedule: TrainingSchedule,
+    videos: Sequence[Video],
+    held_out: Sequence[Video],
+    seed: int,
+) -> Stage:
+    if isinstance(model.tokenizer, Patches):
+        return PatchesStage(model.tokenizer, FrameSet(videos), seed)
+    assert isinstance(model.tokenizer, VQGAN)
+    return VQGANStage(fabric, model.tokenizer, schedule.tokenizer, FrameSet(videos), FrameSet(held_out))
