@@ -434,5 +434,3 @@ def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Datase
     model = KnowsTheSlide()
     model.has_background = False
     assert calibrate(model, data)["slide"].ratio_quantiles == {}
-    with pytest.raises(ModelError, match="needs a model with a background"):
-        check_reward(model, data, "ratio")
