@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from tests.viper_model.conftest import sliding_square
 from viper_model.errors import ModelError
-from viper_model.video_model.fit import training as fit_module
-from viper_model.video_model.fit.sampler import BackgroundSampler
+from viper_model.video_model.fit import assembly
+from viper_model.video_model.fit.sampler import BackgroundSampler, MadeBackgroundSampler
+from viper_model.video_model.fit.stages import CodeModelStage
 from viper_model.video_model.fit.training import fit
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Video, load_dataset
@@ -32,32 +34,24 @@ def record_background(videos: Path, task: str, number: int) -> None:
 
 
 @pytest.fixture
-def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, set[str], set[str]]]:
-    """Of each background stage: whether its clips are made, which videos it learns from, and which judge it."""
-    seen: list[tuple[bool, set[str], set[str]]] = []
-    codes: list[tuple[set[str], set[str]]] = []
+def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[type, set[str], set[str]]]:
+    """Of each background stage: how its clips are drawn, which videos it learns from, and which judge it."""
+    seen: list[tuple[type, set[str], set[str]]] = []
+    videos: list[tuple[set[str], set[str]]] = []
 
-    class Noted(fit_module.EncodedFrames):
-        def __init__(self, model: VideoModel, trained: list[Video], held_out: list[Video]) -> None:
-            codes.append(({video.name for video in trained}, {video.name for video in held_out}))
+    class NotedFrames(assembly.EncodedFrames):
+        def __init__(self, model: VideoModel, trained: Sequence[Video], held_out: Sequence[Video]) -> None:
+            videos.append(({video.name for video in trained}, {video.name for video in held_out}))
             super().__init__(model, trained, held_out)
 
-    class NotedSampler(BackgroundSampler):
-        def __init__(self, clips: Any, *, made: bool) -> None:
-            made_of.append(made)
-            super().__init__(clips, made=made)
-
-    made_of: list[bool] = []
-
-    class NotedStage(fit_module.CodeModelStage):
+    class NotedStage(CodeModelStage):
         def __init__(self, name: str, *others: Any) -> None:
             if name == "background":
-                seen.append((made_of[-1], *codes[-1]))
+                seen.append((type(others[-3]), *videos[-1]))
             super().__init__(name, *others)
 
-    monkeypatch.setattr(fit_module, "EncodedFrames", Noted)
-    monkeypatch.setattr(fit_module, "BackgroundSampler", NotedSampler)
-    monkeypatch.setattr(fit_module, "CodeModelStage", NotedStage)
+    monkeypatch.setattr(assembly, "EncodedFrames", NotedFrames)
+    monkeypatch.setattr(assembly, "CodeModelStage", NotedStage)
     return seen
 
 
@@ -78,7 +72,7 @@ def names(videos: Path, behaviour: str, *, held_out: bool) -> set[str]:
 def test_a_background_is_learned_from_what_was_chosen(
     videos: Path,
     tmp_path: Path,
-    trained_on: list[tuple[bool, set[str], set[str]]],
+    trained_on: list[tuple[type, set[str], set[str]]],
     recorded: bool,
     chosen: str,
     used: str,
@@ -86,11 +80,11 @@ def test_a_background_is_learned_from_what_was_chosen(
     if recorded:
         record_background(videos, "slide", 6)
     model = fit(videos, tmp_path / "model", "micro", background=chosen, **SHORT)
-    behaviour = "background" if used == "recorded" else "expert"
-    learned, judged = (names(videos, behaviour, held_out=each) for each in (False, True))
-    assert trained_on == [(used == "made", learned, judged)]
-    assert learned
-    assert judged
+    learned, judged = (names(videos, "expert", held_out=each) for each in (False, True))
+    if used == "recorded":  # from experts frames are held
+        learned |= names(videos, "background", held_out=False)
+        judged |= names(videos, "background", held_out=True)
+    assert trained_on == [(BackgroundSampler if used == "recorded" else MadeBackgroundSampler, learned, judged)]
     assert model.has_background
     assert json.loads((tmp_path / "model" / "training.json").read_text())["background"] == used
     # What was recorded is judged beside the experts, whatever was learned from.
