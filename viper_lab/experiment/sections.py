@@ -45,7 +45,7 @@ FIT = (
     Parameter(
         "code_model",
         "videogpt",
-        "Which model of the videos' codes (docs/likelihoods.md).",
+        "Which model of the videos' codes (docs/rewards.md).",
         choices=tuple(CODE_MODELS),
     ),
     Parameter(
