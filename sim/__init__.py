@@ -1,9 +1,9 @@
 """Environments: simulators behind one contract (`Env`), made by name.
 
 >>> environment = sim.make("dmc", "cartpole_swingup", image_size=(64, 64), action_repeat=4, seed=0)
->>> time step = environment.reset()
->>> while not time step.is_last:
-...     time step = environment.step(environment.description.action_space.sample(rng))
+>>> time_step = environment.reset()
+>>> while not time_step.is_last:
+...     time_step = environment.step(environment.description.action_space.sample(rng))
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The contract that every environment meets.
 
-An environment is a subclass of `Env` that fills in `_reset`, `_step` and `_close`. The base class does what all
-environments owe their callers: it checks actions, keeps the order of calls, and refuses use after close.
-`sim.contract.EnvContract` is the test suite that holds an environment to it.
+An environment is a subclass of `Env` that says its `description` and `task_rewards` and fills in `_reseed`, `_reset`,
+`_step` and `_close`. The base class does what all environments owe their callers: it checks actions, keeps the order of
+calls, and refuses use after close. `sim.contract.EnvContract` is the test suite that holds an environment to it.
 """
 
 from __future__ import annotations

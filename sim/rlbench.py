@@ -1,7 +1,7 @@
 """RLBench (James et al. 2020) itself, in CoppeliaSim, in a process of its own (`sim.rlbench_process`).
 
-An action is how the gripper moves, in [-1, 1]: x, y and z (±1 is ±3 cm, in the environment's axes), a turn (a rotation
-vector in the environment's axes, ±1 is ±0.2 rad along each), and the gripper, which opens below 0 and closes above.
+An action is how the gripper moves, in [-1, 1]: x, y and z (±1 is ±3 cm, in the world frame), a turn (a rotation
+vector in the world frame, ±1 is ±0.2 rad along each), and the gripper, which opens below 0 and closes above.
 Inverse kinematics finds the joints; a move that it can't make is made half as far, a quarter, and then not at all.
 
 The ground-truth reward is 1 for the time step in which RLBench's conditions are first met and 0 for all others; the

@@ -111,7 +111,7 @@ class ArmEnv(Env):
         return self._task.turns
 
     def point(self, body: str, offset: ArrayLike = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
-        """Where the point `offset` [3] of a body is in the environment, float64 [3] in metres."""
+        """Where the point `offset` [3] of a body is in the world frame, float64 [3] in metres."""
         place, rotation = self._pose(body)
         return np.asarray(place + rotation @ np.asarray(offset))
 

@@ -25,7 +25,7 @@ def arm_with(deadline: float, **changes: float) -> str:
     options = "".join(f", {name}={value}" for name, value in changes.items())
     return f"""
 import dataclasses
-from viper_ros.arm import description as arm
+from viper_ros.arm import files as arm
 from viper_ros.arm.safety import Deadlines
 load = arm.load
 deadlines = Deadlines(action={deadline}, frame={deadline}, joint_states={deadline}, dead_man={deadline})

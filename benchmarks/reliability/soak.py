@@ -130,7 +130,7 @@ def main() -> int:
                 folder,
                 parameters,
                 namespace="/" if node == "reward_node" else NAMESPACE,
-                before=arm_with(5.0, control_rate=RATE, following=1.0) if node == "arm_node" else "",
+                before=arm_with(5.0, control_rate=RATE, tracking_tolerance=1.0) if node == "arm_node" else "",
             )
             for node, parameters in nodes.items()
         ]

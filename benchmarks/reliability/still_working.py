@@ -15,7 +15,7 @@ from viper_ros.msg import Action, Reward, Step
 
 from benchmarks.reliability.hostile_messages import SIZE, TASK
 from benchmarks.reliability.victims import Attacker, Victim, valid_message
-from viper_ros.arm import description as arm
+from viper_ros.arm import files as arm
 from viper_ros.messages import images
 from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp

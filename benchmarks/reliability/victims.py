@@ -20,7 +20,7 @@ from benchmarks.observer import Observer
 from benchmarks.reliability.hostile_messages import SIZE, TASK
 from sim import ActionSpace, Description
 from viper_lab.experiment.untrained import untrained_model, untrained_policy
-from viper_ros.arm import description as arm
+from viper_ros.arm import files as arm
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
 from viper_ros.runtime.qos import LATCHED, RELIABLE

@@ -24,10 +24,10 @@ from lightning_fabric import Fabric
 from rosbags.rosbag2 import StoragePlugin
 
 from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
+from viper_model.video_model.fit.assembly import EncodedFrames
 from viper_model.video_model.fit.sampler import ClipSampler
 from viper_model.video_model.fit.schedule import SCHEDULES
 from viper_model.video_model.fit.stages import CodeModelStage, Stage, VQGANStage
-from viper_model.video_model.fit.training import EncodedFrames
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel

@@ -24,9 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import device_name, rate
 from viper_model.torch_tools.distributed import make_fabric
+from viper_model.video_model.fit.assembly import make_stages
 from viper_model.video_model.fit.schedule import SCHEDULES
 from viper_model.video_model.fit.stages import Stage
-from viper_model.video_model.fit.training import make_stages
 from viper_model.video_model.sizes import SIZES, size_config
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset

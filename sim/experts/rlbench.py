@@ -60,7 +60,7 @@ class Follower:
 
 
 def _difference(here: Pose, there: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The way in m, float64 [3], and the turn as a rotation vector in rad, float64 [3], in the environment's axes."""
+    """The way in m, float64 [3], and the turn as a rotation vector in rad, float64 [3], in the world frame."""
     turn = Rotation.from_quat(there.rotation) * Rotation.from_quat(here.rotation).inv()
     return there.position - here.position, turn.as_rotvec()
 

@@ -1,4 +1,4 @@
-"""What a video model makes of the beginning of a video: videos, and their distance from what came."""
+"""Imagined continuations of videos, as videos and as errors against the true frames."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rollout:
     given: np.ndarray
     """uint8 [time, height, width, 3]."""
     truth: np.ndarray
-    """What came, uint8 [time, height, width, 3]."""
+    """The true frames that follow, uint8 [time, height, width, 3]."""
     imagined: np.ndarray
     """uint8 [samples, steps, height, width, 3]."""
 
@@ -43,7 +43,7 @@ class Rollout:
 
     @cached_property
     def errors_of_a_still_picture(self) -> FrameErrors:
-        """Of the last given frame, held: what imagining nothing gives."""
+        """The errors of repeating the last given frame, a baseline."""
         return frame_errors(self.given[None, [-1] * len(self.truth)], self.truth)
 
     def videos(self) -> list[np.ndarray]:
@@ -157,7 +157,7 @@ def _write_errors(path: Path, rollouts: Sequence[Rollout]) -> None:
 
 
 def plot_errors(rollouts: Sequence[Rollout]) -> Figure:
-    """Likeness to what came by step: each rollout's mean and spread over samples; dashed, a still picture's."""
+    """Likeness to the true frames by step: each rollout's mean and spread over samples; dashed, a still picture's."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, measure, unit in zip(figure.subplots(1, 2), ("psnr", "ssim"), ("PSNR [dB]", "SSIM"), strict=True):
         for number, rollout in enumerate(rollouts):

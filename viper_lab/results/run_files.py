@@ -1,4 +1,4 @@
-"""What a run's directory tells those who read it."""
+"""Reading a run's directory: its configuration, metrics and kept episodes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from viper_model.videos.preparation import resize
 
 CONFIG, METRICS, EPISODES = "config.yaml", "metrics.jsonl", "episodes"
 VERSION = 2
-"""Of a run's config.yaml."""
+"""Version of the format of config.yaml."""
 BEST_REWARDED = 3
 """Episodes."""
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """What made the run, see `experiment.run_directory`. Raises UserError where there is none that can be read."""
+    """The configuration that the run was started with, see `experiment.run_directory`.
+
+    Raises UserError where there is none that can be read, or it is of another version.
+    """
     path = run / CONFIG
     try:
         config = yaml.safe_load(path.read_text())

@@ -1,4 +1,4 @@
-"""CUDA streams of one's own: on the default stream what is quick queues behind an agent's update on the same GPU."""
+"""CUDA streams with priorities: on the default one a reward or an action would wait for an agent's update."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ QUICK = -1
 
 
 def own_stream(device: torch.device, priority: int = 0) -> torch.cuda.Stream | None:
-    """A stream that begins after what has been asked of the current one; None where `device` is no GPU."""
+    """A new stream that first waits for all work queued on the current one; None where `device` is no GPU."""
     if device.type != "cuda":
         return None
     stream = torch.cuda.Stream(device, priority=priority)

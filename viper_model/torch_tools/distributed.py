@@ -2,7 +2,7 @@
 
 Lightning Fabric does the work: it knows torchrun's processes, wraps modules so that their gradients are averaged while
 they are still being computed, without taking over the loop or bringing a configuration of its own as Accelerate does.
-Here is what it leaves to its user.
+Here is the rest: the choice of devices, sharing of batches, means over processes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that speaks and writes for all that torchrun has started."""
+    """Whether this is the one of the processes started by torchrun that prints and writes files: rank 0."""
     return os.environ.get("RANK", "0") == "0"
 
 

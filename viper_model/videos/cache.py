@@ -43,8 +43,9 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 """Of the cache's layout and of what decoding makes."""
 FOLDER = ".viper_cache"
-IN_THIS_PROCESS = 8 * 2**20
-"""Bytes of recordings that are decoded sooner than other processes have started."""
+DECODE_IN_PROCESS_BYTES = 8 * 2**20
+"""Where the recordings have fewer bytes than this in all, this process decodes them itself: starting others would take
+longer."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Job:
     image_size: int
 
     def name(self) -> str:
-        """Of the folder in the cache. Raises ModelError where the video's files are gone."""
+        """The name of the video's folder in the cache. Raises ModelError where the video's files are gone."""
         try:
             files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.source.files]
         except OSError as error:
@@ -128,7 +129,7 @@ def decode_videos(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError
         else:
             missing.append(job)
     if missing:
-        with _locked(cache):
+        with _cache_lock(cache):
             try:
                 for job, why in _progress(missing, _decode_all(missing, cache)):
                     video = None if why else Decoded.open(cache / job.name(), job.image_size)
@@ -143,8 +144,11 @@ def decode_videos(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError
 
 
 @contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    """Wait until no other process decodes into the cache, and clear away what killed ones have left."""
+def _cache_lock(cache: Path) -> Iterator[None]:
+    """Hold the cache's lock, so that one process at a time decodes into it.
+
+    What killed processes left unfinished is removed first.
+    """
     try:
         file = open(cache / ".lock", "w")  # noqa: SIM115
     except OSError as error:
@@ -166,7 +170,7 @@ def _locked(cache: Path) -> Iterator[None]:
 def _decode_all(jobs: Sequence[Job], cache: Path) -> Iterator[tuple[Job, str | None]]:
     """Each job as it is done, with what is wrong with its video."""
     workers = min(len(os.sched_getaffinity(0)), len(jobs))
-    if workers == 1 or sum(path.stat().st_size for job in jobs for path in job.source.files) < IN_THIS_PROCESS:
+    if workers == 1 or sum(path.stat().st_size for job in jobs for path in job.source.files) < DECODE_IN_PROCESS_BYTES:
         for job in jobs:
             yield job, decode(job, cache)
         return

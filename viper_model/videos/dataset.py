@@ -1,9 +1,9 @@
 """The videos of a data folder as a model is trained on and judged by: prepared, split, and read from the disk as
 needed.
 
-`expert` videos are trained on, but for those that are held out; videos of any other behaviour (`random`, `noisy`, …)
-only check the result. What a folder looks like is said in `videos.find`, how its videos are prepared in
-`videos.settings`.
+A model is trained on the `expert` videos that are not held out and, where its background is recorded, on `background`
+videos; videos of any other behaviour (`random`, `noisy`, …) only check the result. What a folder looks like is said in
+`videos.find`, how its videos are prepared in `videos.settings`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from viper_model.videos.split import SHORTEST, held_out_names
 
 logger = logging.getLogger(__name__)
 
-TOLD = 5
-"""So many broken videos are named; all of them by `viper data`."""
+MOST_NAMED_VIDEOS = 5
+"""How many videos that can't be used a warning names; `viper data` names all."""
 OPEN_FILES = 256
-"""So many videos are kept open at once."""
+"""How many videos' files are kept open at once."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _map(path: Path) -> np.ndarray:
 
 
 class FrameSet:
-    """The frames of several videos as if they lay one after the other."""
+    """The frames of several videos as one array, video after video."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
         self.videos = videos
@@ -95,7 +95,7 @@ class FrameSet:
 class Dataset:
     videos: tuple[Video, ...]
     skipped: dict[str, str]
-    """What is no usable video, by name within the data folder, and why."""
+    """Why each file that can't be used is skipped, by its path within the data folder."""
     settings: VideoSettings
     """How the videos were prepared."""
 
@@ -152,13 +152,13 @@ def load_dataset(
 
 
 def notes(skipped: dict[str, str], videos: int, decoded: Sequence[Decoded]) -> list[str]:
-    """What a user should know of the videos that are used, in lines."""
+    """Warnings about videos that were skipped and about mixed sizes, a line each."""
     lines = []
     if skipped:
         lines.append(f"{len(skipped)} skipped ({videos} videos found)")
-        lines += [f"skipped {name}: {why}" for name, why in list(skipped.items())[:TOLD]]
-        if len(skipped) > TOLD:
-            lines.append(f"and {len(skipped) - TOLD} more, see `viper data`")
+        lines += [f"skipped {name}: {why}" for name, why in list(skipped.items())[:MOST_NAMED_VIDEOS]]
+        if len(skipped) > MOST_NAMED_VIDEOS:
+            lines.append(f"and {len(skipped) - MOST_NAMED_VIDEOS} more, see `viper data`")
     sizes = Counter((video.width, video.height) for video in decoded)
     if len(sizes) > 1:
         lines.append("videos of several sizes: " + ", ".join(f"{n} of {w}×{h}" for (w, h), n in sizes.most_common()))
@@ -199,7 +199,7 @@ def read_recording(
 
 def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, available: Sequence[str]) -> None:
     """Raises ModelError where a task has no video to train on, or none to hold out."""
-    told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:TOLD])
+    told = "".join(f"; skipped {name}: {why}" for name, why in list(dataset.skipped.items())[:MOST_NAMED_VIDEOS])
     if not (tasks or dataset.tasks):
         raise ModelError(
             f"{root} holds no videos that can be used: put two {EXPERT} videos or more a task into {root}/<task>{told}"

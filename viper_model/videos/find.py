@@ -19,7 +19,7 @@ _MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
 FORMATS = {module.NAME: module for module in _MODULES}
 EXPERT = "expert"
 BACKGROUND = "background"
-"""Behaviour that is not the task, to tell the task from."""
+"""Name of the behaviour whose videos train the background model of the likelihood ratio: anything but the task."""
 SPLITS = {"train": False, "test": True}
 """Whether the videos in such a folder are kept from training."""
 
@@ -39,7 +39,7 @@ class FoundVideo:
 class Found:
     videos: tuple[FoundVideo, ...]
     broken: dict[str, str]
-    """What holds no video that can be used, by name, and why."""
+    """Why each entry of the folder holds no video that can be read, by its path."""
 
 
 def find_videos(root: Path, camera: str | None) -> Found:
@@ -83,7 +83,7 @@ def find_videos(root: Path, camera: str | None) -> Found:
 
 
 def read(source: Source) -> Iterator[Chunk]:
-    """A video's frames. Raises ModelError for whatever damaged bytes lead its reader to."""
+    """A video's frames. Raises ModelError where the file is damaged, whichever exception its reader raises."""
     try:
         yield from FORMATS[source.format].read(source)
     except ModelError:

@@ -1,8 +1,9 @@
-"""LeRobot datasets, versions 2.0, 2.1 and 3.0, of a camera that was kept as video. A video an episode.
+"""The videos of one camera in a LeRobot dataset of version 2.0, 2.1 or 3.0. Each episode is one video.
 
 The layout is that of the files which `lerobot` 0.3 (v2.1) and 0.4 (v3.0) write: `meta/info.json` tells the version, the
 rate and the pattern of the videos' paths. Version 2 has a line an episode in `meta/episodes.jsonl` and a video an
-episode; version 3 has rows in `meta/episodes/**/*.parquet` and many episodes in each video, from a second to a second.
+episode; version 3 has rows in `meta/episodes/**/*.parquet` and many episodes in each video file: a row gives the second
+at which its episode begins.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class LeRobotVideo(Source):
     rate: float
     """Hz."""
     begin: float
-    """Second of the video at which the episode begins."""
+    """Where the episode begins in the video file, in seconds."""
 
 
 def holds(path: Path) -> bool:

@@ -13,10 +13,12 @@ import numpy as np
 from viper_model.errors import ModelError
 from viper_model.videos.source import SETTINGS, Chunk, Facts
 
-EARLY = 0.25
-"""Share of the time between two frames, recorded or chosen, by which a frame may come early and still be the next."""
-SLOWEST = 0.9
-"""Videos are refused whose own rate is less than this share of the chosen one: they would seem to run fast."""
+EARLY_TOLERANCE = 0.25
+"""How much too early a frame may come and still count as the next one, as a share of the time between two frames,
+recorded or chosen, whichever is shorter."""
+LOWEST_RATE_SHARE = 0.9
+"""A video is refused whose recorded rate is below this share of the chosen one: it has too few frames to choose from,
+and would seem to run fast."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,15 @@ class Preparation:
         return resize(frames, size)
 
     def frames_of(self, facts: Facts) -> int | None:
-        """How many frames of such a video the model sees. Raises ModelError where `video` would, as far as is known."""
+        """How many frames of such a video the model sees.
+
+        Raises ModelError as `video` does, where the facts suffice to tell.
+        """
         self.frames(np.zeros((1, facts.height, facts.width, 3), np.uint8), 1)
         if not self.rate or facts.frames is None:
             return facts.frames
         clock = Clock(self.rate)
-        seen = clock.ticks(np.arange(facts.frames) / (facts.rate or self._rate_of_silent()))
+        seen = clock.ticks(np.arange(facts.frames) / (facts.rate or self._unsaid_rate()))
         clock.check()
         return int(seen.sum())
 
@@ -84,7 +89,7 @@ class Preparation:
             frames, seconds, reward = chunk.frames, chunk.seconds, chunk.task_reward
             if clock:
                 if seconds is None:
-                    seconds = (seen + np.arange(len(frames))) / self._rate_of_silent()
+                    seconds = (seen + np.arange(len(frames))) / self._unsaid_rate()
                 kept = clock.ticks(seconds)
                 if reward is not None:
                     total = np.concatenate([[0.0], owed + np.cumsum(reward)])  # before each frame, and after the last
@@ -97,7 +102,8 @@ class Preparation:
         if clock:
             clock.check()
 
-    def _rate_of_silent(self) -> float:
+    def _unsaid_rate(self) -> float:
+        """Hz, of a video whose format doesn't say. Raises ModelError where the settings don't either."""
         if self.recorded_rate is None:
             raise ModelError(f"its rate is unknown: set `recorded_rate` in {SETTINGS} beside `rate`")
         return self.recorded_rate
@@ -118,7 +124,7 @@ class Clock:
         if self._start is None:
             self._start = self._last = float(seconds[0])
         gaps = np.diff(seconds, prepend=self._last) * self._rate
-        early = EARLY * np.clip(gaps, 0, 1)
+        early = EARLY_TOLERANCE * np.clip(gaps, 0, 1)
         intervals = np.floor((seconds - self._start) * self._rate + early).astype(np.int64)
         before = np.maximum.accumulate(np.concatenate([[self._interval], intervals]))
         kept = before[1:] > before[:-1]
@@ -131,7 +137,7 @@ class Clock:
         """Raises ModelError where there were too few frames for the rate."""
         assert self._start is not None
         lasted = self._last - self._start
-        if self._kept - 1 < SLOWEST * math.floor(lasted * self._rate):
+        if self._kept - 1 < LOWEST_RATE_SHARE * math.floor(lasted * self._rate):
             slow = f"{(self._kept - 1) / lasted:.3g} frames a second"
             raise ModelError(f"it has {slow}, less than the `rate` of {self._rate:g} in {SETTINGS}")
 

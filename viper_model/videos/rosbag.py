@@ -1,7 +1,8 @@
 """rosbag2 recordings (SQLite or MCAP, compressed or not) of a camera: raw or compressed images.
 
 A bag is one video; where it also holds `viper_ros/Step` messages beside the images, it is a video an episode, cut at
-`is_first`. Of several cameras those with steps beside them come first. A picture that is published again counts once.
+`is_first`. Where a bag has several cameras, those with steps in their namespace are preferred. A picture that was
+published twice counts once.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunk
 
 NAME = "rosbag2"
 RAW, COMPRESSED, STEP = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "viper_ros/msg/Step"
-LATE = 5 * 10**9
-"""Nanoseconds by which a picture may have been recorded before or after the step of its stamp."""
+MOST_APART = 5 * 10**9
+"""How far apart a picture and the step with its stamp may have been recorded, in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _pictures(bag: AnyReader, video: BagVideo) -> Iterator[tuple[np.ndarray, flo
     connections = [c for c in bag.connections if c.topic == video.topic]
     window: dict[str, int] = {}
     if video.episode:
-        window = {"start": video.episode.begin - LATE, "stop": video.episode.end + LATE}
+        window = {"start": video.episode.begin - MOST_APART, "stop": video.episode.end + MOST_APART}
     seen: set[int] = set()
     for connection, received, data in bag.messages(connections, **window):
         message: Any = bag.deserialize(data, connection.msgtype)

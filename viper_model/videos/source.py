@@ -12,9 +12,9 @@ import numpy as np
 from viper_model.errors import ModelError
 
 SETTINGS = "videos.yaml"
+"""The file of the user's choices, see `settings`."""
 OLD_SETTINGS = "films.yaml"
-"""What it was called before, and is still read as."""
-"""Where the user's choices stand, see `settings`."""
+"""Its name in earlier versions, which is still read."""
 CHUNK_BYTES = 16 * 2**20
 """Frames are handed over in chunks of about this size, whatever the video's length."""
 
@@ -37,7 +37,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Facts:
-    """What can be said of a video without reading all of it."""
+    """A video's number of frames, rate and size, as its headers and its first frame say, without decoding it."""
 
     frames: int | None
     rate: float | None
@@ -59,7 +59,7 @@ class Chunk:
 
 
 class Format(Protocol):
-    """A module of this package."""
+    """What a module that reads one format provides: npz, rosbag, lerobot, video_file."""
 
     NAME: str
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from viper_model.videos.find import BACKGROUND, EXPERT, FoundVideo
 
 SHORTEST = 16
-"""Videos of fewer frames are not used: there is no motion to learn from."""
+"""Videos of fewer frames are not used: they show too little motion to learn from."""
 HELD_OUT = 0.2
 """Share of each task's expert videos, and of its background, that is kept from training."""
 

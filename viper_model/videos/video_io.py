@@ -79,8 +79,8 @@ def _picture(frame: av.VideoFrame) -> np.ndarray:
     return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
 
 
-WATCHABLE = 256
-"""Videos narrower or lower than this many pixels are enlarged when written."""
+SMALLEST_WRITTEN_SIDE = 256
+"""Videos with a side of fewer pixels are enlarged when they are written."""
 
 
 def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
@@ -91,7 +91,7 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
     """
     if len(frames) == 0:
         raise ModelError(f"no frames to write to {path}")
-    factor = max(1, math.ceil(WATCHABLE / min(frames.shape[1:3])))
+    factor = max(1, math.ceil(SMALLEST_WRITTEN_SIDE / min(frames.shape[1:3])))
     frames = frames.repeat(factor, 1).repeat(factor, 2)
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")

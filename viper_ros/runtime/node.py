@@ -24,11 +24,11 @@ from viper_ros.runtime.parameters import declare
 
 AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
 REFUSAL_SECONDS = 10.0
-"""So long a refused message is told of on /diagnostics."""
+"""How long /diagnostics tells of a refused message."""
 
 
 class MessageError(Exception):
-    """A message that can't be used, told in one line: it is refused, and the node goes on."""
+    """A message that can't be used, said in one line. A node refuses it, counts it on /diagnostics, and goes on."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ViperNode(LifecycleNode):
         return self.get_parameter(name).value
 
     def finish(self, status: int) -> None:
-        """Ask for the node's process to end with this exit status. The first word counts."""
+        """Ask for the node's process to end with this exit status. The first call counts."""
         if not self.done.done():
             self.done.set_result(status)
 
@@ -84,7 +84,7 @@ class ViperNode(LifecycleNode):
         return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
     def stop(self) -> bool:
-        """Stop moving, then give back what the node holds. Right in any state; False where a transition failed."""
+        """Deactivate and clean up, from whatever state the node is in; False where a transition failed."""
         ended = []
         if self._state_machine.current_state[1] == "active":
             ended.append(self.trigger_deactivate())
@@ -132,7 +132,7 @@ class ViperNode(LifecycleNode):
         self.get_logger().error(why, throttle_duration_sec=5.0)
 
     def _answering(self, callback: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """A service's callback that answers with nothing where it would raise."""
+        """A service's callback that answers with an empty response where `callback` raises."""
 
         def answer(request: Any, response: Any) -> Any:
             try:
@@ -144,22 +144,23 @@ class ViperNode(LifecycleNode):
         return answer
 
     def configure(self) -> None:
-        """Load what takes time."""
+        """Load what takes time, and create publishers."""
 
     def activate(self) -> None:
-        """Begin to move."""
+        """Subscribe, and begin to work."""
 
     def deactivate(self) -> None:
-        """Stop moving."""
+        """Stop the motion first, then the rest of the work."""
 
     def cleanup(self) -> None:
-        """Give back what `configure` took."""
+        """Release what `configure` took."""
 
     def claims(self) -> Mapping[str, type]:
-        """The topics that nobody else may publish, and their types; known from `configure` on."""
+        """The topics that this node alone may publish, and their types; known from `configure` on."""
         raise NotImplementedError
 
     def health(self) -> Health:
+        """How the node is, in any state."""
         raise NotImplementedError
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:

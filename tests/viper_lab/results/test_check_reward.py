@@ -120,7 +120,7 @@ def test_a_run_s_best_rewarded_episodes_are_judged_as_hacks(
     assert "policy" in json.loads((out / "check.json").read_text())["tasks"]["cartpole_swingup"]["kinds"]
     capsys.readouterr()
     for config, said in (
-        ("task: cartpole_swingup", "is not of this version of viper_ros: train again"),
+        ("sim: dmc", "is of another version of viper_ros: train again"),
         (yaml.safe_dump({**CONFIG, "task": "walker_walk"}), "learned from the reward for 'walker_walk'"),
     ):
         (run / "config.yaml").write_text(config)

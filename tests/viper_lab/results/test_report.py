@@ -123,8 +123,8 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        ({"version": 1}, "is not of this version of viper_ros: train again"),
-        ({"version": None}, "is not of this version of viper_ros: train again"),
+        ({"version": 1}, "is of another version of viper_ros: train again"),
+        ({"version": None}, "is of another version of viper_ros: train again"),
         ({}, "nothing has been evaluated yet"),
     ],
 )

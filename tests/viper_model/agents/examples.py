@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from viper_model.agents.dreamer import Agent
+from viper_model.agents import registry
 
 
-def make_agent(exploration_weight=0.0, seed=0, action_kind="continuous", image_size=16):
-    return Agent("tiny", action_kind, 2, image_size, exploration_weight=exploration_weight, seed=seed)
+def make_agent(exploration_weight=0.0, seed=0, action_kind="continuous", image_size=16, **options):
+    return registry.make_agent(
+        "dreamer", "tiny", action_kind, 2, image_size, exploration_weight=exploration_weight, seed=seed, **options
+    )
 
 
 def make_batch(seed=0, batch=4, time=6, image_size=16, action_kind="continuous"):

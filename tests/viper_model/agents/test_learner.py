@@ -3,7 +3,10 @@ import pytest
 import torch
 
 from tests.viper_model.agents.examples import make_agent, make_batch, make_step
-from viper_model.agents.dreamer import Agent, Learner, Replay
+from viper_model.agents import registry
+from viper_model.agents.learner import Learner
+from viper_model.agents.registry import load_agent
+from viper_model.agents.replay import Replay
 from viper_model.errors import ModelError
 from viper_model.torch_tools.checkpoint import write_tensors
 
@@ -19,7 +22,8 @@ def replay(tmp_path):
 
 
 def make_learner(replay, agent=None, ratio=1.0, prefill=0):
-    return Learner(agent or make_agent(), replay, batch=2, length=4, replay_ratio=ratio, prefill_steps=prefill, seed=0)
+    agent = agent or make_agent(batch_size=2, batch_length=4)
+    return Learner(agent, replay, replay_ratio=ratio, prefill_steps=prefill, seed=0)
 
 
 def settle(learner):
@@ -38,6 +42,14 @@ def test_as_much_is_replayed_as_the_ratio_says(replay):
     learner.stop()
     assert 60 // 8 - 3 <= learner.agent.updates <= 60 // 8
     assert learner.metrics["image_loss"] > 0
+
+
+def test_an_agent_of_single_steps_learns_from_as_many_as_the_ratio_says(replay):
+    agent = registry.make_agent("drqv2", "tiny", "continuous", 2, 16, exploration_weight=0.0, seed=0, batch_size=5)
+    learner = make_learner(replay, agent, ratio=2.0)
+    learner.collected(30)  # 60 steps to learn from, 5 an update, whatever surrounds them
+    settle(learner)
+    assert 60 // 5 - 3 <= agent.updates <= 60 // 5
 
 
 def test_steps_before_the_prefill_earn_nothing(replay):
@@ -74,7 +86,7 @@ def test_waiting_ends_when_time_is_up(replay):
 
 
 def test_an_error_in_the_thread_reaches_the_caller(replay):
-    agent = make_agent()
+    agent = make_agent(batch_size=2, batch_length=4)
     with torch.no_grad():
         agent.world_model.reward_head[0].weight[0, 0] = torch.inf
     learner = make_learner(replay, agent)
@@ -127,7 +139,7 @@ def test_a_checkpoint_taken_while_learning_is_whole(replay, tmp_path):
     learner.start()
     learner.save(tmp_path / "checkpoint")
     learner.stop()
-    loaded = Agent.load(tmp_path / "checkpoint")
+    loaded = load_agent(tmp_path / "checkpoint")
     steps = {int(v) for name, v in loaded.state()[0].items() if name.endswith(".step")}
     assert steps <= {loaded.updates}  # every weight has seen every update
 
@@ -136,7 +148,7 @@ def test_an_agent_can_be_loaded_alone(replay, tmp_path):
     agent = make_agent(0.5, action_kind="discrete")
     agent.update(make_batch(action_kind="discrete"))
     make_learner(replay, agent).save(tmp_path / "checkpoint")
-    loaded = Agent.load(tmp_path / "checkpoint")
+    loaded = load_agent(tmp_path / "checkpoint")
     image, first = make_batch()["image"][:2, 0], np.array([True, True])
     one, other = agent.policy(), loaded.policy()
     assert np.array_equal(
@@ -152,6 +164,6 @@ def test_another_agent_s_checkpoint_is_refused(replay, tmp_path):
     with pytest.raises(ModelError, match="another model"):
         make_learner(replay, make_agent(1.0)).load(tmp_path / "checkpoint")
     write_tensors(tmp_path / "other", {"x": torch.zeros(1)}, {})
-    for load in (make_learner(replay).load, Agent.load):
+    for load in (make_learner(replay).load, load_agent):
         with pytest.raises(ModelError, match="holds no agent"):
             load(tmp_path / "other")

@@ -29,15 +29,16 @@ from viper_model.reward.likelihood import Calibration, CodeLogProbs, LikelihoodS
 from viper_model.reward.scorer import score_video
 from viper_model.videos.dataset import Dataset, Recording, load_dataset
 
-ZERO_AT_20_NATS = Calibration({"expert": (0.0,) * 5, "shuffled": (-20.0,) * 5})
-
 
 class KnowsTheSlide:
     tasks: tuple[str, ...] = ("slide",)
     image_size, context, frame_skip, has_background = 16, 2, 1, True
+    worth_nothing = -8.0
+    """Nats a frame; a square that stands still is 8.5 nats from one that slides."""
 
     def __init__(self) -> None:
-        self.calibration = dict.fromkeys(self.tasks, ZERO_AT_20_NATS)
+        scale = Calibration({"expert": (0.0,) * 5, "shuffled": (self.worth_nothing,) * 5})
+        self.calibration = dict.fromkeys(self.tasks, scale)
 
     def task_index(self, task: str) -> int:
         return self.tasks.index(task)
@@ -71,6 +72,8 @@ def frames_differ(frames: Tensor) -> Tensor:
 
 class LikesStillPictures(KnowsTheSlide):
     """Each frame is sure to be the one before: the likeliest video is a still picture."""
+
+    worth_nothing = -20.0
 
     def task_log_probs(self, frames: Tensor) -> Tensor:
         return -frames_differ(frames)
@@ -106,6 +109,12 @@ def data(videos: Path) -> Dataset:
     return load_dataset(videos, 16)
 
 
+def without_task_reward(data: Dataset) -> Dataset:
+    """What standing still at a frame is worth to the task isn't known either."""
+    videos = tuple(dataclasses.replace(video, task_reward=None) for video in data.videos)
+    return dataclasses.replace(data, videos=videos)
+
+
 def record(folder: Path, number: int, orders: Callable[[np.random.Generator, int], np.ndarray], **worth: float) -> None:
     """Videos of the slide with its time steps in some order."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +138,8 @@ def test_a_model_that_knows_the_motion_passes(data: Dataset) -> None:
     assert (check.form, check.clip_frames, check.episode_frames) == ("conditional", 40, 40)
     for kind, k in check.kinds.items():
         assert k.clip_auc == (None if kind == "expert" else 1)
-        assert (k.best_hack is not None) == (kind in ("frozen", "random"))
+        # Frames of the slide are worth something to the task: staying there is taken to be so as well.
+        assert (k.best_hack is not None) == (kind == "random")
     expert = check.kinds["expert"]
     assert expert.log_likelihood == 0
     assert expert.ground_truth_return == 39
@@ -142,7 +152,7 @@ def test_a_model_that_knows_the_motion_passes(data: Dataset) -> None:
 
 
 def test_a_reward_that_pays_for_standing_still_is_not_usable(data: Dataset) -> None:
-    check = check_reward(LikesStillPictures(), data, "conditional").tasks["slide"]
+    check = check_reward(LikesStillPictures(), without_task_reward(data), "conditional").tasks["slide"]
     frozen, expert = check.kinds["frozen"], check.kinds["expert"]
     assert frozen.clip_auc == 0
     assert frozen.best_hack is not None
@@ -153,6 +163,7 @@ def test_a_reward_that_pays_for_standing_still_is_not_usable(data: Dataset) -> N
 
 
 def test_the_ratio_takes_away_what_standing_still_earns(data: Dataset) -> None:
+    data = without_task_reward(data)
     plain = check_reward(StandsOrSlides(), data, "conditional").tasks["slide"]
     assert "Standing still somewhere earns 100%" in plain.verdict.text
     ratio = check_reward(StandsOrSlides(), data, "ratio").tasks["slide"]
@@ -189,16 +200,12 @@ def test_standing_still_where_the_task_is_solved_is_no_hack(tmp_path: Path) -> N
     hack = check.kinds["frozen"].best_hack
     assert hack is not None  # those before the end
     # Were all stills solved, as where experts begin at the goal, there would be no hack among them.
-    solved = dataclasses.replace(
-        data, videos=tuple(dataclasses.replace(video, task_reward=np.ones(60)) for video in data.videos)
-    )
-    at_goal = check_reward(StaysAtTheEnd(), solved, "conditional").tasks["slide"]
+    always = tuple(dataclasses.replace(video, task_reward=np.ones(60)) for video in data.videos)
+    at_goal = check_reward(StaysAtTheEnd(), dataclasses.replace(data, videos=always), "conditional").tasks["slide"]
     assert at_goal.kinds["frozen"].best_hack is None
     assert not any("Standing" in reason for reason in at_goal.verdict.reasons)
     # And where nothing is known of what frames are worth, every still is one.
-    unknown = dataclasses.replace(
-        data, videos=tuple(dataclasses.replace(video, task_reward=None) for video in data.videos)
-    )
+    unknown = without_task_reward(data)
     assert check_reward(StaysAtTheEnd(), unknown, "conditional").tasks["slide"].kinds["frozen"].best_hack is not None
 
 
@@ -427,5 +434,3 @@ def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Datase
     model = KnowsTheSlide()
     model.has_background = False
     assert calibrate(model, data)["slide"].ratio_quantiles == {}
-    with pytest.raises(ModelError, match="needs a model with a background"):
-        check_reward(model, data, "ratio")

@@ -43,8 +43,8 @@ def measured(**changes: Any) -> dict[str, Any]:
         ({"clip_auc": {"reversed": 0.59}}, WARNING, "backwards are as likely (in 41% of pairs likelier)"),
         ({"clip_auc": {"random": 0.94}}, WARNING, "Random behaviour can pass for the expert's: likelier in 6%"),
         ({"clip_auc": {"random": 0.74}}, NOT_USABLE, "Random behaviour"),
-        ({"clip_auc": {"shuffled": 0.74}}, NOT_USABLE, "frames in any order"),
-        ({"clip_auc": {"shuffled": 0.75}}, WARNING, "frames in any order"),
+        ({"clip_auc": {"random": 0.75}}, WARNING, "Random behaviour"),
+        ({"clip_auc": {"shuffled": 0.1}}, USABLE, ""),  # no policy shuffles time, and a balanced pole looks the same
         ({"clip_auc": {"other_task": 0.6}}, WARNING, "Experts at other tasks"),
         ({"return_correlation": 0.5}, USABLE, ""),
         ({"return_correlation": 0.3}, WARNING, "0.30"),
@@ -67,14 +67,13 @@ def test_the_weightiest_reason_comes_first() -> None:
     faults = measured(
         videos=2,
         hacks={"frozen": 30.0, "parked": 70.0, "policy": 90.0},
-        clip_auc={"shuffled": 0.2, "reversed": 0.5},
+        clip_auc={"random": 0.2, "reversed": 0.5},
     )
     verdict = judge(**faults)
     assert verdict.level == NOT_USABLE
     # Of hacks, what earns most; the others as they are told; warnings after what makes it useless.
     reasons = [reason.split()[0] for reason in verdict.reasons]
-    assert reasons == ["What", "Pushing", "Videos", "Standing", "Videos", "Only"]
-    assert "any order" in verdict.reasons[2]
+    assert reasons == ["What", "Pushing", "Random", "Standing", "Videos", "Only"]
 
 
 def test_where_experts_earn_nothing_no_share_of_it_is_told() -> None:
@@ -86,16 +85,16 @@ share = st.floats(0, 1)
 reward = st.floats(-100, 200)
 
 
-@given(reward, reward, share, share, share, st.floats(-1, 1), share)
+@given(reward, reward, share, share, st.floats(-1, 1), share)
 def test_a_better_measurement_never_worsens_the_verdict(
-    still: float, parked: float, backwards: float, shuffled: float, random: float, correlation: float, gain: float
+    still: float, parked: float, backwards: float, random: float, correlation: float, gain: float
 ) -> None:
     def level(better: float) -> int:
         lift = lambda value: min(1.0, value + better)  # noqa: E731
         verdict = judge(
             **measured(
                 hacks={"frozen": still - 100 * better, "parked": parked - 100 * better},
-                clip_auc={"reversed": lift(backwards), "shuffled": lift(shuffled), "random": lift(random)},
+                clip_auc={"reversed": lift(backwards), "random": lift(random)},
                 return_correlation=lift(correlation),
             )
         )
@@ -113,8 +112,6 @@ def test_only_shares_of_the_expert_s_reward_count(scale: float, hack: float) -> 
 
 
 def test_what_was_not_recorded_is_not_held_against_it() -> None:
-    verdict = judge(
-        videos=8, expert=1.0, hacks={}, clip_auc={"reversed": 1.0, "shuffled": 1.0}, return_correlation=None
-    )
+    verdict = judge(videos=8, expert=1.0, hacks={}, clip_auc={"reversed": 1.0}, return_correlation=None)
     assert verdict.level == USABLE
     assert verdict.reasons == ()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.viper_model.agents.examples import make_batch
-from viper_model.agents.dreamer import Agent
+from viper_model.agents.registry import make_agent as make_any_agent
 from viper_model.torch_tools.cuda_graphs import WARM_UP
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -17,7 +17,7 @@ ROUNDING = 1e-3
 
 
 def make_agent(graphed=True):
-    agent = Agent("tiny", "continuous", 2, 16, exploration_weight=0.5, seed=0, device="cuda")
+    agent = make_any_agent("dreamer", "tiny", "continuous", 2, 16, exploration_weight=0.5, seed=0, device="cuda")
     if not graphed:
         agent._gradients = agent._compute_gradients
     return agent

@@ -70,7 +70,7 @@ def test_several_processes_decode_what_one_does(root: Path, monkeypatch: pytest.
     alone = load_dataset(root, 16)
     expected = [(video.name, video.frames.tobytes()) for video in alone.videos]
     shutil.rmtree(root / FOLDER)
-    monkeypatch.setattr(cache_module, "IN_THIS_PROCESS", 0)
+    monkeypatch.setattr(cache_module, "DECODE_IN_PROCESS_BYTES", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     together = load_dataset(root, 16)
     assert [(video.name, np.load(video.frames_file).tobytes()) for video in together.videos] == expected
@@ -81,7 +81,7 @@ def test_a_process_that_dies_costs_no_video(root: Path, monkeypatch: pytest.Monk
     noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), np.uint8)
     for index in range(4):
         write_npz(root / "push" / f"{index}.npz", noise)
-    monkeypatch.setattr(cache_module, "IN_THIS_PROCESS", 0)
+    monkeypatch.setattr(cache_module, "DECODE_IN_PROCESS_BYTES", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     with ThreadPoolExecutor(1) as thread:
         loading = thread.submit(load_dataset, root, 32)

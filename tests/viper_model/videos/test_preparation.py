@@ -144,3 +144,13 @@ def test_a_mistake_in_videos_yaml_is_told_in_one_line(
     assert "videos.yaml" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert capfd.readouterr().err == ""
+
+
+def test_settings_are_still_read_under_their_earlier_name(tmp_path: Path) -> None:
+    (tmp_path / "films.yaml").write_text("rate: 5\ncamera: front")
+    assert VideoSettings.load(tmp_path) == VideoSettings(rate=5, camera="front")
+    (tmp_path / "films.yaml").write_text("speed: 5")
+    with pytest.raises(ModelError, match=r"films\.yaml has an unknown key 'speed'"):
+        VideoSettings.load(tmp_path)
+    (tmp_path / "videos.yaml").write_text("rate: 7")
+    assert VideoSettings.load(tmp_path).rate == 7

@@ -24,7 +24,8 @@ def symexp(x: Tensor) -> Tensor:
 def two_hot_mean(logits: Tensor) -> Tensor:
     """The scalar that a distribution over bins stands for. [..., BINS] → [...]."""
     bins = torch.linspace(-LOG_RANGE, LOG_RANGE, BINS, device=logits.device)
-    return symexp(logits.float().softmax(-1) @ bins)
+    with torch.autocast(logits.device.type, enabled=False):  # in bfloat16, values near 280 would fall on three levels
+        return symexp(logits.float().softmax(-1) @ bins)
 
 
 def two_hot_loss(logits: Tensor, *targets: Tensor) -> Tensor:

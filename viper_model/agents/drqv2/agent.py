@@ -71,24 +71,24 @@ class DrQV2(GradientAgent):
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         after = {name: batch[name][:, PRESENT + 1 :] for name in ("reward", "is_first", "is_terminal")}
         outcome = n_step_return(**after, discount=self.size.discount)
-        follows = (outcome.steps > 0).float()  # [n]
+        follows = (outcome.steps > 0).float()
+        share = follows / follows.sum().clamp(min=1)  # [n], of the losses: an episode's last action leads nowhere
         now, later = self._encoded(batch, outcome.steps)
         features = self.critics.trunk(now)
         with torch.no_grad():
             future = self.target_critics(later, self._noisy(self.actor(later))).min(0).values  # [n]
             target = outcome.reward + outcome.discount * future
         values = self.critics.values(features, batch["action"][:, PRESENT].clamp(-1, 1))  # [CRITICS, n]
-        share = follows / follows.sum().clamp(min=1)
         critic_loss = ((values - target).square().sum(0) * share).sum()
         action = self._noisy(self.actor(now.detach()))
         value = self.critics.values(features.detach(), action).min(0).values  # [n]
-        actor_loss = -value.mean()
+        actor_loss = -(value * share).sum()
         self._optimizer.zero_grad()
         critic_loss.backward()
         actor_loss.backward(inputs=list(self.actor.parameters()))  # it moves nothing but the actor
         metrics = {
             "critic_loss": critic_loss,
-            "value": value.mean(),
+            "value": -actor_loss,
             "n_step_reward": outcome.reward.mean(),
             "exploration_std": self.actor.std,
         }

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from viper_model.agents.dreamer import Agent, Replay
+from viper_model.agents.registry import make_agent
+from viper_model.agents.replay import Replay
 
 STEPS, IMAGE_SIZE = 50, 32
 
@@ -50,7 +51,7 @@ def return_of_an_episode(env, act):
 @pytest.mark.learning
 def test_a_point_is_pushed_to_the_centre(tmp_path):
     env, rng = Point(0), np.random.default_rng(0)
-    agent = Agent("tiny", "continuous", 2, IMAGE_SIZE, exploration_weight=0.0, seed=0)
+    agent = make_agent("dreamer", "tiny", "continuous", 2, IMAGE_SIZE, exploration_weight=0.0, seed=0)
     replay = Replay(tmp_path, 10_000, IMAGE_SIZE, 2)
     policy = agent.policy()
 

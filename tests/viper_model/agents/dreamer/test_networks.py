@@ -57,6 +57,14 @@ def test_the_mean_of_a_value_s_own_encoding_is_the_value(value):
     assert two_hot_mean(logits).item() == pytest.approx(value, rel=1e-4, abs=1e-4)
 
 
+def test_means_keep_their_digits_under_autocast():
+    values = np.linspace(270, 290, 9)
+    logits = torch.from_numpy(np.stack([np.log(slow_two_hot(value) + 1e-30) for value in values])).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        means = two_hot_mean(logits)
+    np.testing.assert_allclose(means, values, rtol=1e-4)
+
+
 def test_a_head_that_starts_at_zero_predicts_zero():
     assert abs(two_hot_mean(torch.zeros(BINS)).item()) < 1e-5
 

@@ -3,5 +3,4 @@ from viper_model.agents.contract import AgentContract
 
 class TestDrQV2(AgentContract):
     agent = "drqv2"
-    bandit_updates = 300
     bandit_batch_size = 64

@@ -78,7 +78,7 @@ def test_every_size_has_a_schedule() -> None:
 
 
 def test_a_finished_folder_is_only_loaded(videos: Path, tmp_path: Path) -> None:
-    steps = {"code_model_steps": 2, "background_steps": 2}
+    steps: dict[str, Any] = {"code_model_steps": 2, "background_steps": 2}
     fit(videos, tmp_path / "model", "micro", **steps)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")}
     fit(videos, tmp_path / "model", "micro", **steps)

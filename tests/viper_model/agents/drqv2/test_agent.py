@@ -1,0 +1,120 @@
+"""DrQ-v2's losses against the same sums made one sequence after the other, without anything random."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.viper_model.agents.drqv2.test_frames import slow_stack
+from tests.viper_model.agents.drqv2.test_returns import slow_return
+from viper_model.agents.contract import make_batch
+from viper_model.agents.drqv2 import agent as agent_module
+from viper_model.agents.drqv2.agent import NOISE_LIMIT, PRESENT, TARGET_RATE
+from viper_model.agents.registry import make_agent
+
+
+@pytest.fixture
+def agent():
+    return make_agent("drqv2", "tiny", "continuous", 2, 16, exploration_weight=0.0, seed=0, batch_size=48)
+
+
+@pytest.fixture
+def quiet(monkeypatch, agent):
+    """The agent without anything random."""
+    monkeypatch.setattr(agent_module, "random_shifts", lambda n, *_: torch.zeros(n, 2, dtype=torch.int64))
+    agent.actor.std.fill_(0)
+    with torch.no_grad():  # the target must differ from the critics, or nothing shows which of them is asked
+        for parameter in agent.target_critics.parameters():
+            parameter.mul_(1.2)
+    return agent
+
+
+def slow_losses(agent, batch):
+    """The squared errors of both critics to the n-step target, and the value of the actor's actions, one by one."""
+    errors, values = [], []
+    for i in range(len(batch["reward"])):
+        image, is_first = batch["image"][i], batch["is_first"][i]
+        after = (batch[name][i, PRESENT + 1 :] for name in ("reward", "is_first", "is_terminal"))
+        reward, discount, steps = slow_return(*after, agent.size.discount)
+        if steps == 0:
+            continue
+        now, later = (
+            agent.encoder(torch.from_numpy(slow_stack(image, is_first, newest, 0, 0))[None])
+            for newest in (PRESENT, PRESENT + steps)
+        )
+        target = reward + discount * agent.target_critics(later, agent.actor(later)).min().detach()
+        taken = torch.from_numpy(batch["action"][i, PRESENT])[None]
+        errors.append((agent.critics(now, taken) - target).square().sum())
+        values.append(agent.critics(now.detach(), agent.actor(now.detach())).min())
+    assert 0 < len(errors) < len(batch["reward"])
+    return torch.stack(errors).mean(), torch.stack(values).mean()
+
+
+def test_critics_and_encoder_learn_the_n_step_target_and_the_actor_the_lesser_value(quiet):
+    batch = make_batch(quiet, 0)
+    critic_loss, value = slow_losses(quiet, batch)
+    seen, actor = [*quiet.critics.parameters(), *quiet.encoder.parameters()], [*quiet.actor.parameters()]
+    expected = [*torch.autograd.grad(critic_loss, seen, retain_graph=True), *torch.autograd.grad(-value, actor)]
+    metrics = quiet._compute_gradients({name: torch.from_numpy(each) for name, each in batch.items()})
+    assert metrics["critic_loss"].item() == pytest.approx(critic_loss.item(), rel=1e-4)
+    assert metrics["value"].item() == pytest.approx(value.item(), rel=1e-4)
+    for parameter, gradient in zip([*seen, *actor], expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)  # float32 sums in another order
+
+
+def test_the_target_critics_follow_by_their_rate_and_learn_nothing_else(agent):
+    before = [parameter.clone() for parameter in agent.target_critics.parameters()]
+    agent.update(make_batch(agent, 0))
+    for old, slow, fast in zip(before, agent.target_critics.parameters(), agent.critics.parameters(), strict=True):
+        torch.testing.assert_close(slow, old + TARGET_RATE * (fast - old))
+        assert not torch.equal(fast, old)
+
+
+def test_an_update_moves_every_network(agent):
+    before = {name: tensor.clone() for name, tensor in agent.state()[0].items() if name.startswith("weights.")}
+    for seed in range(2):
+        agent.update(make_batch(agent, seed))
+    assert not [
+        name for name, tensor in agent.state()[0].items() if name in before and torch.equal(tensor, before[name])
+    ]
+
+
+def test_the_noise_falls_linearly_with_updates_and_stays(agent):
+    agent.policy()
+    for updates, std in ((0, 1.0), (4_000, 0.55), (8_000, 0.1), (50_000, 0.1)):
+        agent.updates = updates
+        agent._after_step()
+        assert agent.actor.std.item() == pytest.approx(std)
+
+
+def test_actions_are_explored_around_by_the_noise_of_now(agent):
+    agent.actor.std.fill_(0.2)
+    policy, n = agent.policy(), 2_000
+    frames, first = np.zeros((n, 16, 16, 3), np.uint8), np.ones(n, bool)
+    meant, _ = policy.act(policy.initial(n), frames, first, sample=False)
+    taken, _ = policy.act(policy.initial(n), frames, first, sample=True)
+    assert (taken - meant).std() == pytest.approx(0.2, rel=0.1)
+    assert abs((taken - meant).mean()) < 0.02
+
+
+def test_what_is_learned_from_stays_near_the_action_and_within_the_limits(agent):
+    agent.actor.std.fill_(10)
+    action = torch.tensor([0.0, 0.9]).expand(500, 2).clone().requires_grad_()
+    noisy = agent._noisy(action)
+    assert noisy.min(0).values.tolist() == pytest.approx([-NOISE_LIMIT, 0.9 - NOISE_LIMIT])
+    assert noisy.max(0).values.tolist() == pytest.approx([NOISE_LIMIT, 1])
+    (gradient,) = torch.autograd.grad(noisy.sum(), action)
+    assert torch.equal(gradient, (noisy.abs() < 1).float())  # nothing pulls an action beyond its limit
+
+
+@pytest.mark.parametrize("image_size", [16, 84])
+def test_the_paper_s_size_learns_too(image_size):
+    agent = make_agent("drqv2", "paper", "continuous", 2, image_size, exploration_weight=0.0, seed=0, batch_size=2)
+    assert math.isfinite(agent.update(make_batch(agent, 0))["critic_loss"])
+
+
+def test_a_batch_in_which_nothing_follows_changes_no_critic(agent):
+    batch = make_batch(agent, 0)
+    batch["is_first"][:, PRESENT + 1] = True
+    assert agent.update(batch)["critic_loss"] == 0

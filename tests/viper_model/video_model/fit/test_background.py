@@ -1,0 +1,129 @@
+"""What the background's code model learns from, as a user chooses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.viper_model.conftest import sliding_square
+from viper_model.errors import ModelError
+from viper_model.video_model.fit import assembly
+from viper_model.video_model.fit.sampler import BackgroundSampler, MadeBackgroundSampler
+from viper_model.video_model.fit.stages import CodeModelStage
+from viper_model.video_model.fit.training import fit
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import Video, load_dataset
+
+pytestmark = pytest.mark.usefixtures("micro")
+
+SHORT: dict[str, Any] = {"code_model_steps": 2, "background_steps": 2}
+
+
+def record_background(videos: Path, task: str, number: int) -> None:
+    """Squares that jump, each time step held for five frames."""
+    folder = videos / task / "background"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(5)
+    for video in range(number):
+        np.savez(folder / f"{video}.npz", image=sliding_square(rng, 40, rng.integers(0, 8, 8).repeat(5)))
+
+
+@pytest.fixture
+def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[type, set[str], set[str]]]:
+    """Of each background stage: how its clips are drawn, which videos it learns from, and which judge it."""
+    seen: list[tuple[type, set[str], set[str]]] = []
+    videos: list[tuple[set[str], set[str]]] = []
+
+    class NotedFrames(assembly.EncodedFrames):
+        def __init__(self, model: VideoModel, trained: Sequence[Video], held_out: Sequence[Video]) -> None:
+            videos.append(({video.name for video in trained}, {video.name for video in held_out}))
+            super().__init__(model, trained, held_out)
+
+    class NotedStage(CodeModelStage):
+        def __init__(self, name: str, *others: Any) -> None:
+            if name == "background":
+                seen.append((type(others[-3]), *videos[-1]))
+            super().__init__(name, *others)
+
+    monkeypatch.setattr(assembly, "EncodedFrames", NotedFrames)
+    monkeypatch.setattr(assembly, "CodeModelStage", NotedStage)
+    return seen
+
+
+def names(videos: Path, behaviour: str, *, held_out: bool) -> set[str]:
+    return {video.name for video in load_dataset(videos, 16).select(behaviour, held_out=held_out)}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "chosen", "used"),
+    [
+        (True, "auto", "recorded"),
+        (True, "recorded", "recorded"),
+        (True, "made", "made"),
+        (False, "auto", "made"),
+        (False, "made", "made"),
+    ],
+)
+def test_a_background_is_learned_from_what_was_chosen(
+    videos: Path,
+    tmp_path: Path,
+    trained_on: list[tuple[type, set[str], set[str]]],
+    recorded: bool,
+    chosen: str,
+    used: str,
+) -> None:
+    if recorded:
+        record_background(videos, "slide", 6)
+    model = fit(videos, tmp_path / "model", "micro", background=chosen, **SHORT)
+    learned, judged = (names(videos, "expert", held_out=each) for each in (False, True))
+    if used == "recorded":  # from experts frames are held
+        learned |= names(videos, "background", held_out=False)
+        judged |= names(videos, "background", held_out=True)
+    assert trained_on == [(BackgroundSampler if used == "recorded" else MadeBackgroundSampler, learned, judged)]
+    assert model.has_background
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["background"] == used
+    # What was recorded is judged beside the experts, whatever was learned from.
+    assert ("background" in model.calibration["slide"].ratio_quantiles) == recorded
+
+
+def test_without_a_background_there_is_no_ratio(videos: Path, tmp_path: Path) -> None:
+    model = fit(videos, tmp_path / "model", "micro", background="none", **SHORT)
+    assert not model.has_background
+    assert model.calibration["slide"].ratio_quantiles == {}
+    lines = (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()
+    assert {json.loads(line)["stage"] for line in lines} == {"tokenizer", "code_model"}
+    with pytest.raises(ModelError, match="background:=auto, or choose the form conditional"):
+        model.stream(1, background=True)
+
+
+def test_a_task_without_recorded_background_makes_it_from_experts_for_all(videos: Path, tmp_path: Path) -> None:
+    """One model of the background serves all tasks: it must have seen each of their scenes."""
+    record_background(videos, "slide", 6)
+    rng = np.random.default_rng(2)
+    (videos / "jump").mkdir()
+    for number in range(3):
+        np.savez(videos / "jump" / f"{number}.npz", image=sliding_square(rng, 40, rng.integers(0, 8, 40)))
+    fit(videos, tmp_path / "model", "micro", **SHORT)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["background"] == "made"
+    with pytest.raises(ModelError, match="no background videos of jump to train on") as raised:
+        fit(videos, tmp_path / "other", "micro", background="recorded", **SHORT)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ModelError, match="choose one of auto, recorded, made, none"):
+        fit(videos, tmp_path / "other", "micro", background="guessed", **SHORT)
+
+
+def test_a_fifth_of_the_background_is_held_out(videos: Path) -> None:
+    record_background(videos, "slide", 10)
+    assert len(names(videos, "background", held_out=False)) == 8
+    assert len(names(videos, "background", held_out=True)) == 2
+
+
+def test_a_single_background_video_is_nothing_to_learn_from(videos: Path, tmp_path: Path) -> None:
+    record_background(videos, "slide", 1)
+    with pytest.raises(ModelError, match="record two or more"):
+        fit(videos, tmp_path / "model", "micro", background="recorded", **SHORT)
