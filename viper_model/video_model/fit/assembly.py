@@ -75,9 +75,9 @@ def make_stages(
 
     tokenizer = _tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)
     codes = EncodedFrames(model, experts, held_out)
-    task = stage(
-        "code_model", model.code_model, schedule.code_model.steps, (sampler(experts), sampler(held_out)), codes
-    )
+    of_code_model = schedule.code_model
+    clips = sampler(experts), sampler(held_out)
+    task = CodeModelStage("code_model", fabric, model.code_model, of_code_model, of_code_model.steps, *clips, codes)
     if background == "none":
         return [tokenizer, task]
     if background == "made":
