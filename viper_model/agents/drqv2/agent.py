@@ -20,6 +20,9 @@ from viper_model.errors import ModelError
 TARGET_RATE = 0.01
 NOISE_LIMIT = 0.3
 """Of the noise on actions in the losses: they should be near what the actor means."""
+UNSATURATED = 1.5
+"""What the actor may answer before its tanh without a penalty: 91% of an action's limit. Beyond, the tanh lets hardly
+any gradient through, and an actor that a young critic has driven there would stay."""
 PRESENT = FRAMES - 1
 """The index, in a sequence, of the step whose action is learned from: enough frames come before it, and enough steps
 after."""
@@ -80,15 +83,17 @@ class DrQV2(GradientAgent):
             target = outcome.reward + outcome.discount * future
         values = self.critics.values(features, batch["action"][:, PRESENT].clamp(-1, 1))  # [CRITICS, n]
         critic_loss = ((values - target).square().sum(0) * share).sum()
-        action = self._noisy(self.actor(now.detach()))
-        value = self.critics.values(features.detach(), action).min(0).values  # [n]
-        actor_loss = -(value * share).sum()
+        unbounded = self.actor.unbounded(now.detach())  # [n, action_size]
+        value = self.critics.values(features.detach(), self._noisy(unbounded.tanh())).min(0).values  # [n]
+        saturation = (unbounded.abs() - UNSATURATED).clamp(min=0).square().sum(1)  # [n]
+        actor_loss = ((saturation - value) * share).sum()
         self._optimizer.zero_grad()
         critic_loss.backward()
         actor_loss.backward(inputs=list(self.actor.parameters()))  # it moves nothing but the actor
         metrics = {
             "critic_loss": critic_loss,
-            "value": -actor_loss,
+            "value": (value * share).sum(),
+            "saturation": (saturation * share).sum(),
             "n_step_reward": outcome.reward.mean(),
             "exploration_std": self.actor.std,
         }

@@ -67,10 +67,14 @@ class Actor(nn.Module):
         )
         self.register_buffer("std", torch.tensor(size.first_std))
 
+    def unbounded(self, encoded: Tensor) -> Tensor:
+        """The action before it is brought into its limits: [n, inputs] → [n, action_size]."""
+        action: Tensor = self.net(self.trunk(encoded))
+        return action
+
     def forward(self, encoded: Tensor) -> Tensor:
         """[n, inputs] → [n, action_size], in [-1, 1]."""
-        action: Tensor = self.net(self.trunk(encoded)).tanh()
-        return action
+        return self.unbounded(encoded).tanh()
 
     def noise(self, action: Tensor, generator: torch.Generator) -> Tensor:
         """A draw for each action, the shape of `action`."""

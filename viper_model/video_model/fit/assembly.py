@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from viper_model.video_model.code_model import CodeModel
 from viper_model.video_model.fit.background import Background
 from viper_model.video_model.fit.sampler import (
     BackgroundSampler,
@@ -74,16 +73,11 @@ def make_stages(
             frame_skip=model.frame_skip,
         )
 
-    def stage(
-        name: str, code_model: CodeModel, steps: int, samplers: tuple[Sampler, Sampler], codes: EncodedFrames
-    ) -> CodeModelStage:
-        return CodeModelStage(name, fabric, code_model, schedule.code_model, steps, *samplers, codes)
-
     tokenizer = _tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)
     codes = EncodedFrames(model, experts, held_out)
-    task = stage(
-        "code_model", model.code_model, schedule.code_model.steps, (sampler(experts), sampler(held_out)), codes
-    )
+    of_code_model = schedule.code_model
+    clips = sampler(experts), sampler(held_out)
+    task = CodeModelStage("code_model", fabric, model.code_model, of_code_model, of_code_model.steps, *clips, codes)
     if background == "none":
         return [tokenizer, task]
     if background == "made":
@@ -95,7 +89,17 @@ def make_stages(
         pairs = ((others, experts), (dataset.select(BACKGROUND), held_out))
         samplers = (_recorded(sampler, *pairs[0]), _recorded(sampler, *pairs[1]))
         codes = EncodedFrames(model, [*pairs[0][0], *pairs[0][1]], [*pairs[1][0], *pairs[1][1]])
-    not_the_task = stage("background", model.background_model(), schedule.code_model.background_steps, samplers, codes)
+    # From the experts' weights: what neither of the two learns anything of is then as likely under both.
+    not_the_task = CodeModelStage(
+        "background",
+        fabric,
+        model.background_model(),
+        of_code_model,
+        of_code_model.background_steps,
+        *samplers,
+        codes,
+        start=model.code_model,
+    )
     return [tokenizer, task, not_the_task]
 
 

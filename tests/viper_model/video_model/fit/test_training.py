@@ -90,7 +90,7 @@ def test_a_finished_folder_is_not_taken_for_another_training(videos: Path, tmp_p
     options: dict[str, Any] = {"size": "micro", "code_model_steps": 2, "background_steps": 2}
     fit(videos, folder, **options)
     for others, told in (
-        ({"size": "tiny"}, "other tokenizer, code_model, steps, frame_skip:"),
+        ({"size": "tiny"}, "other tokenizer, code_model, frame_skip, steps:"),
         ({"tokenizer": "vqgan"}, "other tokenizer:"),
         ({"code_model": "masked"}, "other code_model:"),
         ({"background": "none"}, "other background:"),
