@@ -166,9 +166,9 @@ class Calibration:
     def reward(self, form: Form, likelihood: np.ndarray) -> np.ndarray:
         """What an agent learns from, for a form's nats: float32 of any shape, dimensionless.
 
-        A `ratio` is taken from its middle, clipped and scaled: a reward is from -2 to 2, above 0 where a frame is rather
-        an expert's. The other forms are calibrated, and their symlog is taken so that one very unlikely frame doesn't
-        drown the rest: 0 as shuffled, ln 2 as experts.
+        A `ratio` is taken from its middle, clipped and scaled: a reward is from -2 to 2, above 0 where a frame is
+        rather an expert's. The other forms are calibrated, and their symlog is taken so that one very unlikely frame
+        doesn't drown the rest: 0 as shuffled, ln 2 as experts.
         """
         if form == "ratio":
             nats = (likelihood - self.ratio_middle).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT)
