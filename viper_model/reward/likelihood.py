@@ -156,10 +156,13 @@ class Calibration:
 
     @property
     def ratio_middle(self) -> float:
-        """Nats halfway between the median frame of experts and that of what the background learned from.
+        """Nats halfway between the median frame of experts and that of what the background learned from; 0 until
+        measured.
 
         How far apart the two are hangs on how long each model was trained; what lies between them is what counts.
         """
+        if not self.ratio_quantiles:
+            return 0.0
         other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])
         return (self.ratio_quantiles["expert"][2] + other[2]) / 2
 
