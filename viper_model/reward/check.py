@@ -37,6 +37,9 @@ MOST_FRAMES = 1000
 FROZEN_PER_VIDEO = 4
 """Frames of each expert's video that are tried as still pictures: the first, and others from all over it."""
 CALIBRATION_VIDEOS = 8
+STAYING_FRAMES, STAYING_CHANGE = 4, 0.3
+"""An expert stays where its picture changes in so many frames by less than this share of what it changes by where it
+changes most (the 90% quantile)."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ def _reordered(video: JudgedVideo, order: np.ndarray) -> JudgedVideo:
 def _stills(video: JudgedVideo, rng: np.random.Generator) -> list[JudgedVideo]:
     """Single frames of a video, held: the first, and one from each of the video's next parts."""
     worth = still_worth(video.frame_worth)
+    if worth is not None:
+        worth = worth * stays(video.frames)  # a task may reward speed: who stands still has none
     length = len(video.order)
     chosen = [0, *(int(rng.integers(i * length, (i + 1) * length) // FROZEN_PER_VIDEO) for i in range(1, 4))]
     return [
@@ -220,6 +225,18 @@ def still_worth(frame_worth: np.ndarray | None) -> np.ndarray | None:
     worth = np.concatenate([frame_worth[1:2], frame_worth[1:]])
     rewarded_once = 0 < np.count_nonzero(worth) <= 2
     return np.maximum.accumulate(worth) if rewarded_once else worth
+
+
+def stays(frames: np.ndarray) -> np.ndarray:
+    """Whether a video's picture hardly changes around each of its frames, uint8 [time, height, width, 3]: bool
+    [time]."""
+    index = np.arange(len(frames))
+    other = np.where(index + STAYING_FRAMES < len(frames), index + STAYING_FRAMES, index - STAYING_FRAMES).clip(min=0)
+    change = np.array(
+        [np.abs(frames[i].astype(np.int16) - frames[j]).mean() for i, j in zip(index, other, strict=True)]
+    )
+    still: np.ndarray = change <= STAYING_CHANGE * np.quantile(change, 0.9)
+    return still
 
 
 def episode_sum(values: np.ndarray, length: int) -> float:

@@ -132,7 +132,7 @@ class Calibration:
 
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
     RATIO_LIMIT = 20.0
-    """Nats at which a ratio is clipped: one very unlikely frame must not drown the rest."""
+    """Nats from its middle at which a ratio is clipped: one very unlikely frame must not drown the rest."""
     RATIO_UNIT = 10.0
     """Nats of ratio that make a reward of 1."""
 
@@ -154,13 +154,26 @@ class Calibration:
         shuffled, expert = self.quantiles["shuffled"][2], self.quantiles["expert"][2]
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)
 
+    @property
+    def ratio_middle(self) -> float:
+        """Nats halfway between the median frame of experts and that of what the background learned from; 0 until
+        measured.
+
+        How far apart the two are hangs on how long each model was trained; what lies between them is what counts.
+        """
+        if not self.ratio_quantiles:
+            return 0.0
+        other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])
+        return (self.ratio_quantiles["expert"][2] + other[2]) / 2
+
     def reward(self, form: Form, likelihood: np.ndarray) -> np.ndarray:
         """What an agent learns from, for a form's nats: float32 of any shape, dimensionless.
 
-        `ratio` has a zero of its own: it is clipped and scaled, so that a reward is from -2 to 2. The other forms are
-        calibrated, and their symlog is taken so that one very unlikely frame doesn't drown the rest: 0 as shuffled,
-        ln 2 as experts.
+        A `ratio` is taken from its middle, clipped and scaled: a reward is from -2 to 2, above 0 where a frame is
+        rather an expert's. The other forms are calibrated, and their symlog is taken so that one very unlikely frame
+        doesn't drown the rest: 0 as shuffled, ln 2 as experts.
         """
         if form == "ratio":
-            return (likelihood.clip(-self.RATIO_LIMIT, self.RATIO_LIMIT) / self.RATIO_UNIT).astype(np.float32)
+            nats = (likelihood - self.ratio_middle).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT)
+            return (nats / self.RATIO_UNIT).astype(np.float32)
         return symlog(self.calibrated(likelihood)).astype(np.float32)

@@ -138,8 +138,8 @@ def test_a_model_that_knows_the_motion_passes(data: Dataset) -> None:
     assert (check.form, check.clip_frames, check.episode_frames) == ("conditional", 40, 40)
     for kind, k in check.kinds.items():
         assert k.clip_auc == (None if kind == "expert" else 1)
-        # Frames of the slide are worth something to the task: staying there is taken to be so as well.
-        assert (k.best_hack is not None) == (kind == "random")
+        # Frames of the slide are rewarded, but for the motion: standing still there is a hack.
+        assert (k.best_hack is not None) == (kind in ("frozen", "random"))
     expert = check.kinds["expert"]
     assert expert.log_likelihood == 0
     assert expert.ground_truth_return == 39
@@ -199,11 +199,11 @@ def test_standing_still_where_the_task_is_solved_is_no_hack(tmp_path: Path) -> N
     assert worth == [1.0 if place >= 20 else 0.0 for place in where]
     hack = check.kinds["frozen"].best_hack
     assert hack is not None  # those before the end
-    # Were all stills solved, as where experts begin at the goal, there would be no hack among them.
+    # Were the task to move, all frames on the way would be rewarded, and standing still there were a hack all the same.
     always = tuple(dataclasses.replace(video, task_reward=np.ones(60)) for video in data.videos)
-    at_goal = check_reward(StaysAtTheEnd(), dataclasses.replace(data, videos=always), "conditional").tasks["slide"]
-    assert at_goal.kinds["frozen"].best_hack is None
-    assert not any("Standing" in reason for reason in at_goal.verdict.reasons)
+    moving = dataclasses.replace(data, videos=always)
+    worth = [video.frame_worth.mean() for video in judged_videos(moving, "slide", ("slide",))["frozen"]]
+    assert worth == [1.0 if place >= 20 else 0.0 for place in where]
     # And where nothing is known of what frames are worth, every still is one.
     unknown = without_task_reward(data)
     assert check_reward(StaysAtTheEnd(), unknown, "conditional").tasks["slide"].kinds["frozen"].best_hack is not None

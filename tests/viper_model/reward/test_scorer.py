@@ -102,6 +102,16 @@ def test_a_ratio_is_clipped_and_scaled() -> None:
     assert reward.dtype == np.float32
 
 
+@pytest.mark.parametrize("other", ["background", "shuffled"])
+def test_a_ratio_counts_from_the_middle_between_experts_and_what_is_not_the_task(other: str) -> None:
+    def around(median: float) -> tuple[float, ...]:
+        return (median - 2, median - 1, median, median + 1, median + 2)
+
+    quantiles = {"expert": around(6.0), "shuffled": around(-30.0), other: around(-14.0)}
+    calibration = Calibration(SCALE["slide"].quantiles, quantiles)
+    np.testing.assert_allclose(calibration.reward("ratio", np.array([-4.0, 6.0, -14.0, 99.0])), [0, 1, -1, 2])
+
+
 @pytest.mark.parametrize("form", ["conditional", "joint"])
 def test_a_likelihood_is_calibrated_and_its_symlog_taken(form: Form) -> None:
     nats = np.array([-90.0, -10.0, 70.0, -170.0, -8090.0])  # shuffled, expert, and calibrated to 2, -1 and -100
