@@ -18,6 +18,6 @@ def test_every_benchmark_finds_what_it_imports(module: str) -> None:
 
 def test_the_commands_that_made_the_results_are_there() -> None:
     files = [*(ROOT / "benchmarks" / "results").iterdir(), *(ROOT / "docs").glob("*.md")]
-    commands = {command for path in files for command in re.findall(r"-m (benchmarks[\w.]+)", path.read_text())}
+    commands = {command for path in files for command in re.findall(r"-m (benchmarks[\w.]*\w)", path.read_text())}
     assert len(commands) > 10
-    assert commands <= set(MODULES)
+    assert commands - {"benchmarks"} <= set(MODULES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from itertools import combinations, islice, product
 from typing import Protocol
@@ -60,19 +61,21 @@ class Background:
     continuous ones another quarter at the actuators' limits.
     """
 
-    _LONGEST_HOLDS = (1, 3, 8, 20)
-    """Steps, of which each episode has one."""
+    _LONGEST_HOLDS = (1, 3, 8, 20, None)
+    """Steps, of which each episode has one; None: its first action all along, so that the ends of what moves are
+    seen."""
 
     def __init__(self, seed: int, episode: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._longest_hold = self._LONGEST_HOLDS[episode % len(self._LONGEST_HOLDS)]
 
     def reset(self, env: Env) -> None:
-        self._steps_left = 0
+        self._steps_left: float = 0
 
     def act(self, env: Env) -> NDArray[np.float32]:
         if self._steps_left == 0:
-            self._steps_left = int(self._rng.integers(1, self._longest_hold + 1))
+            longest = self._longest_hold
+            self._steps_left = math.inf if longest is None else int(self._rng.integers(1, longest + 1))
             self._action = self._draw(env.description.action_space)
         self._steps_left -= 1
         return self._action.copy()

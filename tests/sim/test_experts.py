@@ -130,7 +130,7 @@ def acted(behaviour: Behaviour, environment: Env, steps: int) -> NDArray[np.floa
 
 def test_background_holds_its_actions_for_longer_in_some_episodes_than_in_others() -> None:
     with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
-        for episode, longest in enumerate((1, 3, 8, 20, 1)):
+        for episode, longest in ((0, 1), (1, 3), (2, 8), (3, 20), (5, 1)):
             behaviour = make_behaviour("background", "dmc", "reacher_easy", seed=episode, episode=episode)
             actions = acted(behaviour, environment, 3000)
             changes = np.flatnonzero((actions[1:] != actions[:-1]).any(axis=1)) + 1
@@ -139,6 +139,13 @@ def test_background_holds_its_actions_for_longer_in_some_episodes_than_in_others
             assert np.percentile(holds, 80) <= longest
             assert set(range(1, longest + 1)) <= set(holds.tolist())
             assert holds.mean() == pytest.approx((1 + longest) / 2, rel=0.25)
+
+
+def test_every_fifth_background_is_one_action_all_along() -> None:
+    with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
+        for episode in (4, 9):
+            actions = acted(make_behaviour("background", "dmc", "reacher_easy", 0, episode), environment, 300)
+            assert (actions == actions[0]).all()
 
 
 def test_a_quarter_of_background_is_nothing_and_a_quarter_at_the_limits() -> None:

@@ -121,7 +121,7 @@ def test_a_video_that_is_cut_before_success_is_recorded_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = {"image_size": (16, 16), "action_repeat": 1, "workers": 1}
-    assert record("robosuite", "reach_target", "expert", 1, tmp_path / "cut", episode_steps=2, **small) == [0]
+    assert record("robosuite", "push_button", "expert", 1, tmp_path / "cut", episode_steps=1, **small) == [0]
     assert capsys.readouterr().out.count("the expert reached") == ATTEMPTS
     limits = {"episode_steps": 39, "disturbance_steps": 4}
     assert record("robosuite", "reach_target", "expert", 3, tmp_path / "long", **limits, **small) == [1, 1, 1]

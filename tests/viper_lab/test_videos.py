@@ -14,7 +14,7 @@ from rosbags.rosbag2 import StoragePlugin
 from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
 from viper_lab.results.check_reward import check_model
 from viper_lab.results.data_table import print_survey
-from viper_lab.results.score import score_video
+from viper_lab.results.score import score_to_files
 from viper_model.video_model.fit.training import fit
 
 VIDEOS = 3
@@ -72,13 +72,13 @@ def test_videos_of_each_format_are_fitted_checked_and_scored(write: Callable[[Pa
     console = Console(record=True, width=120)
     assert print_survey(data, console)
     assert f"{VIDEOS * FRAMES}" in console.export_text()
-    fit(data, model, "tiny", vqgan_steps=1, code_model_steps=1)
+    fit(data, model, "tiny", code_model_steps=1, background_steps=1)
     check_model(data, model, console, device="cpu")
     assert (model / "check.json").exists()
     episode = 0 if write in (bags, lerobot_2, lerobot_3) else None
-    table, _, surprise = score_video(path, model, None, tmp_path / "scores", 10, episode=episode)
+    table, _, maps = score_to_files(path, model, None, tmp_path / "scores", episode=episode)
     assert len(table.read_text().splitlines()) == 1 + FRAMES // 2
-    assert surprise.exists()
+    assert maps.exists()
 
 
 def test_the_table_names_what_is_wrong_and_says_where_nothing_is_usable(tmp_path: Path) -> None:

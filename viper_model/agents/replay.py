@@ -97,8 +97,8 @@ class Replay:
         """Store the next step of `stream`.
 
         step: image uint8 [image_size, image_size, 3], action float32 [action_size], and the scalars stamp (nanoseconds,
-        whnow is known by), reward, log_likelihood, is_first, is_last, is_terminal. The first step of a stream
-        since the replay was opened counts as the first of an episode: what came before it is unknown.
+        what the time step is known by), reward, log_likelihood, is_first, is_last, is_terminal. The first step of a
+        stream since the replay was opened counts as the first of an episode: what came before it is unknown.
         Raises ModelError where the step is of another kind (it is then not stored) and where a file cannot be written
         (it is then stored all the same, and its file written with the next).
         """

@@ -92,7 +92,7 @@ def test_data_without_a_video_to_hold_out_is_told_in_one_line(
 def test_a_ratio_of_a_model_without_a_background_is_refused_in_one_line(
     videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert viper(monkeypatch, "check-reward", f"data:={videos}", f"model:={model_folder}", "form:=ratio") == 1
+    assert viper(monkeypatch, "check-reward", f"data:={videos}", f"model:={model_folder}", "likelihood:=ratio") == 1
     error = capsys.readouterr().err.strip()
     assert "fit one with background:=auto, or choose the form conditional" in error
     assert "\n" not in error

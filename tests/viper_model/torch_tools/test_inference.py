@@ -46,8 +46,9 @@ def test_in_bfloat16_codes_stay_and_likelihoods_hardly_move(model: VideoModel) -
         difference = conditional(evaluated) - exact
         # 2^-8, bfloat16's rounding, of logits of up to about 10, independently for the 16 codes of a frame.
         assert difference.abs().max() < 16**0.5 * 10 * 2**-8 * 3
-        # What all frames share, as of masked codes that all look alike, tells none from another.
-        assert difference.std() < 0.01 * exact.std()
+        # What all frames share, as of masked codes that all look alike, tells none from another. Each of 5 norms, with
+        # its scale and shift, and of 8 products rounds by 2^-8 at most, 0.2% in the mean: together some 0.8%.
+        assert difference.std() < 0.02 * exact.std()
         assert difference.abs().max() > 0
 
 

@@ -53,21 +53,18 @@ class Patches(Tokenizer):
     def fit(self, frames: np.ndarray, seed: int) -> float:
         """Choose the codes for frames, uint8 [n, image_size, image_size, 3], by k-means.
 
-        Returns the mean absolute error of the frames' pixels, 0 to 255. Raises ModelError where the frames have fewer
-        different patches than there are codes.
+        Returns the mean absolute error of the frames' pixels, 0 to 255. Where the frames have fewer different patches
+        than there are codes, the others are never used.
         """
         rng = np.random.default_rng(seed)
         patches = self.split(torch.from_numpy(frames)).flatten(0, 2).numpy()  # [n × rows × columns, values]
         if len(patches) > MOST_PATCHES:
             patches = patches[rng.choice(len(patches), MOST_PATCHES, replace=False)]
         different, counts = np.unique(patches, axis=0, return_counts=True)  # most patches are those of what never moves
-        if len(different) < self.config.codes:
-            raise ModelError(
-                f"the videos have {len(different)} different patches of {self.config.patch} pixels a side, "
-                f"fewer than the {self.config.codes} codes: record more, or choose fewer codes"
-            )
-        means = KMeans(self.config.codes, n_init=1, max_iter=ITERATIONS, random_state=seed)
-        self.centroids.copy_(torch.from_numpy(means.fit(different, sample_weight=counts).cluster_centers_))
+        wanted = min(self.config.codes, len(different))
+        means = KMeans(wanted, n_init=1, max_iter=ITERATIONS, random_state=seed)
+        chosen = torch.from_numpy(means.fit(different, sample_weight=counts).cluster_centers_)
+        self.centroids.copy_(chosen[torch.arange(self.config.codes) % wanted])  # the first of those alike is nearest
         some = torch.from_numpy(frames[:: max(1, len(frames) // 256)])
         return float((self.decode(self.encode(some)).float() - some.float()).abs().mean())
 

@@ -45,10 +45,10 @@ def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[type, set[str], se
             super().__init__(model, trained, held_out)
 
     class NotedStage(CodeModelStage):
-        def __init__(self, name: str, *others: Any) -> None:
+        def __init__(self, name: str, *others: Any, **more: Any) -> None:
             if name == "background":
                 seen.append((type(others[-3]), *videos[-1]))
-            super().__init__(name, *others)
+            super().__init__(name, *others, **more)
 
     monkeypatch.setattr(assembly, "EncodedFrames", NotedFrames)
     monkeypatch.setattr(assembly, "CodeModelStage", NotedStage)

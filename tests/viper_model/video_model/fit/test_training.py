@@ -52,7 +52,7 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(
     for kind in ("shuffled", "reversed", "random"):
         assert check.kinds[kind].clip_auc == 1
     assert check.return_correlation is not None
-    assert check.return_correlation > 0.7
+    assert check.return_correlation > 0.6  # of ten videos, four of them half right
     # What is made of the experts' videos is rather background, and standing still no longer pays.
     check = check_reward(model, data, "ratio").tasks["slide"]
     assert check.kinds["expert"].log_likelihood > 0
