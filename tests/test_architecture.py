@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sim": SIMULATORS,
     "viper_model.errors": set(),
     "viper_model.files": {"viper_model.errors"},
-    "viper_model.torch_tools": {*PURE, *TORCH, "viper_lab.errors"},
+    "viper_model.torch_tools": {*PURE, *TORCH},
     "viper_model.videos": PURE,
     "viper_model.reward": {*PURE, *TORCH, "viper_model.torch_tools", "viper_model.videos"},
     "viper_model.video_model": {
