@@ -10,7 +10,7 @@ from tests.viper_model.agents.drqv2.test_frames import slow_stack
 from tests.viper_model.agents.drqv2.test_returns import slow_return
 from viper_model.agents.contract import make_batch
 from viper_model.agents.drqv2 import agent as agent_module
-from viper_model.agents.drqv2.agent import NOISE_LIMIT, PRESENT, TARGET_RATE
+from viper_model.agents.drqv2.agent import NOISE_LIMIT, PRESENT, TARGET_RATE, UNSATURATED
 from viper_model.agents.registry import make_agent
 
 
@@ -27,12 +27,15 @@ def quiet(monkeypatch, agent):
     with torch.no_grad():  # the target must differ from the critics, or nothing shows which of them is asked
         for parameter in agent.target_critics.parameters():
             parameter.mul_(1.2)
+        agent.actor.net[-1].bias.copy_(torch.tensor([UNSATURATED, 0.0]))  # some actions are too near a limit
     return agent
 
 
 def slow_losses(agent, batch):
-    """The squared errors of both critics to the n-step target, and the value of the actor's actions, one by one."""
-    errors, values = [], []
+    """The squared errors of both critics to the n-step target, the value of the actor's actions, and how far they are
+    in the ends of their tanh, one by one.
+    """
+    errors, values, saturations = [], [], []
     for i in range(len(batch["reward"])):
         image, is_first = batch["image"][i], batch["is_first"][i]
         after = (batch[name][i, PRESENT + 1 :] for name in ("reward", "is_first", "is_terminal"))
@@ -46,16 +49,22 @@ def slow_losses(agent, batch):
         target = reward + discount * agent.target_critics(later, agent.actor(later)).min().detach()
         taken = torch.from_numpy(batch["action"][i, PRESENT])[None]
         errors.append((agent.critics(now, taken) - target).square().sum())
-        values.append(agent.critics(now.detach(), agent.actor(now.detach())).min())
+        unbounded = agent.actor.unbounded(now.detach())
+        values.append(agent.critics(now.detach(), unbounded.tanh()).min())
+        saturations.append(sum(max(abs(each) - UNSATURATED, torch.zeros(())) ** 2 for each in unbounded[0]))
     assert 0 < len(errors) < len(batch["reward"])
-    return torch.stack(errors).mean(), torch.stack(values).mean()
+    return tuple(torch.stack(each).mean() for each in (errors, values, saturations))
 
 
-def test_critics_and_encoder_learn_the_n_step_target_and_the_actor_the_lesser_value(quiet):
+def test_critics_and_encoder_learn_the_n_step_target_and_the_actor_the_lesser_value_short_of_the_limits(quiet):
     batch = make_batch(quiet, 0)
-    critic_loss, value = slow_losses(quiet, batch)
+    critic_loss, value, saturation = slow_losses(quiet, batch)
+    assert saturation > 0
     seen, actor = [*quiet.critics.parameters(), *quiet.encoder.parameters()], [*quiet.actor.parameters()]
-    expected = [*torch.autograd.grad(critic_loss, seen, retain_graph=True), *torch.autograd.grad(-value, actor)]
+    expected = [
+        *torch.autograd.grad(critic_loss, seen, retain_graph=True),
+        *torch.autograd.grad(saturation - value, actor),
+    ]
     metrics = quiet._compute_gradients({name: torch.from_numpy(each) for name, each in batch.items()})
     assert metrics["critic_loss"].item() == pytest.approx(critic_loss.item(), rel=1e-4)
     assert metrics["value"].item() == pytest.approx(value.item(), rel=1e-4)
