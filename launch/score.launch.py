@@ -16,6 +16,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     parameters: dict[str, object] = {
         "model": str(Path(values["model"]).expanduser().resolve()),
         "task": values["task"],
+        "likelihood": values["likelihood"],
         "device": values["device"],
         "steps": False,
         "environments": ["camera"],

@@ -32,7 +32,8 @@ def nodes(plan: Plan, values: dict[str, Any]) -> list[LaunchDescriptionEntity]:
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = chosen(context, "train")
     values["directory"] = Path(values["directory"]).expanduser().resolve()
-    names = ("task", "arm", "reward", "reward_task", "reward_model", "name", "steps", "environments", "namespace")
+    plain = ("task", "arm", "reward", "agent", "likelihood", "reward_task", "reward_model", "name", "steps")
+    names = (*plain, "environments", "namespace")
     plan = make_plan(values["sim"], directory=values["directory"], **{name: values[name] for name in names})
     running = nodes(plan, values)
     if plan.model_is_given or not plan.learns_from_videos:

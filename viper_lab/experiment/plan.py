@@ -66,6 +66,8 @@ def make_plan(
     task: str | None = None,
     arm: str | None = None,
     reward: str = "viper",
+    agent: str | None = None,
+    likelihood: str | None = None,
     reward_task: str | None = None,
     reward_model: str | None = None,
     name: str | None = None,
@@ -91,6 +93,8 @@ def make_plan(
         ("sim_node", "arm"): arm,
         ("policy_node", "steps"): steps,
         ("policy_node", "reward"): reward,
+        ("policy_node", "agent"): agent,
+        ("reward_node", "likelihood"): likelihood,
         ("reward_node", "reward_task"): reward_task,
         ("reward_node", "model"): reward_model,
     }

@@ -39,7 +39,8 @@ class Argument:
     @property
     def choices(self) -> tuple[str, ...]:
         """The only values allowed; empty where others are."""
-        return tuple(SWITCH) if isinstance(self.setting.default, bool) else tuple(map(str, self.setting.choices))
+        choices = tuple(SWITCH) if isinstance(self.setting.default, bool) else tuple(map(str, self.setting.choices))
+        return ("", *choices) if self.optional and choices else choices
 
     @property
     def default(self) -> str | None:
@@ -89,6 +90,8 @@ TRAIN = (
     *arguments(SIM_NODE, "sim"),
     *arguments(SIM_NODE, "task", "arm", optional=True),
     *arguments(POLICY_NODE, "reward"),
+    *arguments(POLICY_NODE, "agent", optional=True),
+    *arguments(REWARD_NODE, "likelihood", optional=True),
     *arguments(REWARD_NODE, "reward_task"),
     *arguments(RUN, "reward_model", "name"),
     *arguments(POLICY_NODE, "steps", optional=True),
@@ -99,7 +102,7 @@ TRAIN = (
 SCORE = (
     *arguments(CAMERA, "image", required=True),
     *arguments(REWARD_NODE, "model", required=True),
-    *arguments(REWARD_NODE, "task", "device"),
+    *arguments(REWARD_NODE, "task", "likelihood", "device"),
     *arguments(RUN, "viz", "viz_file"),
     *arguments(COMMON),
 )
