@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -111,5 +110,4 @@ def size_config(size: str, tokenizer: str = "", code_model: str = "videogpt") ->
 
 def _check(what: str, name: str, known: Mapping[str, object]) -> None:
     if name not in known:
-        near = difflib.get_close_matches(name, known, cutoff=0.4) or known
-        raise ModelError(f"unknown {what} '{name}': choose one of {', '.join(near)}")
+        raise ModelError(f"unknown {what} '{name}': choose one of {', '.join(known)}")
