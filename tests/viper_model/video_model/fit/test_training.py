@@ -50,7 +50,7 @@ def test_a_model_learns_to_tell_right_motion_from_wrong(
     data = load_dataset(videos, model.image_size)
     check = check_reward(model, data, "conditional").tasks["slide"]
     for kind in ("shuffled", "reversed", "random"):
-        assert check.kinds[kind].clip_auc == 1
+        assert check.kinds[kind].clip_auc > 0.8  # a few seconds of training tell nearly all of them; no skill is 0.5
     assert check.return_correlation is not None
     assert check.return_correlation > 0.6  # of ten videos, four of them half right
     # What is made of the experts' videos is rather background, and standing still no longer pays.
