@@ -333,8 +333,9 @@ def test_a_late_joiner_hears_what_the_arm_is(cell: Cell) -> None:
 
 
 def test_arithmetic_waits_for_no_thread_of_lower_priority() -> None:
-    # In a process of its own, which may become a real-time one.
-    code = "from viper_ros.runtime.real_time import request_real_time; from threadpoolctl import threadpool_info\n"
+    # In a process of its own, which may become a real-time one. It has imported what the node has: limits are set to
+    # libraries that are loaded.
+    code = "from viper_ros.nodes.arm_node import request_real_time; from threadpoolctl import threadpool_info\n"
     code += "request_real_time('arm_node')\n"
     code += "print({library['num_threads'] for library in threadpool_info()})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
