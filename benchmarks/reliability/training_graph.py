@@ -126,7 +126,6 @@ class TrainingGraph:
                 "steps": 1_000_000,
                 "prefill": 50,
                 "batch_size": 2,
-                "batch_length": 8,
                 "replay_ratio": 0.5,
                 "evaluate_every": 1_000_000,
                 "end_evaluation_episodes": 1,
