@@ -23,6 +23,7 @@ from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.results.run_files import read_metrics
 from viper_model.agents.registry import AGENTS
 from viper_model.reward.likelihood import conditional
+from viper_model.reward.scorer import chosen_form
 from viper_model.torch_tools.checkpoint import read_tensors
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import resize
@@ -189,7 +190,9 @@ def test_the_loop_stalls_without_a_node_and_goes_on_when_it_is_back(
         node.stop()
 
     steps = replayed(plan, "env_0")
-    scaled = VideoModel.load(model_folder).calibration["cartpole_swingup"].reward(steps["log_likelihood"])
+    model = VideoModel.load(model_folder)
+    form = chosen_form(model, "auto")
+    scaled = model.calibration["cartpole_swingup"].reward(form, steps["log_likelihood"])
     np.testing.assert_allclose(steps["reward"], scaled, rtol=1e-4)
     # What is in replay happened, in this order, with these actions. What happened and is not in replay is the two
     # evaluation episodes of 21 time steps, and at most what was under way in the node that was stopped. The run ends
