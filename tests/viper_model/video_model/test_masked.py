@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from viper_model.video_model.code_model import rotate, rotation
+from tests.viper_model.video_model.slow_transformer import slow_layers
 from viper_model.video_model.masked import MaskedConfig, MaskedModel, block_of_code
 
 TOKENS, CODES, CONTEXT = 4, 3, 3
@@ -37,13 +37,7 @@ def slow_logits(model: MaskedModel, codes: Tensor, task: Tensor, revealed: Tenso
     visible = (frame[None] <= frame[:, None]) & (frame[None] > frame[:, None] - model.config.context)
     inputs = codes.clone()
     inputs[:, -1, ~revealed] = model.no_code
-    x = model.code_embedding(inputs.flatten(1)) + model.position_embedding.repeat(time, 1)
-    turn = rotation(frame, model.head_dim)[:, :, None]
-    for layer in model.layers:
-        q, k, v = layer.queries_keys_values(x, task)  # [batch, time × tokens, heads, head_dim]
-        weights = torch.einsum("bqhd,bkhd->bhqk", rotate(q, turn), rotate(k, turn)) / model.head_dim**0.5
-        weights = weights.masked_fill(~visible, -torch.inf).softmax(-1)
-        x = layer.finish(x, torch.einsum("bhqk,bkhd->bqhd", weights, v), task)
+    x = slow_layers(model, inputs.flatten(1), frame, visible, task)
     return model.head(model.norm(x[:, -tokens:], task))
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.viper_model.video_model.slow_transformer import slow_layers
 from viper_model.video_model.code_model import rotate, rotation
 from viper_model.video_model.videogpt import VideoGPT, VideoGPTConfig, banded_attention
 
@@ -33,13 +34,7 @@ def slow_logits(model: VideoGPT, codes: Tensor, task: Tensor) -> Tensor:
     frame = index // tokens
     visible = (index[None] <= index[:, None]) & (frame[None] > frame[:, None] - model.config.context)
     inputs = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=model.no_code)
-    x = model.code_embedding(inputs) + model.position_embedding.repeat(time, 1)
-    turn = rotation(frame, model.head_dim)[:, :, None]
-    for layer in model.layers:
-        q, k, v = layer.queries_keys_values(x, task)  # [batch, time × tokens, heads, head_dim]
-        weights = torch.einsum("bqhd,bkhd->bhqk", rotate(q, turn), rotate(k, turn)) / model.head_dim**0.5
-        weights = weights.masked_fill(~visible, -torch.inf).softmax(-1)
-        x = layer.finish(x, torch.einsum("bhqk,bkhd->bqhd", weights, v), task)
+    x = slow_layers(model, inputs, frame, visible, task)
     return model.head(model.norm(x, task)).unflatten(1, (time, tokens))
 
 
