@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from viper_lab.experiment.plan import Plan
-from viper_lab.experiment.preparation import prepare
 from viper_model.torch_tools.device import torch_device
 from viper_ros.nodes import policy_node, reward_node, sim_node, viz_node
 from viper_ros.nodes.policy_node import PolicyNode
@@ -52,6 +51,8 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
             values = overrides(viz_node.PARAMETERS, {"environments": list(plan.environments), "file": file})
             nodes.append(VizNode(namespace=plan.namespace, parameter_overrides=values))
         if plan.learns_from_videos:
+            from viper_lab.experiment.preparation import prepare  # Slow to import: all that fitting and checks need.
+
             for node in nodes:
                 if node.has_parameter("device"):
                     torch_device(node.value("device"))

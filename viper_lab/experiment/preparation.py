@@ -9,7 +9,7 @@ from sim.record import record
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
-from viper_model.video_model.fit import fit
+from viper_model.video_model.fit.training import fit
 
 JUDGES = ("random", "noisy", "parked")
 """Behaviours that are recorded to judge the reward; nothing learns from them."""

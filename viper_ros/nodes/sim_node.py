@@ -14,7 +14,7 @@ from std_msgs.msg import String
 import sim
 from sim import SimDiedError, SimError, TimeStep
 from sim.options import parse_options
-from viper_lab.experiment.sections import SIM_NODE
+from viper_lab.experiment.sim_sections import SIM_NODE
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
 from viper_ros.msg import Action, Step

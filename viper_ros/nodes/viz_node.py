@@ -14,7 +14,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 
 from viper_lab.errors import UserError
-from viper_lab.experiment.sections import VIZ_NODE
+from viper_lab.experiment.sim_sections import VIZ_NODE
 from viper_ros.messages import images
 from viper_ros.msg import Action, Reward, Step
 from viper_ros.runtime.node import Health, ViperNode

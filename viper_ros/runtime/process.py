@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 import rclpy
-import torch
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -96,8 +95,12 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
 
 
 def share_cores() -> None:
-    """Leave cores to the other nodes: torch takes all of them, and two that do slow each other down tenfold."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    """Leave cores to the other nodes: torch takes all of them, and two that do slow each other down tenfold.
+
+    In a process whose nodes have loaded torch; the others do without it.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
 
 
 def join_graph(arguments: Sequence[str]) -> None:

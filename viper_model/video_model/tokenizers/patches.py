@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from viper_model.errors import ModelError
@@ -56,6 +55,8 @@ class Patches(Tokenizer):
         Returns the mean absolute error of the frames' pixels, 0 to 255. Where the frames have fewer different patches
         than there are codes, the others are never used.
         """
+        from sklearn.cluster import KMeans  # Slow to import, and only this needs it.
+
         rng = np.random.default_rng(seed)
         patches = self.split(torch.from_numpy(frames)).flatten(0, 2).numpy()  # [n × rows × columns, values]
         if len(patches) > MOST_PATCHES:
