@@ -89,15 +89,6 @@ class Learner:
             self._raise_error()
             return self._running and self._owed(SLACK_UPDATES)
 
-    def wait_until_caught_up(self, timeout: float) -> bool:
-        """Wait, at most `timeout` seconds, until not `behind`. Returns whether that was reached."""
-        with self._changed:
-            done = self._changed.wait_for(
-                lambda: self._error or not (self._running and self._owed(SLACK_UPDATES)), timeout
-            )
-            self._raise_error()
-            return bool(done)
-
     def update(self) -> None:
         """One update now, in the calling thread: for callers that keep learning and acting in step without `start`."""
         shape = self.agent.batch
@@ -106,7 +97,6 @@ class Learner:
         with self._changed:
             self._metrics = metrics
             self._credit -= shape.learned_steps
-            self._changed.notify_all()
 
     def save(self, path: Path, **more: Any) -> None:
         """Save all that training needs to go on exactly, as one file: weights, optimizer, random state, credit.
@@ -160,7 +150,6 @@ class Learner:
         except BaseException as error:  # the caller is told, whatever it is
             with self._changed:
                 self._error = error
-                self._changed.notify_all()
 
     def _update_when_owed(self) -> bool:
         """One update, as soon as it is owed. Returns False when stopped."""
