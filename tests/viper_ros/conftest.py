@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,10 +11,6 @@ from rclpy.task import Future
 
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
-
-# Away from whatever graphs run on this machine. Ports of domains above 101 clash with those of outgoing connections.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-
 
 _executors: list[Executor] = []
 """The running test's. One for all of it: what has arrived for a node is forgotten with the executor that was told."""

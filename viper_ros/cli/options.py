@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from viper_lab.errors import UserError
-from viper_lab.experiment.sections import REWARD_NODE, RUN, SIM_NODE
+from viper_lab.experiment.sections import REWARD_NODE, RUN
+from viper_lab.experiment.sim_sections import SIM_NODE
 from viper_lab.parameters import Parameter, parameter
 
 

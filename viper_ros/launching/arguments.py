@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from viper_lab.errors import UserError
-from viper_lab.experiment.sections import POLICY_NODE, REWARD_NODE, RUN, SIM_NODE
+from viper_lab.experiment.sections import POLICY_NODE, REWARD_NODE, RUN
+from viper_lab.experiment.sim_sections import SIM_NODE
 from viper_lab.parameters import Parameter, parameter
 from viper_ros.nodes import act_node, arm_node, record_node
 

@@ -1,4 +1,4 @@
-"""The `viper` command as its users meet it: real processes, exit statuses, one line for a mistake."""
+"""The `viper` command as its users meet it: exit statuses, one line for a mistake; processes where they matter."""
 
 import contextlib
 import os
@@ -17,7 +17,8 @@ from tests import ROOT
 from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
-from viper_ros.cli.main import MODULES
+from viper_ros.cli.main import MODULES, main
+from viper_ros.runtime.process import FAST_DDS_PROFILES
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 
@@ -56,6 +57,25 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]), "COLUMNS": "200"}
 
 
+Told = tuple[int, str, str]
+"""Exit status, standard output and error."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Told]:
+    """`viper` in this process and an empty folder: what a process of its own costs is to load torch, each time."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv(FAST_DDS_PROFILES[0], str(ROOT / "config" / "fastdds.xml"))  # as it is set for good otherwise
+
+    def run(*arguments: str) -> Told:
+        monkeypatch.setattr(sys, "argv", ["viper", *arguments])
+        status = main()
+        return status, *capfd.readouterr()
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -90,30 +110,38 @@ def environment() -> dict[str, str]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_told_in_one_line_with_a_failing_status(arguments: list[str], word: str, tmp_path: Path) -> None:
-    result = viper(*arguments, where=tmp_path)
-    assert result.returncode == 1
-    assert word in result.stderr
-    assert "Traceback" not in result.stderr + result.stdout
-    assert len(result.stderr.strip().splitlines()) <= 2
+def test_a_mistake_is_told_in_one_line_with_a_failing_status(
+    arguments: list[str], word: str, here: Callable[..., Told], tmp_path: Path
+) -> None:
+    status, output, errors = here(*arguments)
+    assert status == 1
+    assert word in errors
+    assert "Traceback" not in errors + output
+    assert len(errors.strip().splitlines()) <= 2
     assert not (tmp_path / "data").exists(), "videos were recorded before the mistake was told"
 
 
-def test_an_unreadable_video_is_told_in_one_line(tmp_path: Path, model_folder: Path) -> None:
+def test_a_mistake_is_the_end_of_a_process(tmp_path: Path) -> None:
+    result = viper("data", "nowhere", where=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == "viper: no data folder at nowhere\n"
+
+
+def test_an_unreadable_video_is_told_in_one_line(here: Callable[..., Told], tmp_path: Path, model_folder: Path) -> None:
     (tmp_path / "video.mp4").write_bytes(b"this is no video")
     (tmp_path / "video.npz").write_bytes(b"PK\x03\x04 half")
     for video in ("video.mp4", "video.npz", "missing.avi"):
-        result = viper("score", video, f"model:={model_folder}", "task:=cartpole_swingup", where=tmp_path)
-        assert result.returncode == 1
-        assert video in result.stderr
-        assert "Traceback" not in result.stderr
+        status, _, errors = here("score", video, f"model:={model_folder}", "task:=cartpole_swingup")
+        assert status == 1
+        assert video in errors
+        assert "Traceback" not in errors
 
 
-def test_an_unknown_precision_is_told_the_known_ones(tmp_path: Path, model_folder: Path) -> None:
+def test_an_unknown_precision_is_told_the_known_ones(here: Callable[..., Told], model_folder: Path) -> None:
     task = "task:=cartpole_swingup"
-    result = viper("score", "video.mp4", f"model:={model_folder}", task, "precision:=half", where=tmp_path)
-    assert result.returncode == 1
-    assert "float32, bfloat16" in result.stderr
+    status, _, errors = here("score", "video.mp4", f"model:={model_folder}", task, "precision:=half")
+    assert status == 1
+    assert "float32, bfloat16" in errors
 
 
 def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
@@ -152,12 +180,13 @@ def test_a_video_is_scored_to_a_table_a_plot_and_a_video(tmp_path: Path, model_f
     ]  # results would pass for videos there
 
 
-def test_every_option_has_help(tmp_path: Path) -> None:
-    for name in (name for names in MODULES.values() for name in names):
-        result = viper(name, "--help", where=tmp_path)
-        assert result.returncode == 0
-        options = [line for line in result.stdout.splitlines() if line.startswith("│") and " --" in line]
-        assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
+@pytest.mark.parametrize("name", [name for names in MODULES.values() for name in names])
+def test_every_option_has_help(name: str, here: Callable[..., Told]) -> None:
+    status, output, _ = here(name, "--help")
+    assert status == 0
+    options = [line for line in output.splitlines() if line.startswith("│") and " --" in line]
+    assert options
+    assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
 
 
 StartTraining = Callable[[Path, int], "subprocess.Popen[str]"]

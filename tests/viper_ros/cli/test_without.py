@@ -21,10 +21,12 @@ import sys
 for name in {hidden!r}:
     sys.modules[name] = None
 from viper_ros.cli.main import main
-sys.argv = ["viper", *{arguments!r}]
-status = main()
-assert status or not {unused!r} & sys.modules.keys()
-sys.exit(status)
+for arguments in {runs!r}:
+    sys.argv = ["viper", *arguments]
+    status = main()
+    assert status or not {unused!r} & sys.modules.keys()
+    if status:
+        sys.exit(status)
 """
 COMMANDS = [name for names in MODULES.values() for name in names]
 
@@ -33,7 +35,14 @@ def viper(
     *arguments: str, hidden: tuple[str, ...] = ROS, unused: tuple[str, ...] = (), where: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run `viper` in a Python that finds no `hidden` modules; where it succeeds it must not have loaded `unused`."""
-    program = HIDE.format(hidden=hidden, arguments=arguments, unused=set(unused) - set(hidden))
+    return vipers([arguments], hidden, unused, where)
+
+
+def vipers(
+    runs: list[tuple[str, ...]], hidden: tuple[str, ...] = ROS, unused: tuple[str, ...] = (), where: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run `viper` once for each of `runs`, in one process that ends with the first failing status."""
+    program = HIDE.format(hidden=hidden, runs=runs, unused=set(unused) - set(hidden))
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=where,
@@ -51,10 +60,10 @@ def test_help_needs_neither_torch_nor_ros_nor_a_simulator() -> None:
     assert all(name in result.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_commands_own_help_needs_no_ros(command: str) -> None:
-    result = viper(command, "--help")
+def test_no_commands_own_help_needs_ros() -> None:
+    result = vipers([(command, "--help") for command in COMMANDS])
     assert result.returncode == 0, result.stderr
+    assert [line.split()[2] for line in result.stdout.splitlines() if "Usage:" in line] == COMMANDS
 
 
 def test_training_without_ros_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -56,13 +56,16 @@ def test_a_second_signal_while_it_ends_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("library", ["libtorch_cpu.so", "libfastdds.so", "libEGL"])
+@pytest.mark.parametrize(
+    ("name", "library"), [("reward_node", "libtorch_cpu.so"), ("sim_node", "libfastdds.so"), ("sim_node", "libEGL")]
+)
 def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_line(
-    number: signal.Signals, library: str
+    number: signal.Signals, name: str, library: str
 ) -> None:
     """Stopped as soon as a library is there: in the middle of the imports, in DDS, in the simulator's first drawing."""
-    node = Path(get_package_prefix("viper_ros")) / "lib" / "viper_ros" / "sim_node"
-    process = subprocess.Popen([node, "--ros-args", *RULES], stderr=subprocess.PIPE, text=True)
+    node = Path(get_package_prefix("viper_ros")) / "lib" / "viper_ros" / name
+    rules = ["--ros-args", *RULES] if name == "sim_node" else []
+    process = subprocess.Popen([node, *rules], stderr=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + 60
         while library not in Path(f"/proc/{process.pid}/maps").read_text():

@@ -135,15 +135,7 @@ class KilledError(Exception):
 
 # In each stage: the VQ-GAN has steps 1 to 6, the code model the next 6, the background the rest; patches have step 1.
 @pytest.mark.parametrize(
-    ("tokenizer", "code_model", "killed_after"),
-    [
-        ("vqgan", "videogpt", 3),
-        ("vqgan", "videogpt", 8),
-        ("vqgan", "videogpt", 15),
-        ("patches", "masked", 1),
-        ("patches", "masked", 4),
-        ("patches", "masked", 9),
-    ],
+    ("tokenizer", "code_model", "kills"), [("vqgan", "videogpt", (3, 8, 15)), ("patches", "masked", (1, 4, 9))]
 )
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     videos: Path,
@@ -151,7 +143,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
     monkeypatch: pytest.MonkeyPatch,
     tokenizer: str,
     code_model: str,
-    killed_after: int,
+    kills: tuple[int, ...],
 ) -> None:
     monkeypatch.setattr(fit_module, "SAVE_SECONDS", 0)  # after every step
     monkeypatch.setattr(fit_module, "LOG_EVERY", 1)
@@ -161,24 +153,26 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(
 
     save = fit_module.Training.save
 
-    def save_and_die(training: fit_module.Training) -> None:
-        save(training)
-        if training.step == killed_after:
-            raise KilledError
+    for killed_after in kills:
 
-    with monkeypatch.context() as dying:
-        dying.setattr(fit_module.Training, "save", save_and_die)
-        with pytest.raises(KilledError):
-            fit(videos, tmp_path / "killed", "micro", **options)
-    # What was logged, and half logged, after the last checkpoint.
-    with open(tmp_path / "killed" / "metrics.jsonl", "a") as file:
-        file.write('{"step": 17, "stage": "background"}\n{"step": 18, "st')
-    resumed = fit(videos, tmp_path / "killed", "micro", **options)
-    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-    assert whole.calibration == resumed.calibration
-    metrics = [(tmp_path / run / "metrics.jsonl").read_text() for run in ("whole", "killed")]
-    assert metrics[0] == metrics[1]
+        def save_and_die(training: fit_module.Training, killed_after: int = killed_after) -> None:
+            save(training)
+            if training.step == killed_after:
+                raise KilledError
+
+        with monkeypatch.context() as dying:
+            dying.setattr(fit_module.Training, "save", save_and_die)
+            with pytest.raises(KilledError):
+                fit(videos, tmp_path / f"killed_{killed_after}", "micro", **options)
+        # What was logged, and half logged, after the last checkpoint.
+        with open(tmp_path / f"killed_{killed_after}" / "metrics.jsonl", "a") as file:
+            file.write('{"step": 17, "stage": "background"}\n{"step": 18, "st')
+        resumed = fit(videos, tmp_path / f"killed_{killed_after}", "micro", **options)
+        for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+            assert torch.equal(a, b), (killed_after, name)
+        assert whole.calibration == resumed.calibration
+        metrics = [(tmp_path / run / "metrics.jsonl").read_text() for run in ("whole", f"killed_{killed_after}")]
+        assert metrics[0] == metrics[1]
 
 
 def test_kill_9_leaves_a_checkpoint_to_go_on_from(videos: Path, tmp_path: Path) -> None:
