@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,6 @@ from viper_model.video_model.fit.sampler import (
     ClipSampler,
     MadeBackgroundSampler,
     Sampler,
-    first_halves,
 )
 from viper_model.video_model.fit.schedule import TrainingSchedule
 from viper_model.video_model.fit.stages import CodeModelStage, PatchesStage, Stage, VQGANStage
@@ -23,6 +23,7 @@ from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Dataset, FrameSet, Video
 from viper_model.videos.find import BACKGROUND, EXPERT
+from viper_model.videos.stillness import stays
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -106,9 +107,12 @@ def make_stages(
 def _recorded(
     sampler: Callable[[Sequence[Video]], ClipSampler], others: Sequence[Video], experts: Sequence[Video]
 ) -> BackgroundSampler:
-    """Clips of recorded background; frames that are held come from it, and from experts before the task is done."""
-    frames, of_experts = ([len(video.frames) for video in videos] for videos in (others, experts))
-    return BackgroundSampler(sampler(others), (torch.arange(sum(frames)), first_halves(of_experts, sum(frames))))
+    """Clips of recorded background; frames that are held come from it, and from experts where those are on their way:
+    standing still there is not what was asked for, and where an expert stays it may be."""
+    moving = torch.from_numpy(np.concatenate([~stays(video.frames) for video in experts])).nonzero()[:, 0]
+    of_others = sum(len(video.frames) for video in others)
+    stills = (torch.arange(of_others), moving + of_others) if len(moving) else (torch.arange(of_others),)
+    return BackgroundSampler(sampler(others), stills)
 
 
 def _tokenizer_stage(

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from tests.viper_model.conftest import sliding_square
 from viper_model.errors import ModelError
 from viper_model.video_model.fit import assembly
-from viper_model.video_model.fit.sampler import BackgroundSampler, MadeBackgroundSampler
+from viper_model.video_model.fit.sampler import BackgroundSampler, ClipSampler, MadeBackgroundSampler
 from viper_model.video_model.fit.stages import CodeModelStage
 from viper_model.video_model.fit.training import fit
 from viper_model.video_model.video_model import VideoModel
@@ -127,3 +128,27 @@ def test_a_single_background_video_is_nothing_to_learn_from(videos: Path, tmp_pa
     record_background(videos, "slide", 1)
     with pytest.raises(ModelError, match="record two or more"):
         fit(videos, tmp_path / "model", "micro", background="recorded", **SHORT)
+
+
+def test_frames_are_held_of_experts_on_their_way_and_not_of_those_that_have_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[tuple[int, ...]] = []
+
+    class NotedSampler(BackgroundSampler):
+        def __init__(self, clips: ClipSampler, stills: tuple[Tensor, ...]) -> None:
+            held.append(tuple(stills[1].tolist()))
+            super().__init__(clips, stills)
+
+    monkeypatch.setattr(assembly, "BackgroundSampler", NotedSampler)
+    rng = np.random.default_rng(5)
+    for behaviour, order in (("background", rng.integers(0, 8, 30)), ("expert", np.minimum(np.arange(30), 12))):
+        folder = tmp_path / "videos" / "slide" / behaviour
+        folder.mkdir(parents=True)
+        for video in range(6):
+            np.savez(folder / f"{video}.npz", image=sliding_square(rng, 30, order))
+    fit(tmp_path / "videos", tmp_path / "model", "micro", **SHORT)
+    trained_on, _ = held
+    of_background = 30 * len(names(tmp_path / "videos", "background", held_out=False))
+    experts = len(names(tmp_path / "videos", "expert", held_out=False))
+    assert trained_on == tuple(of_background + 30 * expert + frame for expert in range(experts) for frame in range(12))
