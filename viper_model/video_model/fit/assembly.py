@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from viper_model.video_model.fit.background import Background
+from viper_model.video_model.fit.background import RECORDED, Background
 from viper_model.video_model.fit.sampler import (
     BackgroundSampler,
     ClipSampler,
@@ -64,7 +64,7 @@ def make_stages(
 ) -> list[Stage]:
     """The stages of a training, in order."""
     experts, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
-    others = dataset.select(BACKGROUND, held_out=False) if background == "recorded" else []
+    others = dataset.select(BACKGROUND, held_out=False) if background in RECORDED else []
 
     def sampler(videos: Sequence[Video]) -> ClipSampler:
         return ClipSampler(
@@ -87,10 +87,13 @@ def make_stages(
             MadeBackgroundSampler(sampler(held_out)),
         )
     else:
-        pairs = ((others, experts), (dataset.select(BACKGROUND), held_out))
+        held_still = background == "recorded_and_stills"
+        pairs = (
+            (others, experts if held_still else []),
+            (dataset.select(BACKGROUND), held_out if held_still else []),
+        )
         samplers = (_recorded(sampler, *pairs[0]), _recorded(sampler, *pairs[1]))
         codes = EncodedFrames(model, [*pairs[0][0], *pairs[0][1]], [*pairs[1][0], *pairs[1][1]])
-    # From the experts' weights: what neither of the two learns anything of is then as likely under both.
     not_the_task = CodeModelStage(
         "background",
         fabric,
@@ -99,7 +102,6 @@ def make_stages(
         of_code_model.background_steps,
         *samplers,
         codes,
-        start=model.code_model,
     )
     return [tokenizer, task, not_the_task]
 
@@ -109,7 +111,8 @@ def _recorded(
 ) -> BackgroundSampler:
     """Clips of recorded background; frames that are held come from it, and from experts where those are on their way:
     standing still there is not what was asked for, and where an expert stays it may be."""
-    moving = torch.from_numpy(np.concatenate([~stays(video.frames) for video in experts])).nonzero()[:, 0]
+    on_their_way = [~stays(video.frames) for video in experts]
+    moving = torch.from_numpy(np.concatenate([*on_their_way, np.zeros(0, bool)])).nonzero()[:, 0]
     of_others = sum(len(video.frames) for video in others)
     stills = (torch.arange(of_others), moving + of_others) if len(moving) else (torch.arange(of_others),)
     return BackgroundSampler(sampler(others), stills)

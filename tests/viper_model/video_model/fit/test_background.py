@@ -63,7 +63,8 @@ def names(videos: Path, behaviour: str, *, held_out: bool) -> set[str]:
 @pytest.mark.parametrize(
     ("recorded", "chosen", "used"),
     [
-        (True, "auto", "recorded"),
+        (True, "auto", "recorded_and_stills"),
+        (True, "recorded_and_stills", "recorded_and_stills"),
         (True, "recorded", "recorded"),
         (True, "made", "made"),
         (False, "auto", "made"),
@@ -81,11 +82,11 @@ def test_a_background_is_learned_from_what_was_chosen(
     if recorded:
         record_background(videos, "slide", 6)
     model = fit(videos, tmp_path / "model", "micro", background=chosen, **SHORT)
-    learned, judged = (names(videos, "expert", held_out=each) for each in (False, True))
-    if used == "recorded":  # from experts frames are held
-        learned |= names(videos, "background", held_out=False)
-        judged |= names(videos, "background", held_out=True)
-    assert trained_on == [(BackgroundSampler if used == "recorded" else MadeBackgroundSampler, learned, judged)]
+    behaviours = {"made": ["expert"], "recorded": ["background"], "recorded_and_stills": ["background", "expert"]}[used]
+    learned, judged = (
+        {name for behaviour in behaviours for name in names(videos, behaviour, held_out=each)} for each in (False, True)
+    )
+    assert trained_on == [(MadeBackgroundSampler if used == "made" else BackgroundSampler, learned, judged)]
     assert model.has_background
     assert json.loads((tmp_path / "model" / "training.json").read_text())["background"] == used
     # What was recorded is judged beside the experts, whatever was learned from.
@@ -114,7 +115,7 @@ def test_a_task_without_recorded_background_makes_it_from_experts_for_all(videos
     with pytest.raises(ModelError, match="no background videos of jump to train on") as raised:
         fit(videos, tmp_path / "other", "micro", background="recorded", **SHORT)
     assert "\n" not in str(raised.value)
-    with pytest.raises(ModelError, match="choose one of auto, recorded, made, none"):
+    with pytest.raises(ModelError, match="choose one of auto, recorded, recorded_and_stills, made, none"):
         fit(videos, tmp_path / "other", "micro", background="guessed", **SHORT)
 
 
