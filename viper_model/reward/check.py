@@ -224,8 +224,7 @@ def still_worth(frame_worth: np.ndarray | None) -> np.ndarray | None:
     if frame_worth is None or len(frame_worth) < 2:
         return frame_worth
     worth = np.concatenate([frame_worth[1:2], frame_worth[1:]])
-    rewarded_once = 0 < np.count_nonzero(worth) <= 2
-    return np.maximum.accumulate(worth) if rewarded_once else worth
+    return np.maximum.accumulate(worth) if 0 < np.count_nonzero(worth) <= 2 else worth
 
 
 def episode_sum(values: np.ndarray, length: int) -> float:
