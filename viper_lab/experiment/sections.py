@@ -36,7 +36,8 @@ FIT = (
         "background",
         "auto",
         "What the background of a likelihood ratio is learned from: recorded (videos of the behaviour background), "
-        "made (experts' videos frozen, reversed, shuffled), auto (recorded where there are such videos), none.",
+        "recorded_and_stills (and experts' frames held still, for robots that can stand still anywhere), made "
+        "(experts' videos frozen, reversed, shuffled), auto (recorded_and_stills where possible, else made), none.",
         choices=BACKGROUNDS,
     ),
     Parameter("seed", 0, "Seed of the training.", 0, SEEDS),
