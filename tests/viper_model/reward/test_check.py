@@ -1,107 +1,32 @@
-"""The check, on models whose likelihood is known: each frame is sure to be the one before, moved on by two pixels."""
+"""The check, on models whose likelihood is known (`known_models`)."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor
 
 from tests.viper_model.conftest import sliding_square
+from tests.viper_model.reward.known_models import (
+    FindsExpertsUnlikely,
+    KnowsNothing,
+    KnowsTheSlide,
+    LikesStillPictures,
+    SeesSingleFrames,
+    StandsOrSlides,
+    frames_differ,
+)
 from viper_model.errors import ModelError
 from viper_model.reward import check as check_module
-from viper_model.reward.check import (
-    FROZEN_PER_VIDEO,
-    auc,
-    calibrate,
-    check_reward,
-    clip_means,
-    episode_sum,
-    judged_videos,
-    still_worth,
-)
-from viper_model.reward.likelihood import Calibration, CodeLogProbs, LikelihoodStream
+from viper_model.reward.check import FROZEN_PER_VIDEO, calibrate, check_reward, judged_videos
+from viper_model.reward.likelihood import Calibration, CodeLogProbs
 from viper_model.reward.scorer import score_video
 from viper_model.videos.dataset import Dataset, Recording, load_dataset
-
-
-class KnowsTheSlide:
-    tasks: tuple[str, ...] = ("slide",)
-    image_size, context, frame_skip, has_background = 16, 2, 1, True
-    worth_nothing = -8.0
-    """Nats a frame; a square that stands still is 8.5 nats from one that slides."""
-
-    def __init__(self) -> None:
-        scale = Calibration({"expert": (0.0,) * 5, "shuffled": (self.worth_nothing,) * 5})
-        self.calibration = dict.fromkeys(self.tasks, scale)
-
-    def task_index(self, task: str) -> int:
-        return self.tasks.index(task)
-
-    def task_log_probs(self, frames: Tensor) -> Tensor:
-        """[batch, time], nats a frame."""
-        expected = frames[:, :-1].roll(2, dims=3).float()
-        error = (frames[:, 1:].float() - expected).abs().mean((2, 3, 4))
-        return -torch.nn.functional.pad(error, (1, 0))
-
-    def background_log_probs(self, frames: Tensor) -> Tensor:
-        """Every frame is as likely: [batch, time], nats a frame."""
-        return torch.full(frames.shape[:2], -2.0)
-
-    def log_probs(self, frames: Tensor, task: Tensor, *, background: bool = False) -> CodeLogProbs:
-        of_task, of_background = self.task_log_probs(frames), self.background_log_probs(frames)
-        return CodeLogProbs(of_task[..., None, None], of_background[..., None, None] if background else None)
-
-    def stream(self, videos: int, *, background: bool = False) -> LikelihoodStream:
-        raise NotImplementedError
-
-    def imagine(self, frames: Tensor, task: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-        raise NotImplementedError
-
-
-def frames_differ(frames: Tensor) -> Tensor:
-    """By how much each frame differs from the one before, [batch, time]."""
-    error = frames.float().diff(dim=1).abs().mean((2, 3, 4))
-    return torch.nn.functional.pad(error, (1, 0))
-
-
-class LikesStillPictures(KnowsTheSlide):
-    """Each frame is sure to be the one before: the likeliest video is a still picture."""
-
-    worth_nothing = -20.0
-
-    def task_log_probs(self, frames: Tensor) -> Tensor:
-        return -frames_differ(frames)
-
-
-class StandsOrSlides(KnowsTheSlide):
-    """The slide is likely, and so is standing still; the background knows of standing still alone."""
-
-    def task_log_probs(self, frames: Tensor) -> Tensor:
-        return torch.maximum(super().task_log_probs(frames), -frames_differ(frames))
-
-    def background_log_probs(self, frames: Tensor) -> Tensor:
-        return -frames_differ(frames)
-
-
-class KnowsNothing(KnowsTheSlide):
-    def task_log_probs(self, frames: Tensor) -> Tensor:
-        return torch.full(frames.shape[:2], -2.0)
-
-
-class SeesSingleFrames(KnowsTheSlide):
-    def task_log_probs(self, frames: Tensor) -> Tensor:
-        return -(frames.float().mean(-1) * torch.arange(16.0)).mean((2, 3))
-
-
-class FindsExpertsUnlikely(KnowsTheSlide):
-    def background_log_probs(self, frames: Tensor) -> Tensor:
-        return torch.zeros(frames.shape[:2]) + 1.0
 
 
 @pytest.fixture
@@ -379,49 +304,6 @@ def test_large_data_is_judged_by_some_videos_and_their_first_frames(
     assert len({str(judged.video.frames_file) for judged in kinds["random"]}) == 3  # type: ignore[union-attr]
     np.testing.assert_array_equal(kinds["expert"][0].frames, kinds["expert"][0].video.frames[:20])
     assert len(kinds["shuffled"][0].frames) == 20
-
-
-def test_auc_counts_pairs() -> None:
-    rng = np.random.default_rng(0)
-    better, worse = rng.integers(0, 6, 30).astype(float), rng.integers(0, 5, 20).astype(float)
-    pairs = [1.0 if b > w else 0.5 if b == w else 0.0 for b in better for w in worse]
-    assert auc(better, worse) == pytest.approx(np.mean(pairs))
-
-
-def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
-    clips = clip_means([np.arange(7.0), np.arange(10.0, 13.0)], 3)
-    np.testing.assert_array_equal(clips, [1, 4, 11])
-
-
-@pytest.mark.parametrize(
-    ("values", "length", "expected"),
-    [
-        ([9, 1, 2, 3], 4, 6),  # the first frame is nobody's doing
-        ([9, 1, 2, 3], 3, 3),  # an episode shorter than the video
-        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 9, 36),
-        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 36 + 2 * 7.5),  # the last quarter of eight
-        ([9, 1, 2, 3], 6, 6 + 2 * 3),  # a quarter of three is one at least
-    ],
-)
-def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, expected: float) -> None:
-    assert episode_sum(np.array(values, float), length) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("frames", "stills"),
-    [
-        ([0, 0, 0.5, 1], [0, 0, 0.5, 1]),
-        ([0, 1, 1, 1], [1, 1, 1, 1]),  # the first frame is worth what the next one is
-        ([0, 0, 0, 1, 0, 0], [0, 0, 0, 1, 1, 1]),  # rewarded once, in the time step in which it is solved
-        ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]),
-        ([0], [0]),
-    ],
-)
-def test_what_staying_at_a_frame_is_worth(frames: Sequence[float], stills: Sequence[float]) -> None:
-    worth = still_worth(np.array(frames, float))
-    assert worth is not None
-    np.testing.assert_array_equal(worth, stills)
-    assert still_worth(None) is None
 
 
 def test_calibration_puts_expert_videos_at_one_and_shuffled_at_zero(data: Dataset) -> None:

@@ -1,0 +1,53 @@
+"""What the check adds up, worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from viper_model.reward.check import auc, clip_means, episode_sum, still_worth
+
+
+def test_auc_counts_pairs() -> None:
+    rng = np.random.default_rng(0)
+    better, worse = rng.integers(0, 6, 30).astype(float), rng.integers(0, 5, 20).astype(float)
+    pairs = [1.0 if b > w else 0.5 if b == w else 0.0 for b in better for w in worse]
+    assert auc(better, worse) == pytest.approx(np.mean(pairs))
+
+
+def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
+    clips = clip_means([np.arange(7.0), np.arange(10.0, 13.0)], 3)
+    np.testing.assert_array_equal(clips, [1, 4, 11])
+
+
+@pytest.mark.parametrize(
+    ("values", "length", "expected"),
+    [
+        ([9, 1, 2, 3], 4, 6),  # the first frame is nobody's doing
+        ([9, 1, 2, 3], 3, 3),  # an episode shorter than the video
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 9, 36),
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 36 + 2 * 7.5),  # the last quarter of eight
+        ([9, 1, 2, 3], 6, 6 + 2 * 3),  # a quarter of three is one at least
+    ],
+)
+def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, expected: float) -> None:
+    assert episode_sum(np.array(values, float), length) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("frames", "stills"),
+    [
+        ([0, 0, 0.5, 1], [0, 0, 0.5, 1]),
+        ([0, 1, 1, 1], [1, 1, 1, 1]),  # the first frame is worth what the next one is
+        ([0, 0, 0, 1, 0, 0], [0, 0, 0, 1, 1, 1]),  # rewarded once, in the time step in which it is solved
+        ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]),
+        ([0], [0]),
+    ],
+)
+def test_what_staying_at_a_frame_is_worth(frames: Sequence[float], stills: Sequence[float]) -> None:
+    worth = still_worth(np.array(frames, float))
+    assert worth is not None
+    np.testing.assert_array_equal(worth, stills)
+    assert still_worth(None) is None
