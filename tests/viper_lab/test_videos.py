@@ -15,6 +15,7 @@ from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_l
 from viper_lab.results.check_reward import check_model
 from viper_lab.results.data_table import print_survey
 from viper_lab.results.score import score_to_files
+from viper_model.video_model.fit import example_videos
 from viper_model.video_model.fit.training import fit
 
 VIDEOS = 3
@@ -61,7 +62,10 @@ def lerobot_3(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("write", [mp4, npz, bags, lerobot_2, lerobot_3])
-def test_videos_of_each_format_are_fitted_checked_and_scored(write: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_videos_of_each_format_are_fitted_checked_and_scored(
+    write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example_videos, "IMAGINED", 2)  # sampling takes longer than all the rest
     data, model = tmp_path / "data", tmp_path / "model"
     data.mkdir()
     path = write(data)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from viper_model.video_model.fit import example_videos
 from viper_model.video_model.fit.schedule import SCHEDULES, CodeModelSchedule, TokenizerSchedule, TrainingSchedule
 from viper_model.video_model.sizes import CODE_MODELS, SIZES, Size, VideoModelConfig
 from viper_model.video_model.tokenizers.patches import PatchesConfig
@@ -29,7 +30,9 @@ PATCHES = PatchesConfig(image_size=16, codes=8, patch=4)
 
 @pytest.fixture
 def micro(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A size named `micro` that trains in seconds."""
+    """A size named `micro` that trains in seconds, and short example videos: sampling one takes longer than some
+    trainings here."""
+    monkeypatch.setattr(example_videos, "IMAGINED", 4)
     size = Size({"patches": PATCHES, "vqgan": MICRO.tokenizer}, MICRO.code_model, MICRO.frame_skip)
     monkeypatch.setitem(SIZES, "micro", size)
     schedule = TrainingSchedule(

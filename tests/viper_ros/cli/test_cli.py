@@ -146,7 +146,10 @@ def test_an_unknown_precision_is_told_the_known_ones(here: Callable[..., Told], 
 
 def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
     program = tmp_path / "viper.py"
-    program.write_text("import sys; from viper_ros.cli.main import main; sys.exit(main())")
+    program.write_text(
+        "import sys; from viper_model.video_model.fit import example_videos; from viper_ros.cli.main import main\n"
+        "example_videos.IMAGINED = 2; sys.exit(main())"  # sampling takes longer than all the rest
+    )
     (tmp_path / "videos" / "push").mkdir(parents=True)
     for number in range(4):
         frames = np.random.default_rng(number).integers(0, 256, (40, 32, 32, 3), np.uint8)
