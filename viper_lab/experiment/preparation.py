@@ -57,6 +57,9 @@ def prepare(plan: Plan, console: Console) -> None:
         background=options["background"],
         tasks=(plan.label,),
         seed=options["seed"],
+        tokenizer_steps=options["tokenizer_steps"],
+        code_model_steps=options["code_model_steps"],
+        background_steps=options["background_steps"],
         device=device,
     )
     check_model(
