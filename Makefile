@@ -12,9 +12,8 @@ SOURCES := $(shell find msg sim viper_lab viper_model viper_ros launch config re
 train: setup
 	@$(IN_ROS) viper train $(ARGS)
 
-# Two processes, each with ROS graphs in a domain of its own; ARGS="-n 0" for one.
 test: setup
-	@$(IN_ROS) python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(IN_ROS) python -m pytest $(ARGS)
 
 test-learning: setup
 	@$(IN_ROS) python -m pytest -m learning $(ARGS)
