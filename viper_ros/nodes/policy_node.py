@@ -141,7 +141,7 @@ class PolicyNode(ViperNode):
             return
         reward = self.trainer.reward_source.of_time_step(step.task_reward)
         if reward is not None and not isfinite(reward):
-            raise MessageError(f"{name}/step: a task reward of {reward}, where that is what is learned from")
+            raise MessageError(f"a task reward of {reward}, where that is what is learned from")
         stamp = nanoseconds(step.header.stamp)
         answer = self.trainer.last_answer(name, stamp)
         if answer is not None:
@@ -151,7 +151,7 @@ class PolicyNode(ViperNode):
 
     def _on_reward(self, name: str, reward: Reward) -> None:
         if not (isfinite(reward.reward) and isfinite(reward.log_likelihood)):
-            raise MessageError(f"{name}/reward: {reward.reward}, ln p {reward.log_likelihood}: not finite")
+            raise MessageError(f"a reward of {reward.reward}, ln p {reward.log_likelihood}: not finite")
         if self.trainer:
             self.trainer.reward(name, nanoseconds(reward.header.stamp), reward.reward, reward.log_likelihood)
             self._send_answers()
