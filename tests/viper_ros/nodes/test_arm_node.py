@@ -299,7 +299,9 @@ def test_where_a_publisher_of_a_safety_input_can_not_be_heard_the_arm_does_not_m
         for service in ("start_episode", "reset_episode"):
             refusal = cell.call(service)
             assert not refusal.success
-            assert "/e_stop: /elsewhere publishes std_msgs/msg/Empty, but std_msgs/msg/Bool is expected" in refusal.message
+            assert (
+                "/e_stop: /elsewhere publishes std_msgs/msg/Empty, but std_msgs/msg/Bool is expected" in refusal.message
+            )
         assert "/elsewhere publishes std_msgs/msg/Empty" in cell.arm_node.health().message
     cell.until(lambda: cell.arm_node.count_publishers("e_stop") == 1)
     cell.moving()
