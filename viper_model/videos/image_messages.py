@@ -12,17 +12,20 @@ import numpy as np
 
 from viper_model.errors import ModelError
 
+MOSAICS = {
+    # OpenCV calls a mosaic by its second row's second and third pixel, ROS by the first two rows' first ones.
+    "bayer_rggb8": cv2.COLOR_BayerBG2RGB,
+    "bayer_bggr8": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
+}
 PACKED: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
     "rgba8": (4, cv2.COLOR_RGBA2RGB),
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
-    # OpenCV calls a mosaic by its second row's second and third pixel, ROS by the first two rows' first ones.
-    "bayer_rggb8": (1, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr8": (1, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
+    **{encoding: (1, conversion) for encoding, conversion in MOSAICS.items()},
     "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
     "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
     "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
@@ -85,8 +88,8 @@ def _compressed(message: Any) -> np.ndarray:
         bits = 8 * image.itemsize
         raise ModelError(f"a compressed image of format '{message.format}' has {bits} bits a channel: only 8 are read")
     if image.ndim == 2:
-        is_mosaic = encoding.startswith("bayer") and "mono" not in compression
-        return cv2.cvtColor(image, PACKED[encoding][1] if is_mosaic else cv2.COLOR_GRAY2RGB)
+        is_mosaic = encoding in MOSAICS and "mono" not in compression
+        return cv2.cvtColor(image, MOSAICS[encoding] if is_mosaic else cv2.COLOR_GRAY2RGB)
     # As image_transport's own decoder: what doesn't say that it was compressed from BGR has red and blue interchanged.
     interchanged = encoding in COLOURS and "compressed" in compression and "compressed bgr" not in compression
     image = image[..., :3]

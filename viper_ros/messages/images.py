@@ -19,6 +19,17 @@ def to_rgb(message: Image | CompressedImage) -> np.ndarray:
         raise MessageError(str(error)) from error
 
 
+def raw(message: Image | CompressedImage) -> Image:
+    """A camera's message as Image. Raises MessageError as `to_rgb` does; the pixels of an Image are not looked at."""
+    if isinstance(message, CompressedImage):
+        return to_message(to_rgb(message), message.header.stamp, message.header.frame_id)
+    try:
+        image_messages.check_encoding(message.encoding)
+    except ModelError as error:
+        raise MessageError(str(error)) from error
+    return message
+
+
 def kind_of(topic: str) -> type[Image] | type[CompressedImage]:
     """The type of a camera's topic, by image_transport's rule: what ends in /compressed is CompressedImage."""
     return CompressedImage if topic.endswith("/compressed") else Image

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from viper_lab.parameters import Parameter
 from viper_ros.arm import actions, files, homing
+from viper_ros.arm.joint_states import JointStates
 from viper_ros.arm.motion import Trajectory
 from viper_ros.arm.safety import Guard, State
-from viper_ros.messages import arm_commands
+from viper_ros.messages import images
 from viper_ros.msg import Action, Step
 from viper_ros.nodes.arm_episode import ArmEpisode
 from viper_ros.nodes.arm_output import ArmOutput
@@ -32,6 +33,7 @@ from viper_ros.runtime.stamps import nanoseconds
 
 PARAMETERS = (
     Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=files.arms()),
+    files.JOINT_PREFIX,
     Parameter("task", "deploy", "What the arm is to do: the label that conditions the video model."),
     Parameter("dry_run", True, "Only show commands, on <topic>/would_send: the arm does not move."),
     Parameter(
@@ -58,6 +60,7 @@ PARAMETERS = (
     ),
     Parameter("episode_seconds", 60.0, "Length of an episode, unless it is ended before.", 1.0, 3600.0),
 )
+CAMERA = "camera/image_raw"
 SAFETY_TOPICS = ("e_stop", "enable")
 """std_msgs/Bool of the operator. They are heard from publishers of any quality of service."""
 
@@ -77,7 +80,8 @@ class ArmNode(ViperNode):
         super().__init__("arm_node", PARAMETERS, **options)
 
     def configure(self) -> None:
-        self._arm = arm = files.load(self.value("arm"))
+        self._arm = arm = files.load(self.value("arm")).with_prefix(self.value("joint_prefix"))
+        self._joints = JointStates(arm.joints)
         action_size = actions.action_size(arm, self.value("action"))
         self._periods_a_step = arm.control_periods_a_step(self.value("step_seconds"))
         self.guard = Guard(
@@ -87,6 +91,7 @@ class ArmNode(ViperNode):
             arm.kinematics.tcp_positions,
             action_size=action_size,
             tracking_tolerance=None if self.value("dry_run") else arm.tracking_tolerance,
+            camera=self.resolve_topic_name(CAMERA),
         )
         self._episode = ArmEpisode(
             self,
@@ -106,7 +111,7 @@ class ArmNode(ViperNode):
         """The fault that was logged last, while it is kept."""
 
     def activate(self) -> None:
-        self._listen(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data)
+        self._listen(images.kind_of(self.resolve_topic_name(CAMERA)), CAMERA, self._on_image, qos_profile_sensor_data)
         self._listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
         self._listen(Action, "action", self._on_action, RELIABLE)
         for source, qos in enumerate((*SAFETY, LATCHED_SAFETY)):
@@ -151,12 +156,15 @@ class ArmNode(ViperNode):
             "state": guard.state.value,
             "dry_run": self.value("dry_run"),
             "episode": self._episode.number,
+            "frame_age": "no stamp" if guard.frame_age is None else round(guard.frame_age, 3),
             "speed": round(float(np.abs(guard.motion.velocity).max()), 4),
         }
         if guard.state is State.FAULTED:
             return Health(f"{guard.reason}; call clear_fault when all is well", DiagnosticStatus.ERROR, values)
         if unheard := self.unheard(*SAFETY_TOPICS):
             return Health(f"the arm may not move: {unheard}", DiagnosticStatus.ERROR, values)
+        if missing := self._joints_missing() or guard.doubtful_frames():
+            return Health(f"{guard.state.value}; {missing}", DiagnosticStatus.WARN, values)
         return Health(guard.state.value, values=values)
 
     def _serve(self, name: str, act: Callable[[], str]) -> Any:
@@ -174,7 +182,7 @@ class ArmNode(ViperNode):
     def _start_episode(self) -> str:
         if not self._episode.has_policy:
             return "no policy listens to step yet"
-        refusal = self.unheard(*SAFETY_TOPICS) or self.guard.start(monotonic())
+        refusal = self._not_ready() or self.guard.start(monotonic())
         if not refusal:
             self._episode.begin()
             self._periods = 0
@@ -190,7 +198,16 @@ class ArmNode(ViperNode):
 
     def _reset_episode(self) -> str:
         """Bring the arm home, where the next episode begins."""
-        return self.unheard(*SAFETY_TOPICS) or self.guard.go_home(monotonic())
+        return self._not_ready() or self.guard.go_home(monotonic())
+
+    def _not_ready(self) -> str:
+        """Why the arm may not move yet, whatever the guard says; empty where nothing is missing."""
+        return self.unheard(*SAFETY_TOPICS) or self._joints_missing()
+
+    def _joints_missing(self) -> str:
+        missing = self._joints.missing()
+        topic, file = self.resolve_topic_name("joint_states"), f"config/arms/{self._arm.name}.yaml"
+        return f"{topic}: {missing}: joint_prefix, or joints in {file}, is to name them" if missing else ""
 
     def _e_stop(self) -> str:
         """As a button that is pressed and released: clear_fault ends it."""
@@ -223,16 +240,16 @@ class ArmNode(ViperNode):
     def _on_enable(self, held: Bool) -> None:
         self.guard.dead_man_switch(held.data, monotonic())
 
-    def _on_image(self, image: Image) -> None:
-        now = monotonic()
-        age = (self.get_clock().now().nanoseconds - nanoseconds(image.header.stamp)) / 1e9
-        self.guard.frame(now - age, now)
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        image, stamp = images.raw(message), nanoseconds(message.header.stamp)
+        age = (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else None
+        self.guard.frame(age, monotonic())
         self._episode.frame(image)
 
     def _on_joint_states(self, states: JointState) -> None:
-        positions = arm_commands.joint_positions(states, self._arm.joints)
-        if positions is not None:
-            self.guard.joint_states(positions, monotonic())
+        measured = self._joints.take(states.name, states.position, monotonic())
+        if measured:
+            self.guard.joint_states(*measured)
 
     def _on_action(self, action: Action) -> None:
         values = np.array(action.values, np.float64)
