@@ -15,7 +15,7 @@ from viper_ros.launching.actions import chosen, declared, node, together, viz
 
 def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = chosen(context, "deploy")
-    names = ("arm", "task", "action", "output", "dry_run", "dead_man", "step_seconds")
+    names = ("arm", "task", "action", "output", "dry_run", "dead_man", "step_seconds", "joint_prefix")
     parameters: dict[str, object] = {name: values[name] for name in names}
     commands = "arm_controller/joint_trajectory"
     sent = f"{values['controller']}/joint_trajectory"
@@ -28,7 +28,9 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     policy = str(Path(values["policy"]).expanduser().resolve())
     nodes = [node("arm_node", parameters, values, sides), node("act_node", {"policy": policy}, values)]
     if values["sim"]:
-        nodes.append(node("simulated_arm_node", {"arm": values["arm"]}, values, sides))
+        nodes.append(
+            node("simulated_arm_node", {name: values[name] for name in ("arm", "joint_prefix")}, values, sides)
+        )
     return [*together(nodes), *viz(values, [""], sides)]
 
 

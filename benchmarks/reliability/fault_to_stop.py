@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from rclpy.client import Client
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
@@ -38,7 +39,7 @@ from benchmarks.reliability.moving_arm import ACTION, CONSTANT_POLICY, DEADLINE,
 from viper_lab.experiment.untrained import untrained_policy
 from viper_ros.arm import files as arm
 from viper_ros.messages import images
-from viper_ros.runtime.qos import RELIABLE
+from viper_ros.runtime.qos import LATCHED, RELIABLE
 from viper_ros.runtime.real_time import request_real_time
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
@@ -48,8 +49,11 @@ PANDA = arm.load("panda")
 PERIOD = 1 / PANDA.control_rate
 MESSAGES = (
     "e_stop, topic",
+    "e_stop, latched",
+    "e_stop, best effort",
     "e_stop, service",
     "dead-man let go",
+    "dead-man, best effort",
     "action not finite",
     "action of wrong length",
     "action early",
@@ -84,7 +88,12 @@ class FaultInjector(Observer):
         self.rests: list[float] = []
         self.spurious = self.missed = 0
         self._actions = self.create_publisher(Action, "action", RELIABLE)
-        self._button = self.create_publisher(Bool, "e_stop", RELIABLE)
+        self._buttons = {
+            "e_stop, topic": self.create_publisher(Bool, "e_stop", RELIABLE),
+            "e_stop, latched": self.create_publisher(Bool, "e_stop", LATCHED),
+            "e_stop, best effort": self.create_publisher(Bool, "e_stop", qos_profile_sensor_data),
+        }
+        self._best_effort_enable = self.create_publisher(Bool, "enable", qos_profile_sensor_data)
         self._enable = self.create_publisher(Bool, "enable", RELIABLE)
         self._joints = self.create_publisher(JointState, "joint_states", RELIABLE)
         self._frames = self.create_publisher(Image, "camera/image_raw", RELIABLE)
@@ -187,7 +196,8 @@ class FaultInjector(Observer):
             self._go("resting")
         elif self._phase == "resting" and now > max(self._rest_at, self._since) + 0.1:
             self._silent.clear()
-            self._button.publish(Bool(data=False))
+            for button in self._buttons.values():
+                button.publish(Bool(data=False))
             self._prepare(self._plan[0] if self._plan else "")
             self._steps.clear()
             self._sign = -self._sign
@@ -249,13 +259,16 @@ class FaultInjector(Observer):
             self._arm_node.kill()
             # The trajectory that came last brakes at the end of its period.
             self._braked(self._command_at + PERIOD - self._injected)
-        elif kind == "e_stop, topic":
-            self._button.publish(Bool(data=True))
+        elif kind in self._buttons:
+            self._buttons[kind].publish(Bool(data=True))
         elif kind == "e_stop, service":
             self._call("e_stop", lambda _: None)
         elif kind == "dead-man let go":
             self._silent.add("dead-man")
             self._enable.publish(Bool(data=False))
+        elif kind == "dead-man, best effort":
+            self._silent.add("dead-man")
+            self._best_effort_enable.publish(Bool(data=False))
         elif kind == "joint states not finite":
             self._measure(float("nan"))
         elif kind == "joint does not follow":

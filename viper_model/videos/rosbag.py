@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader
-from rosbags.image import message_to_cvimage
-from rosbags.image.image import to_cvtype
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
 
 from viper_model.errors import ModelError
+from viper_model.videos.image_messages import rgb as rgb
 from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunks_of
 
 NAME = "rosbag2"
@@ -175,18 +173,3 @@ def _pictures(bag: AnyReader, video: BagVideo) -> Iterator[tuple[np.ndarray, flo
 def nanoseconds(stamp: Any) -> int:
     """A stamp as one number."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
-
-
-def rgb(message: Any) -> np.ndarray:
-    """The picture in a sensor_msgs Image or CompressedImage."""
-    if hasattr(message, "format"):
-        image = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
-        if image is None:
-            raise ModelError(f"a compressed image ('{message.format}') cannot be decoded")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    _, _, dtype, channels = to_cvtype(message.encoding)
-    row = message.width * channels * np.dtype(dtype).itemsize
-    if message.step > row:  # Some drivers pad their rows.
-        rows = message.data[: message.height * message.step].reshape(message.height, message.step)
-        message = dataclasses.replace(message, data=np.ascontiguousarray(rows[:, :row]).ravel(), step=row)
-    return message_to_cvimage(message, "rgb8")

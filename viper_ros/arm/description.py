@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,12 @@ class Arm:
     deadlines: Deadlines
     tracking_tolerance: float
     """rad by which a joint's measured position may differ from the commanded one."""
+
+    def with_prefix(self, prefix: str) -> Arm:
+        """The same arm where a driver puts `prefix` before the names of its joints and frames, as `left_`."""
+        joints, fingers = ([f"{prefix}{name}" for name in names] for names in (self.joints, self.gripper.joints))
+        gripper = replace(self.gripper, joints=tuple(fingers))
+        return replace(self, joints=tuple(joints), gripper=gripper, base_frame=f"{prefix}{self.base_frame}")
 
     @cached_property
     def kinematics(self) -> Kinematics:

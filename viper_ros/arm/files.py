@@ -12,10 +12,12 @@ import yaml
 
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError
+from viper_lab.parameters import Parameter
 from viper_ros.arm.description import Arm, Gripper
 from viper_ros.arm.motion import Limits
 from viper_ros.arm.safety import Deadlines
 
+JOINT_PREFIX = Parameter("joint_prefix", "", "What the driver puts before the names of the arm's joints and frames.")
 RENAMED = {"following": "tracking_tolerance", "hand": "tcp"}
 """Keys that files of earlier versions have, and what they are called now."""
 

@@ -59,8 +59,9 @@ class Guard:
         *,
         action_size: int,
         tracking_tolerance: float | None,
+        camera: str = "the camera",
     ) -> None:
-        """`period`, `tcp_positions`: as for `Motion`. `action_size`: how many values an action has.
+        """`period`, `tcp_positions`: as for `Motion`. `action_size`: how many values an action has. `camera`: its name.
 
         `tracking_tolerance`: rad by which a joint's measured position may differ from the commanded one; None in a dry
         run, in which the arm is not commanded.
@@ -83,7 +84,12 @@ class Guard:
         """The newest measured joint positions, float64 [joints] in rad."""
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         """When the newest of each came."""
-        self._stop_pressed = False
+        self._camera = camera
+        self.frame_age: float | None = 0.0
+        """Seconds between the stamp of the frame that came last and its coming, negative where the stamp is of the
+        future; None where it had no stamp."""
+        self._stops_pressed: set[int] = set()
+        """The sources whose last word is that the emergency stop is pressed."""
         self._nearest_home = np.inf
         """The smallest distance from home since homing began, in rad, as far as it was progress."""
         self._progress_at = np.inf
@@ -94,14 +100,14 @@ class Guard:
         if self.state is not State.FAULTED:
             self.state, self.reason = State.FAULTED, reason
 
-    def press_stop(self) -> None:
-        """The emergency stop is pressed: a fault, which can't be cleared until `release_stop`."""
-        self._stop_pressed = True
+    def press_stop(self, source: int = 0) -> None:
+        """The emergency stop is pressed: a fault, which can't be cleared until `release_stop` by the same source."""
+        self._stops_pressed.add(source)
         self.fault("the emergency stop is pressed")
 
-    def release_stop(self) -> None:
+    def release_stop(self, source: int = 0) -> None:
         """Nothing moves for that: the fault stays until `clear`."""
-        self._stop_pressed = False
+        self._stops_pressed.discard(source)
 
     def dead_man_switch(self, held: bool, now: float) -> None:
         """A sign of the operator's. Released while the arm moves it is a fault."""
@@ -116,9 +122,28 @@ class Guard:
             return
         self._measured, self._measured_at = positions, now
 
-    def frame(self, taken_at: float, now: float) -> None:
-        """A camera frame has come. One from the future counts as taken now."""
-        self._frame_at = max(self._frame_at, min(taken_at, now))
+    def frame(self, age: float | None, now: float) -> None:
+        """A camera frame has come, `age` seconds after its stamp; None: it has no stamp.
+
+        One that is stamped in the future counts as taken now; further than the deadline of a frame its camera goes by
+        another clock, and how old it is can't be told: it doesn't count, and nor does one without a stamp.
+        """
+        self.frame_age = age
+        if age is not None and age >= -self._deadlines.frame:
+            self._frame_at = max(self._frame_at, now - max(age, 0.0))
+
+    def doubtful_frames(self) -> str:
+        """Why the frames that come don't count, to the camera's stamps; empty where they do."""
+        age = self.frame_age
+        if age is None:
+            return f"the frames of {self._camera} have no stamp: have its driver stamp them when they are taken"
+        if abs(age) <= self._deadlines.frame:
+            return ""
+        when = f"{age:.2f} s before they come" if age > 0 else f"{-age:.2f} s in the future"
+        return (
+            f"the frames of {self._camera} are stamped {when}: in whole seconds, late, or by the clock of another "
+            "machine, which is to agree with this one's"
+        )
 
     def shown(self, stamp: int, now: float) -> None:
         """The time step with this stamp is shown to the policy, which may answer it from now on."""
@@ -172,7 +197,7 @@ class Guard:
 
     def clear(self) -> str:
         """Forget the fault; the arm holds still until `start` or `go_home`. Returns why not; empty where it is done."""
-        if self._stop_pressed:
+        if self._stops_pressed:
             return "the emergency stop is pressed: release it first"
         if not self.motion.at_rest:
             return "the arm is still braking: try again in a second"
@@ -257,7 +282,8 @@ class Guard:
             return DEAD_MAN_RELEASED
         if state is State.RUNNING:
             if now - self._frame_at > deadlines.frame:
-                return f"no camera frame younger than {deadlines.frame} s"
+                doubtful = self.doubtful_frames()
+                return f"no camera frame younger than {deadlines.frame} s" + (f": {doubtful}" if doubtful else "")
             if waiting_for_actions and now - self._action_at > deadlines.action:
                 return f"no action from the policy for {deadlines.action} s"
         return ""

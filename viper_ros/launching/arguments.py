@@ -111,7 +111,7 @@ SCORE = (
 DEPLOY = (
     *arguments(arm_node.PARAMETERS, "arm", required=True),
     *arguments(act_node.PARAMETERS, "policy", required=True),
-    *arguments(arm_node.PARAMETERS, "dry_run", "task", "action", "step_seconds", "output", "dead_man"),
+    *arguments(arm_node.PARAMETERS, "dry_run", "task", "action", "step_seconds", "output", "dead_man", "joint_prefix"),
     *arguments(ROBOT, "sim", "joint_states", "controller"),
     *arguments(CAMERA, "image"),
     *arguments(RUN, "viz", "viz_file"),

@@ -1,4 +1,4 @@
-"""What an arm is told, and what it says of its joints, in and out of messages."""
+"""What an arm is told, in and out of messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import TwistStamped
-from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from viper_ros.arm.motion import Trajectory
@@ -67,17 +66,6 @@ def read_trajectory(message: JointTrajectory, joints: Sequence[str]) -> tuple[np
     if (np.diff(times, prepend=0.0) < 0).any() or (np.abs(positions) > 2 * np.pi).any() or np.isnan(positions).any():
         raise MessageError("a trajectory whose times don't grow, or whose positions no arm can reach")
     return times, positions
-
-
-def joint_positions(message: JointState, joints: Sequence[str]) -> np.ndarray | None:
-    """Measured positions [joints] in rad; None where the message is not about all of `joints`.
-
-    Others, such as the gripper's broadcaster, may publish on the same topic.
-    """
-    if not set(joints) <= set(message.name) or len(message.position) != len(message.name):
-        return None
-    positions = dict(zip(message.name, message.position, strict=True))
-    return np.array([positions[joint] for joint in joints])
 
 
 def _duration(seconds: float) -> Duration:

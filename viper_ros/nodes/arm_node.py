@@ -5,32 +5,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from viper_lab.parameters import Parameter
 from viper_ros.arm import actions, files, homing
+from viper_ros.arm.joint_states import JointStates
 from viper_ros.arm.motion import Trajectory
 from viper_ros.arm.safety import Guard, State
-from viper_ros.messages import arm_commands
+from viper_ros.messages import images
 from viper_ros.msg import Action, Step
 from viper_ros.nodes.arm_episode import ArmEpisode
 from viper_ros.nodes.arm_output import ArmOutput
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import RELIABLE
+from viper_ros.runtime.qos import LATCHED_SAFETY, RELIABLE, SAFETY
 from viper_ros.runtime.real_time import request_real_time
 from viper_ros.runtime.stamps import nanoseconds
 
 PARAMETERS = (
     Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=files.arms()),
+    files.JOINT_PREFIX,
     Parameter("task", "deploy", "What the arm is to do: the label that conditions the video model."),
     Parameter("dry_run", True, "Only show commands, on <topic>/would_send: the arm does not move."),
     Parameter(
@@ -57,6 +60,9 @@ PARAMETERS = (
     ),
     Parameter("episode_seconds", 60.0, "Length of an episode, unless it is ended before.", 1.0, 3600.0),
 )
+CAMERA = "camera/image_raw"
+SAFETY_TOPICS = ("e_stop", "enable")
+"""std_msgs/Bool of the operator. They are heard from publishers of any quality of service."""
 
 
 class ArmNode(ViperNode):
@@ -74,7 +80,8 @@ class ArmNode(ViperNode):
         super().__init__("arm_node", PARAMETERS, **options)
 
     def configure(self) -> None:
-        self._arm = arm = files.load(self.value("arm"))
+        self._arm = arm = files.load(self.value("arm")).with_prefix(self.value("joint_prefix"))
+        self._joints = JointStates(arm.joints)
         action_size = actions.action_size(arm, self.value("action"))
         self._periods_a_step = arm.control_periods_a_step(self.value("step_seconds"))
         self.guard = Guard(
@@ -84,6 +91,7 @@ class ArmNode(ViperNode):
             arm.kinematics.tcp_positions,
             action_size=action_size,
             tracking_tolerance=None if self.value("dry_run") else arm.tracking_tolerance,
+            camera=self.resolve_topic_name(CAMERA),
         )
         self._episode = ArmEpisode(
             self,
@@ -103,11 +111,13 @@ class ArmNode(ViperNode):
         """The fault that was logged last, while it is kept."""
 
     def activate(self) -> None:
-        self._listen(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data)
+        self._listen(images.kind_of(self.resolve_topic_name(CAMERA)), CAMERA, self._on_image, qos_profile_sensor_data)
         self._listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
         self._listen(Action, "action", self._on_action, RELIABLE)
-        self._listen(Bool, "e_stop", self._on_e_stop, RELIABLE)
-        self._listen(Bool, "enable", self._on_enable, RELIABLE)
+        for source, qos in enumerate((*SAFETY, LATCHED_SAFETY)):
+            self._listen(Bool, "e_stop", partial(self._on_e_stop, source), qos)
+        for qos in SAFETY:  # What was latched is no sign that the switch is held now.
+            self._listen(Bool, "enable", self._on_enable, qos)
         self._operator_services = [
             self._serve("start_episode", self._start_episode),
             self._serve("end_episode", self._end_episode),
@@ -116,6 +126,7 @@ class ArmNode(ViperNode):
             self._serve("e_stop", self._e_stop),
         ]
         self._timer = self.every(self._arm.control_period, self._tick)
+        self._watch = self.every(1.0, self._check_safety_inputs)
         if self.value("dry_run"):
             self.get_logger().warning("dry run: commands are only shown; dry_run:=false moves the arm")
 
@@ -125,6 +136,7 @@ class ArmNode(ViperNode):
         self._command(self.guard.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._episode.end()
         self.destroy_timer(self._timer)
+        self.destroy_timer(self._watch)
         for service in self._operator_services:
             self.destroy_service(service)
 
@@ -144,10 +156,15 @@ class ArmNode(ViperNode):
             "state": guard.state.value,
             "dry_run": self.value("dry_run"),
             "episode": self._episode.number,
+            "frame_age": "no stamp" if guard.frame_age is None else round(guard.frame_age, 3),
             "speed": round(float(np.abs(guard.motion.velocity).max()), 4),
         }
         if guard.state is State.FAULTED:
             return Health(f"{guard.reason}; call clear_fault when all is well", DiagnosticStatus.ERROR, values)
+        if unheard := self.unheard(*SAFETY_TOPICS):
+            return Health(f"the arm may not move: {unheard}", DiagnosticStatus.ERROR, values)
+        if missing := self._joints_missing() or guard.doubtful_frames():
+            return Health(f"{guard.state.value}; {missing}", DiagnosticStatus.WARN, values)
         return Health(guard.state.value, values=values)
 
     def _serve(self, name: str, act: Callable[[], str]) -> Any:
@@ -165,7 +182,7 @@ class ArmNode(ViperNode):
     def _start_episode(self) -> str:
         if not self._episode.has_policy:
             return "no policy listens to step yet"
-        refusal = self.guard.start(monotonic())
+        refusal = self._not_ready() or self.guard.start(monotonic())
         if not refusal:
             self._episode.begin()
             self._periods = 0
@@ -181,7 +198,16 @@ class ArmNode(ViperNode):
 
     def _reset_episode(self) -> str:
         """Bring the arm home, where the next episode begins."""
-        return self.guard.go_home(monotonic())
+        return self._not_ready() or self.guard.go_home(monotonic())
+
+    def _not_ready(self) -> str:
+        """Why the arm may not move yet, whatever the guard says; empty where nothing is missing."""
+        return self.unheard(*SAFETY_TOPICS) or self._joints_missing()
+
+    def _joints_missing(self) -> str:
+        missing = self._joints.missing()
+        topic, file = self.resolve_topic_name("joint_states"), f"config/arms/{self._arm.name}.yaml"
+        return f"{topic}: {missing}: joint_prefix, or joints in {file}, is to name them" if missing else ""
 
     def _e_stop(self) -> str:
         """As a button that is pressed and released: clear_fault ends it."""
@@ -198,25 +224,32 @@ class ArmNode(ViperNode):
 
         self.listen(kind, topic, take, qos)
 
-    def _on_e_stop(self, pressed: Bool) -> None:
+    def _on_e_stop(self, source: int, pressed: Bool) -> None:
+        """`source`: which subscription heard it. Where one misses a release, the stop stays pressed."""
         if pressed.data:
-            self.guard.press_stop()
+            self.guard.press_stop(source)
         else:
-            self.guard.release_stop()
+            self.guard.release_stop(source)
+
+    def _check_safety_inputs(self) -> None:
+        """Stop the arm where somebody publishes what may be meant to stop it, and can't be heard."""
+        if self.guard.state in (State.RUNNING, State.HOMING) and (unheard := self.unheard(*SAFETY_TOPICS)):
+            self.guard.fault(unheard)
+            self._brake_after_fault()
 
     def _on_enable(self, held: Bool) -> None:
         self.guard.dead_man_switch(held.data, monotonic())
 
-    def _on_image(self, image: Image) -> None:
-        now = monotonic()
-        age = (self.get_clock().now().nanoseconds - nanoseconds(image.header.stamp)) / 1e9
-        self.guard.frame(now - age, now)
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        image, stamp = images.raw(message), nanoseconds(message.header.stamp)
+        age = (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else None
+        self.guard.frame(age, monotonic())
         self._episode.frame(image)
 
     def _on_joint_states(self, states: JointState) -> None:
-        positions = arm_commands.joint_positions(states, self._arm.joints)
-        if positions is not None:
-            self.guard.joint_states(positions, monotonic())
+        measured = self._joints.take(states.name, states.position, monotonic())
+        if measured:
+            self.guard.joint_states(*measured)
 
     def _on_action(self, action: Action) -> None:
         values = np.array(action.values, np.float64)

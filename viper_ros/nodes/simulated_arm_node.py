@@ -24,6 +24,7 @@ STEP_SECONDS = 0.01
 
 PARAMETERS = (
     Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=files.arms()),
+    files.JOINT_PREFIX,
     Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
     Parameter("camera_rate", 20.0, "Frames a second.", 1.0, 60.0),
     Parameter("latency", 0.0, "Seconds by which a frame comes late.", 0.0, 5.0, read_only=False),
@@ -42,7 +43,7 @@ class SimulatedArmNode(ViperNode):
         super().__init__("simulated_arm", PARAMETERS, **options)
 
     def configure(self) -> None:
-        self._arm = files.load(self.value("arm"))
+        self._arm = files.load(self.value("arm")).with_prefix(self.value("joint_prefix"))
         size = self.value("image_size")
         self.environment = BareArm(self._arm.name, self._arm.home, (size, size))
         self._random = np.random.default_rng(self.value("seed"))

@@ -29,7 +29,7 @@ class Bench:
         self.measured = PANDA.home
         self.target = TARGET
         self.guard.joint_states(self.measured, self.now)
-        self.guard.frame(self.now, self.now)
+        self.guard.frame(0.0, self.now)
 
     def started(self) -> "Bench":
         assert self.guard.start(self.now) == ""
@@ -45,7 +45,7 @@ class Bench:
         if joint_states:
             self.guard.joint_states(self.measured, self.now)
         if frame:
-            self.guard.frame(self.now, self.now)
+            self.guard.frame(0.0, self.now)
         self.guard.shown(self.stamp, self.now)
         if action:
             self.guard.action(self.stamp, np.zeros(7), self.now)
@@ -244,16 +244,57 @@ def test_going_home_needs_no_policy_but_heeds_the_stop() -> None:
     assert bench.guard.state is State.FAULTED
 
 
-def test_an_action_is_clipped_and_a_frame_from_the_future_counts_as_taken_now() -> None:
+def test_an_action_is_clipped() -> None:
     bench = Bench().started()
     bench.stamp = 7
     bench.guard.shown(7, bench.now)
     taken = bench.guard.action(7, np.linspace(-3, 3, 7), bench.now)
     np.testing.assert_array_equal(taken, [-1, -1, -1, 0, 1, 1, 1])
-    bench.guard.frame(bench.now + 1e6, bench.now)
+
+
+def test_a_frame_from_a_little_in_the_future_counts_as_taken_now() -> None:
+    bench = Bench().started()
+    for _ in range(8):
+        bench.guard.frame(-0.2, bench.now)
+        bench.period(frame=False)
+    assert bench.guard.state is State.RUNNING
     for _ in range(8):
         bench.period(frame=False)
     assert "frame" in bench.guard.reason
+
+
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (None, "have no stamp"),
+        (0.4, "are stamped 0.40 s before they come"),
+        (1.7e9, "are stamped 1700000000.00 s before they come"),
+        (-60.0, "are stamped 60.00 s in the future"),
+    ],
+)
+def test_frames_whose_age_can_not_be_told_do_not_count_and_that_is_said(age: float | None, told: str) -> None:
+    bench = Bench().moving()
+    for _ in range(8):
+        bench.guard.frame(age, bench.now)
+        bench.period(frame=False)
+    assert f"no camera frame younger than 0.3 s: the frames of the camera {told}" in bench.guard.reason
+    for _ in range(20):
+        bench.period(frame=False)
+    assert bench.guard.clear() == ""
+    bench.guard.frame(age, bench.now)
+    assert told in bench.guard.start(bench.now)
+    assert bench.guard.go_home(bench.now) == ""
+
+
+def test_a_stop_is_released_by_the_source_that_pressed_it() -> None:
+    bench = Bench()
+    for source in (1, 2):
+        bench.guard.press_stop(source)
+    for source in (0, 1):
+        bench.guard.release_stop(source)
+    assert "release it first" in bench.guard.clear()
+    bench.guard.release_stop(2)
+    assert bench.guard.clear() == ""
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
@@ -281,7 +322,7 @@ def test_whatever_comes_limits_are_kept_and_nothing_moves_after_a_fault(story: l
         elif kind == "good action":
             bench.stamp += 1
             guard.joint_states(guard.motion.position, bench.now)
-            guard.frame(bench.now, bench.now)
+            guard.frame(0.0, bench.now)
             guard.shown(bench.stamp, bench.now)
             guard.action(bench.stamp, np.zeros(7), bench.now)
         elif kind == "joint states":

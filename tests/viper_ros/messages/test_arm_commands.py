@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration, Time
-from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from viper_ros.arm.motion import Trajectory
@@ -50,10 +49,3 @@ def test_a_twist_is_linear_then_angular() -> None:
 def test_what_a_controller_would_refuse_is_refused(joints: tuple[str, ...], points: list[JointTrajectoryPoint]) -> None:
     with pytest.raises(MessageError, match="a trajectory"):
         arm_commands.read_trajectory(JointTrajectory(joint_names=list(joints), points=points), JOINTS)
-
-
-def test_joint_positions_are_found_by_name_among_others() -> None:
-    states = JointState(name=["finger", "elbow", "shoulder"], position=[0.3, 0.2, 0.1])
-    np.testing.assert_array_equal(arm_commands.joint_positions(states, JOINTS), [0.1, 0.2])
-    assert arm_commands.joint_positions(JointState(name=["finger"], position=[0.3]), JOINTS) is None
-    assert arm_commands.joint_positions(JointState(name=list(JOINTS), position=[0.3]), JOINTS) is None

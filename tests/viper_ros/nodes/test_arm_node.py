@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Duration
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import Parameter as RclpyParameter
-from sensor_msgs.msg import Image
-from std_msgs.msg import Bool, String
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Bool, Empty, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from viper_ros.msg import Action, Step
 
-from tests.viper_ros.conftest import Listener, overrides, spin_until
+from tests.viper_ros.conftest import Listener, overrides, publisher_elsewhere, spin_until
 from viper_lab.errors import UserError
 from viper_ros.arm import files, homing
 from viper_ros.arm.safety import Deadlines, State
 from viper_ros.messages import environment_description as description
+from viper_ros.messages import images
 from viper_ros.nodes.arm_node import ArmNode
 from viper_ros.nodes.simulated_arm_node import SimulatedArmNode
 from viper_ros.runtime.node import ViperNode
@@ -75,14 +78,17 @@ class Operator(Listener):
 class Cell:
     """An arm, its node and its operator."""
 
-    def __init__(self, **values: object) -> None:
+    def __init__(self, *, silent: bool = False, **values: object) -> None:
+        """silent: the arm sends no joint states."""
         self.arm_node = ArmNode(parameter_overrides=overrides(**{"dry_run": False, **values}))
-        self.simulated = SimulatedArmNode(parameter_overrides=overrides(arm=values.get("arm", "panda")))
+        of_both = {name: values[name] for name in ("arm", "joint_prefix") if name in values}
+        self.simulated = SimulatedArmNode(parameter_overrides=overrides(joint_states=not silent, **of_both))
         self.operator = Operator()
         self.nodes: list[ViperNode] = [self.operator, self.arm_node, self.simulated]
         assert self.simulated.start()
         assert self.arm_node.start()
-        self.until(lambda: self.arm_node._episode._described_size is not None and self.guard._measured is not None)
+        self.until(lambda: self.arm_node._episode._described_size is not None)
+        self.until(lambda: silent or self.guard._measured is not None)
 
     @property
     def guard(self) -> object:
@@ -97,6 +103,13 @@ class Cell:
         future = client.call_async(Trigger.Request())
         self.until(future.done)
         return future.result()
+
+    def refuses(self, service: str, why: str) -> None:
+        """For this reason, unless joint states come late where the machine is busy: then it is asked again."""
+        while "no joint states for" in (refusal := self.call(service)).message:
+            pass
+        assert not refusal.success
+        assert why in refusal.message
 
     def moving(self) -> "Cell":
         spin_for_control_periods(self, 5)  # Nothing is published while a test doesn't spin.
@@ -235,10 +248,173 @@ def test_after_a_stop_is_released_and_cleared_an_episode_can_begin(cell: Cell) -
     cell.stopped()
     assert "release" in cell.call("clear_fault").message
     cell.operator.stop_button.publish(Bool(data=False))
-    cell.until(lambda: not cell.guard._stop_pressed)
+    cell.until(lambda: not cell.guard._stops_pressed)
     assert cell.call("clear_fault").success
     cell.moving()
     assert cell.operator.heard["step"][-1].episode == 1
+
+
+LATCHED_BUTTON = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+BEST_EFFORT_BUTTON = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def test_a_stop_that_was_latched_before_the_node_started_is_heard() -> None:
+    button = Listener({}, RELIABLE)
+    latched = button.create_publisher(Bool, "e_stop", LATCHED_BUTTON)
+    latched.publish(Bool(data=True))
+    cell = Cell()
+    cell.nodes.append(button)
+    cell.until(lambda: cell.guard.state is State.FAULTED)
+    assert "emergency stop" in cell.call("start_episode").message
+    # Another publisher's word doesn't release what is latched.
+    cell.operator.stop_button.publish(Bool(data=False))
+    spin_for_control_periods(cell, 5)
+    assert "release" in cell.call("clear_fault").message
+    latched.publish(Bool(data=False))
+    cell.until(lambda: not cell.guard._stops_pressed)
+    assert cell.call("clear_fault").success
+    cell.moving()
+    close(cell)
+
+
+def test_a_stop_over_best_effort_is_heard(cell: Cell) -> None:
+    cell.moving()
+    button = cell.operator.create_publisher(Bool, "e_stop", BEST_EFFORT_BUTTON)
+    cell.until(lambda: button.get_subscription_count() == 1)  # The other two ask for more than it offers.
+    button.publish(Bool(data=True))
+    cell.stopped()
+    assert "emergency stop" in cell.guard.reason
+
+
+@pytest.mark.parametrize("qos", [LATCHED_BUTTON, BEST_EFFORT_BUTTON], ids=["latched", "best effort"])
+def test_a_dead_man_switch_of_any_quality_of_service_is_heard_while_it_is_held(qos: QoSProfile) -> None:
+    hand = Listener({}, RELIABLE)
+    switch = hand.create_publisher(Bool, "enable", qos)
+    switch.publish(Bool(data=True))  # once, before anybody listens: nobody holds it now
+    cell = Cell(dead_man=True)
+    cell.nodes.append(hand)
+    cell.until(lambda: switch.get_subscription_count() >= 1)
+    cell.refuses("start_episode", "dead-man")
+    holding = hand.every(0.05, lambda: switch.publish(Bool(data=True)))
+    cell.moving()
+    holding.cancel()
+    switch.publish(Bool(data=False))
+    cell.stopped()
+    assert "dead-man" in cell.guard.reason
+    close(cell)
+
+
+def test_where_a_publisher_of_a_safety_input_can_not_be_heard_the_arm_does_not_move(cell: Cell) -> None:
+    with publisher_elsewhere(Empty, "e_stop"):
+        cell.until(lambda: cell.arm_node.count_publishers("e_stop") == 2)
+        for service in ("start_episode", "reset_episode"):
+            cell.refuses(service, "/e_stop: /elsewhere publishes std_msgs/msg/Empty, but std_msgs/msg/Bool is expected")
+        assert "/elsewhere publishes std_msgs/msg/Empty" in cell.arm_node.health().message
+    cell.until(lambda: cell.arm_node.count_publishers("e_stop") == 1)
+    cell.moving()
+    with publisher_elsewhere(Empty, "enable"):
+        cell.stopped()
+    assert "/enable: /elsewhere publishes std_msgs/msg/Empty" in cell.guard.reason
+
+
+NO_JOINTS = "no joint states of " + ", ".join(f"panda_joint{i}" for i in range(1, 8))
+JOINTS = NO_JOINTS.removeprefix("no ")
+
+
+def foreign(names: list[str], positions: list[float]) -> Callable[[Cell], None]:
+    """Stands for another driver's joint states."""
+
+    def publish(cell: Cell) -> None:
+        states = JointState(name=names, position=positions)
+        states.header.stamp = cell.operator.get_clock().now().to_msg()
+        cell.operator.create_publisher(JointState, "joint_states", RELIABLE).publish(states)
+        cell.until(lambda: bool(cell.arm_node._joints._others) or cell.arm_node._joints._without_positions)
+
+    return publish
+
+
+@pytest.mark.parametrize(
+    ("driver", "told"),
+    [
+        (
+            foreign([f"fr3_joint{i}" for i in range(1, 8)], [0.0] * 7),
+            "have come, but of fr3_joint1, fr3_joint2, fr3_joint3, fr3_joint4, fr3_joint5, fr3_joint6, fr3_joint7: "
+            "joint_prefix, or joints in config/arms/panda.yaml, is to name them",
+        ),
+        (foreign([f"panda_joint{i}" for i in range(1, 8)], []), "come without positions"),
+    ],
+    ids=["other names", "no positions"],
+)
+def test_an_arm_whose_joints_have_not_come_does_not_move_and_what_came_is_named(
+    driver: Callable[[Cell], None], told: str
+) -> None:
+    cell = Cell(silent=True)
+    driver(cell)
+    for service in ("start_episode", "reset_episode"):
+        assert f"/joint_states: {NO_JOINTS if 'fr3' in told else JOINTS} {told}" in cell.call(service).message
+    assert told in cell.arm_node.health().message
+    close(cell)
+
+
+def test_an_arm_whose_driver_puts_a_prefix_before_its_joints_names_moves() -> None:
+    cell = Cell(joint_prefix="left_")
+    before = cell.simulated.environment.hand
+    cell.moving()
+    cell.until(lambda: (cell.simulated.environment.hand - before)[2] > 0.02)
+    commands = cell.operator.heard[COMMANDS]
+    assert commands[0].joint_names == [f"left_panda_joint{i}" for i in range(1, 8)]
+    close(cell)
+
+
+@pytest.mark.parametrize("shift", [None, -60.0, 60.0], ids=["no stamp", "behind", "ahead"])
+def test_frames_of_a_camera_that_goes_by_no_clock_of_ours_do_not_move_the_arm(
+    shift: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_message = images.to_message
+
+    def restamped(image: np.ndarray, stamp: Time, frame_id: str) -> Image:
+        return to_message(image, to_stamp(nanoseconds(stamp) + int(shift * 1e9) if shift else 0), frame_id)
+
+    monkeypatch.setattr(images, "to_message", restamped)
+    cell = Cell()
+    spin_for_control_periods(cell, 5)
+    cell.refuses("start_episode", "the frames of /camera/image_raw")
+    assert "the frames of /camera/image_raw" in cell.arm_node.health().message
+    assert cell.call("reset_episode").success
+    close(cell)
+
+
+def test_a_compressed_camera_is_shown_to_the_policy_as_raw_images() -> None:
+    arm_node = ArmNode(cli_args=["--ros-args", "-r", "camera/image_raw:=camera/image_raw/compressed"])
+    operator = Operator()
+    camera = operator.create_publisher(CompressedImage, "camera/image_raw/compressed", RELIABLE)
+    assert arm_node.start()
+    frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    message = CompressedImage(
+        format="rgb8; png compressed bgr8", data=cv2.imencode(".png", frame[..., ::-1])[1].tobytes()
+    )
+
+    def show() -> None:
+        message.header.stamp = operator.get_clock().now().to_msg()
+        camera.publish(message)
+
+    operator.every(0.05, show)
+    spin_until([operator, arm_node], lambda: arm_node._episode._image is not None)
+    arm_node._episode.begin()
+    arm_node._episode.show(is_last=False)
+    spin_until([operator, arm_node], lambda: bool(operator.heard["image_raw"]))
+    assert (images.to_rgb(operator.heard["image_raw"][0]) == frame).all()
+
+
+def test_a_frame_of_an_unknown_encoding_is_refused_with_the_topics_name(capfd: pytest.CaptureFixture[str]) -> None:
+    arm_node, operator = ArmNode(), Operator()
+    camera = operator.create_publisher(Image, "camera/image_raw", RELIABLE)
+    assert arm_node.start()
+    spin_until([operator, arm_node], lambda: camera.get_subscription_count() == 1)
+    camera.publish(Image(height=2, width=2, encoding="16UC1", step=4, data=bytes(8)))
+    spin_until([operator, arm_node], lambda: arm_node._refused == 1)
+    assert "/camera/image_raw: an image of encoding '16UC1' is not read" in capfd.readouterr().err
+    assert arm_node._episode._image is None
 
 
 def test_an_arm_sent_home_straight_after_its_episode_gets_there(cell: Cell) -> None:
