@@ -40,7 +40,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "viper_ros.arm": {*LABS},
     "viper_ros.bags": {*LABS, "viper_lab.results", "viper_model"},
     "viper_ros.cli": {"sim", "viper_lab", "viper_model"},
-    "viper_ros.messages": {*LABS, *ROS, "sim", "viper_ros.arm", "viper_ros.runtime"},
+    "viper_ros.messages": {
+        *LABS,
+        *ROS,
+        "sim",
+        "viper_model.errors",
+        "viper_model.videos",
+        "viper_ros.arm",
+        "viper_ros.runtime",
+    },
     "viper_ros.runtime": {*LABS, *TORCH, *ROS},
     "viper_ros.nodes": {
         *ROS,

@@ -1,12 +1,15 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import Executor
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
@@ -53,6 +56,19 @@ class Listener(ViperNode):
 
     def health(self) -> Health:
         return Health("listening")
+
+
+@contextmanager
+def publisher_elsewhere(kind: type, topic: str, qos: Any = 10) -> Iterator[Publisher]:
+    """A publisher of another process's node, /elsewhere: only there may a topic have another type."""
+    context = Context()
+    rclpy.init(args=[], context=context)
+    node = rclpy.create_node("elsewhere", context=context)
+    try:
+        yield node.create_publisher(kind, topic, qos)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
 
 
 def spin_until(nodes: Sequence[ViperNode], condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -16,16 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from rosbags.image import message_to_cvimage
-from rosbags.image.image import to_cvtype
 
 from viper_model.errors import ModelError
 from viper_model.videos.bags.bag import Bag, opened
 from viper_model.videos.bags.bag import holds as holds
 from viper_model.videos.bags.camera_time import CameraTime, Shot, camera_time
 from viper_model.videos.bags.storage import END_OF_TIME, Topic
+from viper_model.videos.image_messages import rgb
 from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunks_of
 
 logger = logging.getLogger(__name__)
@@ -243,18 +241,3 @@ def picture(bag: Bag, topic: Topic, data: bytes) -> np.ndarray:
         return rgb(message)
     except ModelError as error:
         raise ModelError(f"{topic.name}: {error}") from error
-
-
-def rgb(message: Any) -> np.ndarray:
-    """The picture in a sensor_msgs Image or CompressedImage."""
-    if hasattr(message, "format"):
-        image = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
-        if image is None:
-            raise ModelError(f"a compressed image ('{message.format}') cannot be decoded")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    _, _, dtype, channels = to_cvtype(message.encoding)
-    row = message.width * channels * np.dtype(dtype).itemsize
-    if message.step > row:  # Some drivers pad their rows.
-        rows = message.data[: message.height * message.step].reshape(message.height, message.step)
-        message = dataclasses.replace(message, data=np.ascontiguousarray(rows[:, :row]).ravel(), step=row)
-    return message_to_cvimage(message, "rgb8")

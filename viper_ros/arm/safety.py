@@ -83,7 +83,8 @@ class Guard:
         """The newest measured joint positions, float64 [joints] in rad."""
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         """When the newest of each came."""
-        self._stop_pressed = False
+        self._stops_pressed: set[int] = set()
+        """The sources whose last word is that the emergency stop is pressed."""
         self._nearest_home = np.inf
         """The smallest distance from home since homing began, in rad, as far as it was progress."""
         self._progress_at = np.inf
@@ -94,14 +95,14 @@ class Guard:
         if self.state is not State.FAULTED:
             self.state, self.reason = State.FAULTED, reason
 
-    def press_stop(self) -> None:
-        """The emergency stop is pressed: a fault, which can't be cleared until `release_stop`."""
-        self._stop_pressed = True
+    def press_stop(self, source: int = 0) -> None:
+        """The emergency stop is pressed: a fault, which can't be cleared until `release_stop` by the same source."""
+        self._stops_pressed.add(source)
         self.fault("the emergency stop is pressed")
 
-    def release_stop(self) -> None:
+    def release_stop(self, source: int = 0) -> None:
         """Nothing moves for that: the fault stays until `clear`."""
-        self._stop_pressed = False
+        self._stops_pressed.discard(source)
 
     def dead_man_switch(self, held: bool, now: float) -> None:
         """A sign of the operator's. Released while the arm moves it is a fault."""
@@ -172,7 +173,7 @@ class Guard:
 
     def clear(self) -> str:
         """Forget the fault; the arm holds still until `start` or `go_home`. Returns why not; empty where it is done."""
-        if self._stop_pressed:
+        if self._stops_pressed:
             return "the emergency stop is pressed: release it first"
         if not self.motion.at_rest:
             return "the arm is still braking: try again in a second"

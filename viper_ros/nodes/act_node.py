@@ -20,7 +20,7 @@ from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import RELIABLE
-from viper_ros.runtime.stamps import nanoseconds, to_stamp
+from viper_ros.runtime.stamps import joining_stamp, to_stamp
 
 PARAMETERS = (
     Parameter("policy", "", "Directory of the run that trained the policy."),
@@ -66,11 +66,11 @@ class ActNode(ViperNode):
         return Health("acting", values={"answered": self._answered})
 
     def _on_step(self, step: Step) -> None:
-        self._act(self._joiner.right(nanoseconds(step.header.stamp), step))
+        self._act(self._joiner.right(joining_stamp(step.header), step))
 
     def _on_image(self, message: Image) -> None:
         image = resize(images.to_rgb(message)[None], self._image_size)[0]
-        self._act(self._joiner.left(nanoseconds(message.header.stamp), image))
+        self._act(self._joiner.left(joining_stamp(message.header), image))
 
     def _act(self, pair: tuple[int, np.ndarray, Step] | None) -> None:
         if pair is None or pair[2].is_last:

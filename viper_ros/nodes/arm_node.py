@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -25,7 +26,7 @@ from viper_ros.nodes.arm_episode import ArmEpisode
 from viper_ros.nodes.arm_output import ArmOutput
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
-from viper_ros.runtime.qos import RELIABLE
+from viper_ros.runtime.qos import LATCHED_SAFETY, RELIABLE, SAFETY
 from viper_ros.runtime.real_time import request_real_time
 from viper_ros.runtime.stamps import nanoseconds
 
@@ -57,6 +58,8 @@ PARAMETERS = (
     ),
     Parameter("episode_seconds", 60.0, "Length of an episode, unless it is ended before.", 1.0, 3600.0),
 )
+SAFETY_TOPICS = ("e_stop", "enable")
+"""std_msgs/Bool of the operator. They are heard from publishers of any quality of service."""
 
 
 class ArmNode(ViperNode):
@@ -106,8 +109,10 @@ class ArmNode(ViperNode):
         self._listen(Image, "camera/image_raw", self._on_image, qos_profile_sensor_data)
         self._listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
         self._listen(Action, "action", self._on_action, RELIABLE)
-        self._listen(Bool, "e_stop", self._on_e_stop, RELIABLE)
-        self._listen(Bool, "enable", self._on_enable, RELIABLE)
+        for source, qos in enumerate((*SAFETY, LATCHED_SAFETY)):
+            self._listen(Bool, "e_stop", partial(self._on_e_stop, source), qos)
+        for qos in SAFETY:  # What was latched is no sign that the switch is held now.
+            self._listen(Bool, "enable", self._on_enable, qos)
         self._operator_services = [
             self._serve("start_episode", self._start_episode),
             self._serve("end_episode", self._end_episode),
@@ -116,6 +121,7 @@ class ArmNode(ViperNode):
             self._serve("e_stop", self._e_stop),
         ]
         self._timer = self.every(self._arm.control_period, self._tick)
+        self._watch = self.every(1.0, self._check_safety_inputs)
         if self.value("dry_run"):
             self.get_logger().warning("dry run: commands are only shown; dry_run:=false moves the arm")
 
@@ -125,6 +131,7 @@ class ArmNode(ViperNode):
         self._command(self.guard.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._episode.end()
         self.destroy_timer(self._timer)
+        self.destroy_timer(self._watch)
         for service in self._operator_services:
             self.destroy_service(service)
 
@@ -148,6 +155,8 @@ class ArmNode(ViperNode):
         }
         if guard.state is State.FAULTED:
             return Health(f"{guard.reason}; call clear_fault when all is well", DiagnosticStatus.ERROR, values)
+        if unheard := self.unheard(*SAFETY_TOPICS):
+            return Health(f"the arm may not move: {unheard}", DiagnosticStatus.ERROR, values)
         return Health(guard.state.value, values=values)
 
     def _serve(self, name: str, act: Callable[[], str]) -> Any:
@@ -165,7 +174,7 @@ class ArmNode(ViperNode):
     def _start_episode(self) -> str:
         if not self._episode.has_policy:
             return "no policy listens to step yet"
-        refusal = self.guard.start(monotonic())
+        refusal = self.unheard(*SAFETY_TOPICS) or self.guard.start(monotonic())
         if not refusal:
             self._episode.begin()
             self._periods = 0
@@ -181,7 +190,7 @@ class ArmNode(ViperNode):
 
     def _reset_episode(self) -> str:
         """Bring the arm home, where the next episode begins."""
-        return self.guard.go_home(monotonic())
+        return self.unheard(*SAFETY_TOPICS) or self.guard.go_home(monotonic())
 
     def _e_stop(self) -> str:
         """As a button that is pressed and released: clear_fault ends it."""
@@ -198,11 +207,18 @@ class ArmNode(ViperNode):
 
         self.listen(kind, topic, take, qos)
 
-    def _on_e_stop(self, pressed: Bool) -> None:
+    def _on_e_stop(self, source: int, pressed: Bool) -> None:
+        """`source`: which subscription heard it. Where one misses a release, the stop stays pressed."""
         if pressed.data:
-            self.guard.press_stop()
+            self.guard.press_stop(source)
         else:
-            self.guard.release_stop()
+            self.guard.release_stop(source)
+
+    def _check_safety_inputs(self) -> None:
+        """Stop the arm where somebody publishes what may be meant to stop it, and can't be heard."""
+        if self.guard.state in (State.RUNNING, State.HOMING) and (unheard := self.unheard(*SAFETY_TOPICS)):
+            self.guard.fault(unheard)
+            self._brake_after_fault()
 
     def _on_enable(self, held: Bool) -> None:
         self.guard.dead_man_switch(held.data, monotonic())

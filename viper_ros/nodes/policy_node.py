@@ -29,7 +29,7 @@ from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import LATCHED, RELIABLE
-from viper_ros.runtime.stamps import nanoseconds, to_stamp
+from viper_ros.runtime.stamps import joining_stamp, nanoseconds, to_stamp
 
 RETRY_SECONDS = 0.002
 
@@ -134,15 +134,15 @@ class PolicyNode(ViperNode):
         if self.trainer is None:
             return  # The environment will publish it again.
         image = resize(images.to_rgb(message)[None], self.value("image_size"))[0]
-        self._observe(name, self._joiners[name].left(nanoseconds(message.header.stamp), image))
+        self._observe(name, self._joiners[name].left(joining_stamp(message.header), image))
 
     def _on_step(self, name: str, step: Step) -> None:
         if step.answered or self.trainer is None:
             return
         reward = self.trainer.reward_source.of_time_step(step.task_reward)
         if reward is not None and not isfinite(reward):
-            raise MessageError(f"{name}/step: a task reward of {reward}, where that is what is learned from")
-        stamp = nanoseconds(step.header.stamp)
+            raise MessageError(f"a task reward of {reward}, where that is what is learned from")
+        stamp = joining_stamp(step.header)
         answer = self.trainer.last_answer(name, stamp)
         if answer is not None:
             self._send(name, stamp, answer)
@@ -151,7 +151,7 @@ class PolicyNode(ViperNode):
 
     def _on_reward(self, name: str, reward: Reward) -> None:
         if not (isfinite(reward.reward) and isfinite(reward.log_likelihood)):
-            raise MessageError(f"{name}/reward: {reward.reward}, ln p {reward.log_likelihood}: not finite")
+            raise MessageError(f"a reward of {reward.reward}, ln p {reward.log_likelihood}: not finite")
         if self.trainer:
             self.trainer.reward(name, nanoseconds(reward.header.stamp), reward.reward, reward.log_likelihood)
             self._send_answers()

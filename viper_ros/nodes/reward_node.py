@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from viper_lab.errors import UserError
@@ -26,15 +26,13 @@ from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
 from viper_ros.messages import images
 from viper_ros.msg import Reward, Step
+from viper_ros.runtime.frame_times import FrameTimes
 from viper_ros.runtime.join import Joiner
 from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import RELIABLE, UNDER_WAY
-from viper_ros.runtime.stamps import nanoseconds, to_stamp
+from viper_ros.runtime.stamps import joining_stamp, nanoseconds, to_stamp
 
-STRAGGLER_NANOSECONDS = 1_000_000_000
-"""A frame of a camera alone that is older than the newest by less has come late, or again; by more: the clock was set
-back."""
 SILENCE_SECONDS = 5.0
 """So long without a frame is worth telling."""
 PARAMETERS = REWARD_NODE
@@ -45,8 +43,8 @@ class Video:
     """One environment's frames on their way to their rewards."""
 
     joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
-    newest: int | None = None
-    """The stamp of the last frame of a camera alone."""
+    times: FrameTimes = field(default_factory=FrameTimes)
+    """Of a camera alone."""
     begins: bool = False
     """The next frame of a camera alone is a video's first."""
     waiting: deque[tuple[int, np.ndarray, Step, float]] = field(default_factory=deque)
@@ -62,7 +60,7 @@ class RewardNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("reward_node", PARAMETERS, **options)
-        self._scored = self._dropped = self._longest_queue = 0
+        self._scored = self._dropped = self._between = self._longest_queue = 0
         self._latency: deque[float] = deque(maxlen=1000)
         self._active = False
         self._last_frame = 0.0
@@ -90,11 +88,14 @@ class RewardNode(ViperNode):
         self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", RELIABLE) for name in self._environments]
 
     def activate(self) -> None:
-        frames = (Image, "image_raw", self._on_image, RELIABLE if self._with_steps else qos_profile_sensor_data)
-        listeners = [(Step, "step", self._on_step, RELIABLE), frames] if self._with_steps else [frames]
         for video, name in enumerate(self._environments):
-            for kind, topic, callback, qos in listeners:
-                self.listen(kind, f"{name}/{topic}", partial(callback, video), qos)
+            topic = f"{name}/image_raw"
+            if self._with_steps:
+                self.listen(Step, f"{name}/step", partial(self._on_step, video), RELIABLE)
+                self.listen(Image, topic, partial(self._on_image, video), RELIABLE)
+            else:
+                kind = images.kind_of(self.resolve_topic_name(topic))
+                self.listen(kind, topic, partial(self._on_frame, video), qos_profile_sensor_data)
         self._active = True
         self._last_frame = monotonic()
 
@@ -120,28 +121,41 @@ class RewardNode(ViperNode):
             "latency_ms_median": round(float(np.median(latency)), 2),
             "latency_ms_p99": round(float(np.quantile(latency, 0.99)), 2),
         }
+        if self._active and not self._with_steps:
+            times = [video.times for video in self._videos]
+            values["frames_late"] = sum(each.late for each in times)
+            values["frames_again"] = sum(each.again for each in times)
+            values["frames_between"] = self._between
         if self._active and waiting > 2 * len(self._videos):
             return Health(f"falling behind: {waiting} frames wait", DiagnosticStatus.WARN, values)
         silence = monotonic() - self._last_frame
         if self._active and silence > SILENCE_SECONDS:
             return Health(f"no frames for {silence:.0f} s", DiagnosticStatus.WARN, values)
+        if self._active and (distrust := self._distrust()):
+            return Health(f"frames count from when they come: {distrust}", DiagnosticStatus.WARN, values)
         return Health("keeping up" if self._active else "not active", values=values)
+
+    def _distrust(self) -> str:
+        """Which cameras' stamps don't count, and why."""
+        named = zip(self._environments, self._videos, strict=True)
+        cameras = [(self.resolve_topic_name(f"{name}/image_raw"), video.times.distrust) for name, video in named]
+        return "; ".join(f"{topic} {why}" for topic, why in cameras if why)
 
     def _on_image(self, video: int, message: Image) -> None:
         self._last_frame = monotonic()
-        stamp = nanoseconds(message.header.stamp)
-        if self._send_again(video, stamp):
-            return
-        if not self._with_steps and not self._is_due(self._videos[video], stamp):
-            return
-        frame = images.to_rgb(message)
-        if not self._with_steps:
-            self._queue_newest(video, stamp, frame, message.header)
-            return
-        self._queue(video, self._videos[video].joiner.left(stamp, frame))
+        stamp = joining_stamp(message.header)
+        if not self._send_again(video, stamp):
+            self._queue(video, self._videos[video].joiner.left(stamp, images.to_rgb(message)))
+
+    def _on_frame(self, video: int, message: Image | CompressedImage) -> None:
+        """A frame of a camera alone."""
+        self._last_frame = monotonic()
+        stamp = self._due(self._videos[video], message)
+        if stamp is not None:
+            self._queue_newest(video, stamp, images.to_rgb(message), message.header)
 
     def _on_step(self, video: int, step: Step) -> None:
-        stamp = nanoseconds(step.header.stamp)
+        stamp = joining_stamp(step.header)
         if not self._send_again(video, stamp):
             step.task = self._reward_task or step.task
             self._queue(video, self._videos[video].joiner.right(stamp, step))
@@ -152,16 +166,19 @@ class RewardNode(ViperNode):
             self._rewards[video].publish(reward)
         return reward is not None
 
-    def _is_due(self, video: Video, stamp: int) -> bool:
-        """Is a frame of a camera alone the next to score, at the videos' rate?"""
-        if video.newest is not None and 0 <= video.newest - stamp < STRAGGLER_NANOSECONDS:
-            return False
-        if video.newest is None or stamp < video.newest:
-            # A clock that was set back, a bag that is played again: another video.
+    def _due(self, video: Video, message: Image | CompressedImage) -> int | None:
+        """The time, in nanoseconds, of a frame of a camera alone that is the next to score, at the videos' rate."""
+        now, data = self.get_clock().now().nanoseconds, np.asarray(message.data, np.uint8)
+        time = video.times.take(nanoseconds(message.header.stamp), now, data)
+        if time is None:
+            return None
+        if time.begins:
             video.begins = True
             video.clock = Clock(self._video_settings.rate) if self._video_settings.rate else None
-        video.newest = stamp
-        return video.clock is None or bool(video.clock.ticks(np.array([stamp / 1e9]))[0])
+        if video.clock and not video.clock.ticks(np.array([time.nanoseconds / 1e9]))[0]:
+            self._between += 1
+            return None
+        return time.nanoseconds
 
     def _queue_newest(self, index: int, stamp: int, image: np.ndarray, header: Header) -> None:
         """Queue a frame of a camera alone in the place of those that wait."""

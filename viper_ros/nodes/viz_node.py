@@ -11,7 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from viper_lab.errors import UserError
 from viper_lab.experiment.sections import VIZ_NODE
@@ -62,6 +62,8 @@ class VizNode(ViperNode):
         for environment in self.value("environments"):
             for kind, topic, callback in kinds:
                 path = _path(environment, topic)
+                if topic == "image_raw":
+                    kind = images.kind_of(self.resolve_topic_name(path))
                 self.listen(kind, path, partial(callback, path), qos_profile_sensor_data)
         self.listen(JointState, "joint_states", self._on_joint_states, qos_profile_sensor_data)
 
@@ -94,7 +96,7 @@ class VizNode(ViperNode):
         joints = views.TimeSeriesView(origin="joint_states", name="joint positions, rad")
         return views.Blueprint(views.Vertical(*rows, joints, row_shares=[3] * len(rows) + [1]), collapse_panels=True)
 
-    def _on_image(self, path: str, message: Image) -> None:
+    def _on_image(self, path: str, message: Image | CompressedImage) -> None:
         self._show(message, {path: self._rerun.Image(images.to_rgb(message))})
 
     def _on_step(self, path: str, step: Step) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -21,6 +22,7 @@ from rclpy.timer import Timer
 from viper_lab.errors import USER_ERRORS
 from viper_lab.parameters import Parameter
 from viper_ros.runtime.parameters import declare
+from viper_ros.runtime.unheard import unheard_publishers
 
 AUTOSTART = Parameter("autostart", True, "Configure and activate at once, without a lifecycle manager.")
 REFUSAL_SECONDS = 10.0
@@ -58,6 +60,8 @@ class ViperNode(LifecycleNode):
         self._refusal: tuple[str, float] | None = None
         """Why a message was last refused, and when."""
         self._listeners: list[Subscription] = []
+        self._unheard = ""
+        """The publishers that were logged last as not heard."""
         self._real_time = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.every(1.0, self._publish_health)
@@ -94,12 +98,33 @@ class ViperNode(LifecycleNode):
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
         """Subscribe until the node is deactivated; a message for which `callback` raises MessageError is refused, which
-        /diagnostics tells of.
+        /diagnostics tells of, with the topic's name. So it does of publishers that can't be heard.
 
         What it raises of USER_ERRORS ends the node in one line.
         """
-        heard = self.create_subscription(kind, topic, lambda message: self._guard(callback, message), qos)
+        name = self.resolve_topic_name(topic)
+
+        def take(message: Any) -> None:
+            try:
+                callback(message)
+            except MessageError as error:
+                raise MessageError(f"{name}: {error}") from error
+
+        heard = self.create_subscription(
+            kind,
+            topic,
+            lambda message: self._guard(take, message),
+            qos,
+            # rclpy's own warn of every subscription that doesn't hear a publisher, though another one does.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+        )
         self._listeners.append(heard)
+
+    def unheard(self, *topics: str) -> str:
+        """Which publisher on one of `topics`, or on any that the node listens to, it can't hear, and why; or empty."""
+        names = {self.resolve_topic_name(topic) for topic in topics}
+        listening = [each for each in self._listeners if not names or each.topic_name in names]
+        return "; ".join(unheard_publishers(self, listening).values())
 
     def every(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """A timer, in real time whatever `use_sim_time` says: /clock may stand still. Errors as for `listen`."""
@@ -203,6 +228,13 @@ class ViperNode(LifecycleNode):
         health = self.health()
         if self._refusal and monotonic() - self._refusal[1] < REFUSAL_SECONDS and health.level < DiagnosticStatus.ERROR:
             health = dataclasses.replace(health, message=self._refusal[0], level=DiagnosticStatus.ERROR)
+        unheard = self.unheard()
+        if unheard and unheard != self._unheard:
+            self.get_logger().warning(unheard)
+        self._unheard = unheard
+        if unheard and unheard not in health.message:
+            level = max(health.level, DiagnosticStatus.WARN)
+            health = dataclasses.replace(health, message=f"{health.message}; {unheard}", level=level)
         all_values = {**health.values, **({"messages_refused": self._refused} if self._refused else {})}
         values = [KeyValue(key=key, value=str(value)) for key, value in all_values.items()]
         status = DiagnosticStatus(

@@ -14,3 +14,17 @@ it keeps must begin with the oldest of a round, as joining goes by stamps that g
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """What stays true: a late joiner gets it too."""
+
+_SAFETY_DEPTH = 100
+"""Messages of safety inputs that may wait, of all publishers together: none may push out another's."""
+
+SAFETY = (
+    QoSProfile(depth=_SAFETY_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
+    QoSProfile(depth=_SAFETY_DEPTH, reliability=ReliabilityPolicy.RELIABLE),
+)
+"""Subscriptions that together hear every publisher, and lose nothing of a reliable one."""
+
+LATCHED_SAFETY = QoSProfile(
+    depth=_SAFETY_DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+"""Beside SAFETY: hears what was latched before the subscription."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
 
 from viper_ros.runtime.node import MessageError
 
@@ -12,6 +13,14 @@ def nanoseconds(stamp: Time) -> int:
     if stamp.nanosec >= 1_000_000_000:
         raise MessageError(f"a stamp of {stamp.sec} s and {stamp.nanosec} ns: there are 10⁹ ns in a second")
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def joining_stamp(header: Header) -> int:
+    """The stamp by which a message is joined with others of its time step. Raises MessageError where there is none."""
+    stamp = nanoseconds(header.stamp)
+    if not stamp:
+        raise MessageError("no stamp: what belongs to one time step is joined by it")
+    return stamp
 
 
 def to_stamp(nanoseconds: int) -> Time:

@@ -1,7 +1,8 @@
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from viper_ros.messages.images import to_message, to_rgb
 from viper_ros.runtime.node import MessageError
@@ -53,3 +54,12 @@ def test_what_is_no_picture_is_told_in_one_line(broken: Image) -> None:
     with pytest.raises(MessageError, match="an image of") as error:
         to_rgb(broken)
     assert "\n" not in str(error.value)
+
+
+def test_compressed_images_are_read_and_what_is_not_read_is_named() -> None:
+    data = cv2.imencode(".png", picture()[..., ::-1])[1].tobytes()
+    assert (to_rgb(CompressedImage(format="rgb8; png compressed bgr8", data=data)) == picture()).all()
+    with pytest.raises(MessageError, match="'zstd'"):
+        to_rgb(CompressedImage(format="zstd", data=data[1:]))
+    with pytest.raises(MessageError, match="'8UC3'"):
+        to_rgb(message("8UC3", picture()))

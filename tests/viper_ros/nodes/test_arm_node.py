@@ -13,13 +13,14 @@ from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import Parameter as RclpyParameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Empty, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from viper_ros.msg import Action, Step
 
-from tests.viper_ros.conftest import Listener, overrides, spin_until
+from tests.viper_ros.conftest import Listener, overrides, publisher_elsewhere, spin_until
 from viper_lab.errors import UserError
 from viper_ros.arm import files, homing
 from viper_ros.arm.safety import Deadlines, State
@@ -235,10 +236,78 @@ def test_after_a_stop_is_released_and_cleared_an_episode_can_begin(cell: Cell) -
     cell.stopped()
     assert "release" in cell.call("clear_fault").message
     cell.operator.stop_button.publish(Bool(data=False))
-    cell.until(lambda: not cell.guard._stop_pressed)
+    cell.until(lambda: not cell.guard._stops_pressed)
     assert cell.call("clear_fault").success
     cell.moving()
     assert cell.operator.heard["step"][-1].episode == 1
+
+
+LATCHED_BUTTON = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+BEST_EFFORT_BUTTON = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def test_a_stop_that_was_latched_before_the_node_started_is_heard() -> None:
+    button = Listener({}, RELIABLE)
+    latched = button.create_publisher(Bool, "e_stop", LATCHED_BUTTON)
+    latched.publish(Bool(data=True))
+    cell = Cell()
+    cell.nodes.append(button)
+    cell.until(lambda: cell.guard.state is State.FAULTED)
+    assert "emergency stop" in cell.call("start_episode").message
+    # Another publisher's word doesn't release what is latched.
+    cell.operator.stop_button.publish(Bool(data=False))
+    spin_for_control_periods(cell, 5)
+    assert "release" in cell.call("clear_fault").message
+    latched.publish(Bool(data=False))
+    cell.until(lambda: not cell.guard._stops_pressed)
+    assert cell.call("clear_fault").success
+    cell.moving()
+    close(cell)
+
+
+def test_a_stop_over_best_effort_is_heard(cell: Cell) -> None:
+    cell.moving()
+    button = cell.operator.create_publisher(Bool, "e_stop", BEST_EFFORT_BUTTON)
+    cell.until(lambda: button.get_subscription_count() == 1)  # The other two ask for more than it offers.
+    button.publish(Bool(data=True))
+    cell.stopped()
+    assert "emergency stop" in cell.guard.reason
+
+
+@pytest.mark.parametrize("qos", [LATCHED_BUTTON, BEST_EFFORT_BUTTON], ids=["latched", "best effort"])
+def test_a_dead_man_switch_of_any_quality_of_service_is_heard_while_it_is_held(qos: QoSProfile) -> None:
+    hand = Listener({}, RELIABLE)
+    switch = hand.create_publisher(Bool, "enable", qos)
+    switch.publish(Bool(data=True))  # once, before anybody listens: nobody holds it now
+    cell = Cell(dead_man=True)
+    cell.nodes.append(hand)
+    cell.until(lambda: switch.get_subscription_count() >= 1)
+    spin_for_control_periods(cell, 5)
+    assert "dead-man" in cell.call("start_episode").message
+    holding = hand.every(0.05, lambda: switch.publish(Bool(data=True)))
+    cell.moving()
+    holding.cancel()
+    switch.publish(Bool(data=False))
+    cell.stopped()
+    assert "dead-man" in cell.guard.reason
+    close(cell)
+
+
+def test_where_a_publisher_of_a_safety_input_can_not_be_heard_the_arm_does_not_move(cell: Cell) -> None:
+    with publisher_elsewhere(Empty, "e_stop"):
+        cell.until(lambda: cell.arm_node.count_publishers("e_stop") == 2)
+        for service in ("start_episode", "reset_episode"):
+            refusal = cell.call(service)
+            assert not refusal.success
+            assert (
+                "/e_stop: /elsewhere publishes std_msgs/msg/Empty, but std_msgs/msg/Bool is expected" in refusal.message
+            )
+        assert "/elsewhere publishes std_msgs/msg/Empty" in cell.arm_node.health().message
+    cell.until(lambda: cell.arm_node.count_publishers("e_stop") == 1)
+    cell.moving()
+    with publisher_elsewhere(Empty, "enable"):
+        cell.stopped()
+    assert "/enable: /elsewhere publishes std_msgs/msg/Empty" in cell.guard.reason
 
 
 def test_an_arm_sent_home_straight_after_its_episode_gets_there(cell: Cell) -> None:

@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from viper_ros.msg import Reward, Step
 
 from tests.viper_model.examples import save_model
@@ -285,7 +286,7 @@ def test_a_camera_alone_is_scored_as_one_video(model_folder: Path) -> None:
 def test_a_camera_faster_than_the_model_has_its_older_frames_dropped_and_counted(model_folder: Path) -> None:
     node = start(model_folder, steps=False, task=TASK)
     for index, frame in enumerate(random_frames(5)):
-        node._on_image(0, images.to_message(frame, to_stamp(1 + index), "camera"))
+        node._on_frame(0, images.to_message(frame, to_stamp(1 + index), "camera"))
     assert len(node._videos[0].waiting) == 1
     assert node._videos[0].waiting[0][0] == 5
     assert node.health().values["frames_dropped"] == 4
@@ -306,6 +307,74 @@ def test_a_camera_whose_clock_is_set_back_begins_another_video(model_folder: Pat
     rewards = camera.rewards("env_0")
     assert len(rewards) == 6
     likelihoods = [rewards[s * second - 1].log_likelihood for s in (10, 11, 12, 5, 6, 7)]
+    np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "why"), [(0, "stamps nothing"), (5 * 10**9, "stamps whole seconds")], ids=["nothing", "whole seconds"]
+)
+def test_a_camera_whose_stamps_say_nothing_is_scored_by_arrival_and_named(
+    stamp: int, why: str, model_folder: Path
+) -> None:
+    video = random_frames(6)
+    camera = Camera(["env_0"])
+    node = start(model_folder, steps=False, task=TASK)
+    heard = camera.heard["env_0/reward"]
+    for index, frame in enumerate(video):
+        camera._images["env_0"].publish(images.to_message(frame, to_stamp(stamp), "camera"))
+        spin_until([camera, node], lambda count=index: len(heard) == count + 1)
+    # Its second frame shows that stamps don't count: from there on it is one video.
+    whole = conditional(whole_video(VideoModel.load(model_folder), video[1:]))
+    np.testing.assert_allclose([reward.log_likelihood for reward in heard[1:]], whole, rtol=1e-4)
+    stamps = [nanoseconds(reward.header.stamp) for reward in heard[1:]]
+    assert stamps == sorted(set(stamps))
+    health = node.health()
+    assert health.level == DiagnosticStatus.WARN
+    assert f"/env_0/image_raw {why}" in health.message
+
+
+def test_frames_of_a_camera_alone_that_are_not_scored_are_counted(model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    VideoSettings(rate=5.0).save(folder, (TASK,))
+    node = start(folder, steps=False, task=TASK)
+    frames = random_frames(3)
+    tenths = [0, 1, 2, 3, 4, 3, 5, 6, 6, 7]  # One late, one again.
+    for tenth in tenths:
+        stamp = to_stamp(10**9 + tenth * 10**8)
+        node._on_frame(0, images.to_message(frames[tenth % 3], stamp, "camera"))
+    values = node.health().values
+    assert [values[f"frames_{what}"] for what in ("late", "again", "between", "dropped")] == [1, 1, 4, 3]
+    assert len(node._videos[0].waiting) == 1
+
+
+def test_frames_and_steps_without_a_stamp_are_refused_with_the_topics_name(
+    model_folder: Path, capfd: pytest.CaptureFixture
+) -> None:
+    camera, node = Camera(["env_0"]), start(model_folder)
+    camera._images["env_0"].publish(images.to_message(random_frames(1)[0], to_stamp(0), "camera"))
+    spin_until([camera, node], lambda: node._refused == 1)
+    assert "/env_0/image_raw: no stamp" in capfd.readouterr().err
+
+
+def test_a_compressed_camera_is_scored_as_its_raw_images_are(model_folder: Path) -> None:
+    video = random_frames(3)
+    camera = Camera(["env_0"])
+    topic = "camera/image_raw/compressed"
+    node = RewardNode(
+        parameter_overrides=overrides(model=str(model_folder), steps=False, task=TASK),
+        cli_args=["--ros-args", "-r", f"env_0/image_raw:={topic}"],
+    )
+    assert node.start()
+    publisher = camera.create_publisher(CompressedImage, topic, RELIABLE)
+    for index, frame in enumerate(video):
+        data = cv2.imencode(".png", frame[..., ::-1])[1].tobytes()
+        message = CompressedImage(format="rgb8; png compressed bgr8", data=data)
+        message.header.stamp = to_stamp(1 + index)
+        publisher.publish(message)
+        spin_until([camera, node], lambda count=index: count in camera.rewards("env_0"))
+    whole = conditional(whole_video(VideoModel.load(model_folder), video))
+    likelihoods = [camera.rewards("env_0")[index].log_likelihood for index in range(3)]
     np.testing.assert_allclose(likelihoods, whole, rtol=1e-4)
 
 

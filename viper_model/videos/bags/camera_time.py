@@ -2,16 +2,17 @@
 
 Drivers stamp nothing, stamp whole seconds, or stamp two pictures alike; then the time at which the recorder received
 each picture counts. A clock that is set back, as where a simulator is reset, begins another video, as it does for the
-reward node.
+reward node; where it is by less than a second, then once two pictures one after the other are older than the newest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 STRAGGLER_NANOSECONDS = 1_000_000_000
-"""A picture that is older than the newest by less has come late, or again; by more: the clock was set back."""
+"""A single picture that is older than the newest by less has come late, or again; by more: the clock was set back."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,37 @@ class CameraTime:
 def camera_time(shots: Sequence[Shot]) -> CameraTime:
     """Place pictures, given in the order in which they were recorded."""
     distrust = _distrust(shots)
+    seconds = tuple((shot.received if distrust else shot.stamp) / 1e9 for shot in shots)
     videos: list[int | None] = []
     newest, video, again, late = 0, -1, 0, 0
-    seen: set[int] = set()
-    for shot in shots:
+    straggler: int | None = None
+    """Index of the picture that came late, since the newest."""
+    seen: dict[int, int] = {}
+    """Checksums by time, of this video."""
+    for index, shot in enumerate(shots):
         time = shot.received if distrust else shot.stamp
-        if video < 0 or newest - time >= STRAGGLER_NANOSECONDS:
-            video, newest = video + 1, time
+        behind = video >= 0 and not distrust and time <= newest
+        if behind and newest - time < STRAGGLER_NANOSECONDS:
+            if seen.get(time) == shot.checksum:
+                again += 1
+                videos.append(None)
+                continue
+            if straggler is None or time <= shots[straggler].stamp:
+                late += 1
+                straggler = index
+                videos.append(None)
+                continue
+        if video < 0 or behind or newest - time >= STRAGGLER_NANOSECONDS:
+            video += 1
             seen.clear()
-        elif not distrust and time <= newest:
-            again += time in seen
-            late += time not in seen
-            videos.append(None)
-            continue
-        seen.add(time)
-        newest = max(newest, time)
+            newest = time
+            if straggler is not None and behind and time > shots[straggler].stamp:
+                videos[straggler] = video  # It was the first after the clock had been set back.
+                seen[shots[straggler].stamp] = shots[straggler].checksum
+                late -= 1
+        seen[time] = shot.checksum
+        newest, straggler = max(newest, time), None
         videos.append(video)
-    seconds = tuple((shot.received if distrust else shot.stamp) / 1e9 for shot in shots)
     return CameraTime(tuple(videos), seconds, distrust, again, late)
 
 
@@ -74,18 +89,9 @@ def _distrust(shots: Sequence[Shot]) -> str:
     # A simulator's clock begins at 0, and goes on from there.
     if any(stamp == 0 and other >= STRAGGLER_NANOSECONDS for stamp, other in beside):
         return "leaves some pictures without a stamp"
-    whole = len(stamps) > 1 and not any(stamp % 10**9 for stamp in stamps)
-    newest = -1
-    checksums: dict[int, int] = {}
-    for shot in shots:
-        if newest - shot.stamp >= STRAGGLER_NANOSECONDS:
-            newest = -1
-            checksums.clear()
-        if shot.stamp in checksums:
-            if whole:
-                return "stamps whole seconds"
-            if checksums[shot.stamp] != shot.checksum:
-                return "stamps different pictures alike"
-        checksums[shot.stamp] = shot.checksum
-        newest = max(newest, shot.stamp)
+    alike = [(shot, after) for shot, after in pairwise(shots) if shot.stamp == after.stamp]
+    if alike and not any(stamp % 10**9 for stamp in stamps):
+        return "stamps whole seconds"
+    if any(shot.stamp == 0 or shot.checksum != after.checksum for shot, after in alike):
+        return "stamps different pictures alike"
     return ""

@@ -56,8 +56,15 @@ def test_a_still_picture_that_is_never_stamped_or_in_whole_seconds_is_a_video_al
         assert camera_time(shots(stamps, [7] * 50)).videos == (0,) * 50
 
 
+def test_a_clock_that_is_set_back_by_less_than_a_second_begins_another_video_too() -> None:
+    run = [SECOND + index * SECOND // 10 for index in range(8)]
+    time = camera_time(shots(run * 3))
+    assert time.videos == (0,) * 8 + (1,) * 8 + (2,) * 8
+    assert (time.again, time.late) == (0, 0)
+
+
 def test_a_picture_that_was_published_again_counts_once_and_one_that_came_late_is_told() -> None:
-    stamps = [1, 2, 2, 1, 3, 5, 4, 6]
+    stamps = [1, 3, 3, 1, 4, 6, 5, 7]
     time = camera_time(shots(stamps, pictures=stamps))
     assert time.videos == (0, 0, None, None, 0, 0, None, 0)
     assert (time.again, time.late) == (2, 1)
