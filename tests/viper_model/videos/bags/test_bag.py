@@ -220,7 +220,7 @@ def test_the_remedy_for_a_damaged_database_helps(tmp_path: Path) -> None:
     file = tmp_path / "bag" / "bag.db3"
     content = file.read_bytes()
     file.write_bytes(content[: int(0.8 * len(content))])
-    with pytest.raises(ModelError, match="recovered.db3") as raised:
+    with pytest.raises(ModelError, match=r"recovered\.db3") as raised:
         read_recording(tmp_path / "bag")
     command = str(raised.value).split("`")[1]
     subprocess.run(command, shell=True, cwd=tmp_path / "bag", check=True, capture_output=True)
