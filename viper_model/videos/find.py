@@ -78,10 +78,7 @@ def find_videos(root: Path, camera: str | None) -> Found:
                 if look(second, first.name, EXPERT) or not second.is_dir():
                     continue
                 for third in _entries(second):
-                    if look(third, first.name, second.name) or not third.is_dir():
-                        continue
-                    for fourth in _entries(third):
-                        look(fourth, first.name, second.name)
+                    look(third, first.name, second.name)
     return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.action import get_action_server_names_and_types_by_node
+from rclpy.action.graph import get_action_server_names_and_types_by_node
 from rclpy.parameter import Parameter as RclpyParameter
 from rclpy.signals import SignalHandlerOptions
 
@@ -126,8 +126,8 @@ def _inspect(kind: Kind) -> Interfaces:
         return dict(sorted(every.items()))
 
     claims = frozenset().union(*(one.claims for one in found))
-    names = ("publishes", "subscribes", "serves", "actions")
-    return Interfaces(found[0].name, *(all_of(each) for each in names), claims)
+    publishes, subscribes, serves = all_of("publishes"), all_of("subscribes"), all_of("serves")
+    return Interfaces(found[0].name, publishes, subscribes, serves, all_of("actions"), claims)
 
 
 def _interfaces(node: ViperNode) -> Interfaces:

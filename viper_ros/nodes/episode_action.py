@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ActionServer, CancelResponse, GoalResponse
 
 from viper_ros.action import RunEpisode
 from viper_ros.runtime.node import ViperNode
@@ -28,7 +28,7 @@ class EpisodeAction:
             node,
             RunEpisode,
             "run_episode",
-            execute_callback=_result,
+            execute_callback=lambda goal: RunEpisode.Result(),
             goal_callback=self._on_goal,
             handle_accepted_callback=self._on_accepted,
             cancel_callback=self._on_cancel,
