@@ -61,9 +61,9 @@ class BagVideo(Source):
 
 def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
     with opened(path) as bag:
-        tell_gaps(bag, path)
         topic = choose_camera(cameras(bag, camera), camera)
         shots = shots_of(bag, topic)
+        tell_gaps(bag, path)
         if not shots:
             raise ModelError(f"it has no image on {topic}")
         steps = steps_of(bag, topic)
@@ -216,7 +216,7 @@ def _pictures(bag: Bag, video: BagVideo) -> Iterator[tuple[np.ndarray, float]]:
     for index, (topic, _, data) in enumerate(messages):
         if index < position:
             continue
-        yield picture(bag, topic, data), float(second)
+        yield picture(topic, bag.deserialize(topic, data)), float(second)
         position, second = next(following, (END_OF_TIME, 0.0))
 
 
@@ -234,9 +234,8 @@ def nanoseconds(stamp: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def picture(bag: Bag, topic: Topic, data: bytes) -> np.ndarray:
+def picture(topic: Topic, message: Any) -> np.ndarray:
     """The picture in a message, uint8 [height, width, 3]. Raises ModelError, which names the topic."""
-    message = bag.deserialize(topic, data)
     try:
         return rgb(message)
     except ModelError as error:

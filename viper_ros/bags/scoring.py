@@ -108,13 +108,13 @@ def _scored(
     maps: bool,
 ) -> Iterator[tuple[Connection, int, bytes | memoryview]]:
     """The messages of the scored bag: where, when, and what."""
-    rosbag.tell_gaps(bag, path)
     names = rosbag.cameras(bag, settings.camera)
     places = {rosbag.namespace_of(name) for name in names}
     alone = not names or len(places) < len(names) or not all(rosbag.steps_of(bag, name) for name in names)
     if settings.camera or alone:
         names = [choose_camera(names, settings.camera)]
     cameras = {name: _camera(path, bag, name, number, settings, task, model) for number, name in enumerate(names)}
+    rosbag.tell_gaps(bag, path)
     store = message_types()
     beside = {name: rosbag.namespace_of(name) for name in names}
     rewards = {name: writer.add_connection(f"{beside[name]}/reward", REWARD, typestore=store) for name in names}
@@ -136,12 +136,12 @@ def _scored(
         if time_step is None:
             continue
         label, first = time_step
-        frame = settings.of(label).frames(rosbag.picture(bag, topic, data)[None], model.image_size)
+        message = bag.deserialize(topic, data)
+        frame = settings.of(label).frames(rosbag.picture(topic, message)[None], model.image_size)
         (score,) = scorer.step([camera.number], frame, [label], [first])
         kinds = store.types
-        header = kinds["std_msgs/msg/Header"](
-            kinds["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9)), bag.deserialize(topic, data).header.frame_id
-        )
+        time = kinds["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9))
+        header = kinds["std_msgs/msg/Header"](time, message.header.frame_id)
         yield (
             rewards[topic.name],
             received,

@@ -87,9 +87,9 @@ BAD: dict[Callable[[Path], None], str] = {
     bag_without_images: "no images",
     bag_without_messages: "no image",
     cut_mcap: "before its first message",
-    cut_sqlite: "sqlite3 bad.db3 .recover",
+    cut_sqlite: "are needed",
     bag_that_is_none: "cannot be read as a bag",
-    bag_of_damaged_pictures: "decoded",
+    bag_of_damaged_pictures: "/camera/compressed: a compressed image of format",
 }
 
 

@@ -78,7 +78,7 @@ class Bag:
 
     def __init__(self, path: Path) -> None:
         """Raises ModelError where it can't be read."""
-        self.files, missing = storage_files(path)
+        self.files, self._missing = storage_files(path)
         self._stack = ExitStack()
         self._storages: list[Storage] = []
         try:
@@ -88,15 +88,19 @@ class Bag:
             self.close()
             raise
         self.topics = _together(topic for storage in self._storages for topic in storage.topics)
-        names = [file.name for file, storage in zip(self.files, self._storages, strict=True) if storage.cut_off]
-        self.gaps = [f"{name} was cut off: what was recorded until then is used" for name in names]
-        """What of the recording can't be read, a line each."""
-        self.gaps += [f"{name} is missing, which {METADATA} lists: the other files are used" for name in missing]
         self._default = get_typestore(Stores.ROS2_KILTED)
         self._own = _types_of(self.topics)
 
     def close(self) -> None:
         self._stack.close()
+
+    @property
+    def gaps(self) -> list[str]:
+        """What of the recording can't be read, a line each. Known once all messages were read."""
+        cut = [file.name for file, storage in zip(self.files, self._storages, strict=True) if storage.cut_off]
+        lines = [f"{name} breaks off: what was recorded until then is used" for name in cut]
+        lines += [f"{name} is missing, which {METADATA} lists: the other files are used" for name in self._missing]
+        return lines
 
     def messages(
         self, topics: Collection[Topic], start: int = 0, stop: int = END_OF_TIME
@@ -192,13 +196,12 @@ def _listed(metadata: Path) -> list[str]:
 
 
 def _together(topics: Iterator[Topic]) -> list[Topic]:
-    """Each topic once, with its messages in all files, and what any file knows of its type."""
+    """Each topic once, with what any file knows of its type."""
     merged: dict[TopicKey, Topic] = {}
     for topic in topics:
         first = merged.get(topic.key, topic)
         known = first if first.definition else topic
-        count = topic.messages + (first.messages if topic.key in merged else 0)
-        merged[topic.key] = replace(known, qos=first.qos or topic.qos, messages=count)
+        merged[topic.key] = replace(known, qos=first.qos or topic.qos)
     return list(merged.values())
 
 

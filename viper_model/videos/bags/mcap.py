@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +21,7 @@ from viper_model.errors import ModelError
 from viper_model.videos.bags.storage import END_OF_TIME, Topic, TopicKey
 
 MAGIC = b"\x89MCAP0\r\n"
-FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, STATISTICS = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0B
+FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x02, 0x03, 0x04, 0x05, 0x06
 HEAD = struct.Struct("<BQ")
 """Of a record: what it is, and how many bytes follow."""
 
@@ -49,20 +48,18 @@ class McapFile:
         self._regions: list[Region] = []
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._channels: dict[int, Topic] = {}
-        self._counts: Counter[int] | None = None
         self.cut_off = True
         try:
             self._look_through()
-            if self._counts is None:
-                self._count()
+            if self.cut_off or not self._channels:
+                self._look_into_chunks()
         except BaseException:
             self.close()
             raise
 
     @property
     def topics(self) -> Collection[Topic]:
-        assert self._counts is not None
-        return [replace(topic, messages=self._counts[channel]) for channel, topic in self._channels.items()]
+        return list(self._channels.values())
 
     def close(self) -> None:
         self._file.close()
@@ -107,22 +104,15 @@ class McapFile:
                 self._regions[-1].end = end
             elif kind in (SCHEMA, CHANNEL):
                 self._define(kind, self._file.read(length))
-            elif kind == STATISTICS:
-                record = self._file.read(length)
-                self._counts = Counter(dict(struct.iter_unpack("<HQ", record[46:])))
             at = end
         if not self._regions and self.cut_off:
             raise ModelError(f"{self._path.name} ends before its first message: the recorder was stopped too early")
 
-    def _count(self) -> None:
-        counts: Counter[int] = Counter()
+    def _look_into_chunks(self) -> None:
         for region in self._regions:
             for kind, record in self._records(region):
                 if kind in (SCHEMA, CHANNEL):
                     self._define(kind, record)
-                elif kind == MESSAGE:
-                    counts[struct.unpack_from("<H", record)[0]] += 1
-        self._counts = counts
 
     def _define(self, kind: int, record: bytes) -> None:
         stream = BytesIO(record)

@@ -15,11 +15,9 @@ from viper_model.videos.bags.storage import END_OF_TIME, Topic, TopicKey
 class SqliteFile:
     """A `Storage`. Raises ModelError where there is nothing to be read."""
 
-    cut_off = False
-    """A database does not tell."""
-
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.cut_off = False
         # A journal is what a recorder that was killed had not yet moved into the database itself.
         journal = path.with_name(f"{path.name}-wal").exists()
         place = f"file:{quote(str(path.resolve()))}?{'mode=ro' if journal else 'immutable=1'}"
@@ -27,6 +25,7 @@ class SqliteFile:
             self._database = sqlite3.connect(place, uri=True, check_same_thread=False)
         try:
             with self._readable():
+                self._database.execute("PRAGMA writable_schema = ON")  # Or a file that breaks off is not read at all.
                 self._numbered = self._read_topics()
         except BaseException:
             self.close()
@@ -48,13 +47,20 @@ class SqliteFile:
             f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({', '.join('?' * len(wanted))})"
             " AND +timestamp BETWEEN ? AND ? ORDER BY id"
         )
+        count = 0
         with self._readable():
             rows = self._database.execute(query, (*wanted, start, stop))
         while True:
-            with self._readable():
+            try:
                 row = rows.fetchone()
+            except sqlite3.Error as error:
+                if not count:
+                    raise ModelError(f"{self._path.name} is damaged: {error}") from error
+                self.cut_off = True
+                return
             if row is None:
                 return
+            count += 1
             yield wanted[row[0]], row[1], row[2]
 
     def _read_topics(self) -> dict[int, Topic]:
@@ -69,7 +75,6 @@ class SqliteFile:
                 "SELECT topic_type, encoded_message_definition, encoding FROM message_definitions"
             ):
                 definitions[name] = definition
-        counts = dict(self._database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
         there = columns("topics")
         optional = [name if name in there else "''" for name in ("offered_qos_profiles", "type_description_hash")]
         topics = {}
@@ -77,19 +82,13 @@ class SqliteFile:
             f"SELECT id, name, type, serialization_format, {', '.join(optional)} FROM topics ORDER BY id"
         ):
             definition, encoding = definitions.get(kind, ("", ""))
-            topics[number] = Topic(
-                name, kind, serialization, qos, definition, encoding, type_hash, counts.get(number, 0)
-            )
+            topics[number] = Topic(name, kind, serialization, qos, definition, encoding, type_hash)
         return topics
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Raises ModelError with the way out where SQLite can't go on."""
+        """Raises ModelError where SQLite can't go on."""
         try:
             yield
         except sqlite3.Error as error:
-            name = self._path.name
-            recover = f"`sqlite3 {name} .recover | sqlite3 recovered.db3`"
-            raise ModelError(
-                f"{name} is damaged ({error}): {recover} saves what can be, as a bag of its own"
-            ) from error
+            raise ModelError(f"{self._path.name} is damaged: {error}") from error

@@ -26,7 +26,6 @@ class Topic:
     """`ros2msg`, `ros2idl`, or whatever else the recorder wrote."""
     type_hash: str = ""
     """RIHS01, see REP 2011; empty before ROS 2 Iron."""
-    messages: int = 0
 
     @property
     def key(self) -> TopicKey:
@@ -46,7 +45,7 @@ class Storage(Protocol):
 
     @property
     def cut_off(self) -> bool:
-        """Whether the recorder did not finish the file: what it wrote until then can be read."""
+        """Whether the file breaks off: what stands before can be read. Known once all messages were read."""
         ...
 
     def messages(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from backports import zstd
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_camera
-from viper_model.errors import ModelError
 from viper_model.videos.dataset import load_dataset, read_recording
 from viper_model.videos.find import find_videos
 from viper_model.videos.survey import survey
@@ -41,7 +39,7 @@ def change(path: Path, *statements: str) -> None:
 
 def humble_mcap(bag: Path) -> None:
     write_camera(bag, numbered(FRAMES), metadata=True)
-    edit(bag / "metadata.yaml", b"type_description_hash: RIHS01", b"custom: nothing")
+    edit(bag / "metadata.yaml", b"type_description_hash:", b"custom:")
 
 
 def humble_sqlite(bag: Path) -> None:
@@ -170,21 +168,23 @@ def test_a_file_without_its_folder_is_a_video_and_several_are_several(storage: S
         assert numbers(read_recording(video.source.path).frames) == list(range(take, take + 20))
 
 
-@pytest.mark.parametrize("zeros", [0, 5000])
+@pytest.mark.parametrize(
+    ("storage", "zeros"), [(StoragePlugin.MCAP, 0), (StoragePlugin.MCAP, 5000), (StoragePlugin.SQLITE3, 0)]
+)
 def test_what_a_recorder_wrote_before_it_was_killed_is_read_and_the_loss_told(
-    zeros: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    storage: StoragePlugin, zeros: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = numbered(FRAMES, 128, 256)  # a chunk holds ten
-    write_camera(tmp_path / "bag", frames)
+    write_camera(tmp_path / "bag", frames, storage=storage)
     (tmp_path / "bag" / "metadata.yaml").unlink()
-    file = tmp_path / "bag" / "bag.mcap"
+    (file,) = (tmp_path / "bag").iterdir()
     content = file.read_bytes()
     file.write_bytes(content[: int(0.8 * len(content))] + bytes(zeros))
     with caplog.at_level(logging.WARNING):
         seen = numbers(read_recording(tmp_path / "bag").frames)
     assert seen == list(range(len(seen)))
     assert FRAMES // 2 < len(seen) < FRAMES
-    assert "bag.mcap was cut off" in caplog.text
+    assert f"{file.name} breaks off" in caplog.text
 
 
 def test_a_file_that_was_not_copied_with_the_others_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -212,21 +212,6 @@ def test_a_file_that_holds_nothing_is_told_in_one_line(name: str, content: bytes
     assert said in why
     assert "\n" not in why
     assert said in survey(tmp_path).problems[f"push/{name}"]
-
-
-@pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs the program sqlite3")
-def test_the_remedy_for_a_damaged_database_helps(tmp_path: Path) -> None:
-    write_camera(tmp_path / "bag", numbered(FRAMES), storage=StoragePlugin.SQLITE3)
-    file = tmp_path / "bag" / "bag.db3"
-    content = file.read_bytes()
-    file.write_bytes(content[: int(0.8 * len(content))])
-    with pytest.raises(ModelError, match=r"recovered\.db3") as raised:
-        read_recording(tmp_path / "bag")
-    command = str(raised.value).split("`")[1]
-    subprocess.run(command, shell=True, cwd=tmp_path / "bag", check=True, capture_output=True)
-    seen = numbers(read_recording(tmp_path / "bag" / "recovered.db3").frames)
-    assert seen == list(range(len(seen)))
-    assert len(seen) > FRAMES // 2
 
 
 def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None:
