@@ -61,7 +61,7 @@ class BagVideo(Source):
 
 def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
     with opened(path) as bag:
-        topic = choose_camera(cameras(bag, camera), camera)
+        topic = camera_of(bag, camera)
         shots = shots_of(bag, topic)
         tell_gaps(bag, path)
         if not shots:
@@ -132,6 +132,15 @@ def cameras(bag: Bag, wanted: str | None = None) -> list[str]:
         by_camera.setdefault(topic if topic in raw else topic.rpartition("/")[0], []).append(topic)
     each = [next((topic for topic in ways if topic.endswith("/compressed")), ways[0]) for ways in by_camera.values()]
     return [topic for topic in each if steps_of(bag, topic)] or each
+
+
+def camera_of(bag: Bag, wanted: str | None) -> str:
+    """The topic of the only camera, or of the wanted one. Raises ModelError."""
+    names = cameras(bag, wanted)
+    if not names:
+        there = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.topics) or "nothing"
+        raise ModelError(f"it holds no images, {RAW} or {COMPRESSED}, but {there}")
+    return choose_camera(names, wanted)
 
 
 def namespace_of(camera: str) -> str:

@@ -25,7 +25,6 @@ from viper_model.videos.bags.camera_time import CameraTime
 from viper_model.videos.bags.storage import Topic
 from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
-from viper_model.videos.source import choose_camera
 from viper_ros.bags.writing import REWARD, message_types, whole_bag
 
 logger = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ def _scored(
     places = {rosbag.namespace_of(name) for name in names}
     alone = not names or len(places) < len(names) or not all(rosbag.steps_of(bag, name) for name in names)
     if settings.camera or alone:
-        names = [choose_camera(names, settings.camera)]
+        names = [rosbag.camera_of(bag, settings.camera)]
     cameras = {name: _camera(path, bag, name, number, settings, task, model) for number, name in enumerate(names)}
     rosbag.tell_gaps(bag, path)
     store = message_types()
