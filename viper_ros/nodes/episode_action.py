@@ -35,10 +35,8 @@ class EpisodeAction:
         )
 
     def close(self) -> None:
-        """Serve no more; the goal whose episode runs is aborted."""
-        if self._goal is not None:
-            self._goal.abort()
-            self._goal = None
+        """Serve no more. A client of the goal whose episode runs finds the server gone."""
+        self._goal = None
         self._server.destroy()
 
     def step(self) -> None:
