@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from viper_model.videos.bags.camera_time import Shot, camera_time
@@ -70,6 +70,7 @@ def test_a_picture_that_was_published_again_counts_once_and_one_that_came_late_i
     assert (time.again, time.late) == (2, 1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 4 * SECOND), st.integers(0, 3)), min_size=1, max_size=40))
 def test_every_picture_is_used_or_counted(seen: list[tuple[int, int]]) -> None:
     time = camera_time(shots([stamp for stamp, _ in seen], [picture for _, picture in seen]))
