@@ -82,7 +82,7 @@ OURS = ("sim", "viper_lab", "viper_model", "viper_ros")
 def room_of(module: str) -> str:
     """The entry of MAY_IMPORT, or GUARDED, that a module belongs to; the module itself where there is none."""
     root = module.partition(".")[0]
-    if root.endswith(("_msgs", "_srvs", "_interfaces")) or module.startswith("viper_ros.msg"):
+    if root.endswith(("_msgs", "_srvs", "_interfaces")) or module.startswith(("viper_ros.action", "viper_ros.msg")):
         return "messages"
     if root == "launch_ros":
         return "launch"

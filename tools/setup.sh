@@ -52,7 +52,7 @@ build() {
     # CMake refuses include folders inside the source tree, and .venv is inside ours: build a tree of links to it.
     local source=build/src/viper_ros
     rm -rf build/src build/viper_ros/bin && mkdir -p "$source"
-    ln -s "$PWD"/{package.xml,CMakeLists.txt,msg,sim,viper_lab,viper_model,viper_ros,launch,config,resource} "$source"
+    ln -s "$PWD"/{package.xml,CMakeLists.txt,msg,action,sim,viper_lab,viper_model,viper_ros,launch,config,resource} "$source"
     env -u PYTHONPATH -u LD_LIBRARY_PATH -u COLCON_PREFIX_PATH -u ROS_DISTRO PATH="$venv/bin:$PATH" \
         AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" \
         colcon --log-level error build --base-paths "$source" --symlink-install \

@@ -1,27 +1,32 @@
 """rosbag2 recordings (SQLite or MCAP, compressed or not) of a camera: raw or compressed images.
 
-A bag is one video; where it also holds `viper_ros/Step` messages beside the images, it is a video an episode, cut at
-`is_first`. Where a bag has several cameras, those with steps in their namespace are preferred. A picture that was
-published twice counts once.
+A bag is one video, or several where the camera's clock was set back in it; where it also holds `viper_ros/Step`
+messages beside the images, it is a video an episode, cut at `is_first`. Where a bag has several cameras, those with
+steps in their namespace are preferred. A picture that was published twice counts once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection
-from rosbags.typesys import Stores, get_typestore
 
 from viper_model.errors import ModelError
-from viper_model.videos.image_messages import rgb as rgb
+from viper_model.videos.bags.bag import Bag, opened
+from viper_model.videos.bags.bag import holds as holds
+from viper_model.videos.bags.camera_time import CameraTime, Shot, camera_time
+from viper_model.videos.bags.storage import END_OF_TIME, Topic
+from viper_model.videos.image_messages import rgb
 from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunks_of
+
+logger = logging.getLogger(__name__)
 
 NAME = "rosbag2"
 RAW, COMPRESSED, STEP = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "viper_ros/msg/Step"
@@ -39,50 +44,72 @@ class Episode:
     """When its first step was recorded."""
     end: int
     """When its last step was recorded."""
-    steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class BagVideo(Source):
     topic: str
-    episode: Episode | None = None
-
-
-def holds(path: Path) -> bool:
-    return path.is_dir() and any(
-        file.name == "metadata.yaml" or file.suffix in (".mcap", ".db3") for file in path.iterdir()
-    )
+    begin: int
+    """When its first picture was received, in nanoseconds."""
+    end: int
+    """When its last picture was received."""
+    positions: np.ndarray = field(compare=False)
+    """Which of the pictures that were received from `begin` to `end` are its own: int [frames], increasing."""
+    seconds: np.ndarray = field(compare=False)
+    """When each of them was taken, float64 [frames]."""
 
 
 def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
-    files = tuple(sorted(file for file in path.iterdir() if file.is_file()))
     with opened(path) as bag:
-        topic = choose_camera(cameras(bag, camera), camera)
-        if not sum(c.msgcount for c in bag.connections if c.topic == topic):
+        topic = camera_of(bag, camera)
+        shots = shots_of(bag, topic)
+        tell_gaps(bag, path)
+        if not shots:
             raise ModelError(f"it has no image on {topic}")
         steps = steps_of(bag, topic)
         episodes = _episodes(bag, steps) if steps else []
-    video = BagVideo(format=NAME, path=path, files=files, topic=topic)
-    if not episodes:
-        return [video]
-    return [
-        dataclasses.replace(video, part=f"episode_{index:05}", episode=episode)
-        for index, episode in enumerate(episodes)
-    ]
+        if episodes:
+            kept = [_in_episode(shots, episode) for episode in episodes]
+            seconds = [shot.stamp / 1e9 for shot in shots]
+        else:
+            time = told_camera_time(path, topic, shots)
+            seconds = list(time.seconds)
+            kept = [[] for _ in range(1 + max(video for video in time.videos if video is not None))]
+            for index, video in enumerate(time.videos):
+                if video is not None:
+                    kept[video].append(index)
+        files = tuple(bag.files)
+    received = np.array([shot.received for shot in shots])
+    videos = []
+    for part, indices in enumerate(kept):
+        if not indices:
+            continue
+        begin, end = int(received[indices].min()), int(received[indices].max())
+        inside = (begin <= received) & (received <= end)
+        positions = (np.cumsum(inside) - 1)[indices]
+        name = f"episode_{part:05}" if episodes or len(kept) > 1 else ""
+        videos.append(
+            BagVideo(
+                format=NAME,
+                path=path,
+                files=files,
+                part=name,
+                topic=topic,
+                begin=begin,
+                end=end,
+                positions=positions,
+                seconds=np.array(seconds)[indices],
+            )
+        )
+    return videos
 
 
 def look(source: Source) -> Facts:
     assert isinstance(source, BagVideo)
     with opened(source.path) as bag:
-        first = next(_pictures(bag, source), None)
-        if first is None:
-            raise ModelError("it has no image")
-        (connection,) = (c for c in bag.connections if c.topic == source.topic)
-        frames, nanoseconds = connection.msgcount, bag.duration
-    if source.episode:
-        frames, nanoseconds = source.episode.steps, source.episode.end - source.episode.begin
-    rate = (frames - 1) / nanoseconds * 1e9 if frames > 1 and nanoseconds else None
-    return Facts(frames, rate, *first[0].shape[:2])
+        first, _ = next(_pictures(bag, source))
+    frames, lasted = len(source.seconds), float(source.seconds[-1] - source.seconds[0])
+    return Facts(frames, (frames - 1) / lasted if lasted else None, *first.shape[:2])
 
 
 def read(source: Source) -> Iterator[Chunk]:
@@ -91,15 +118,29 @@ def read(source: Source) -> Iterator[Chunk]:
         yield from chunks_of(_pictures(bag, source))
 
 
-def cameras(bag: AnyReader, wanted: str | None = None) -> list[str]:
+def cameras(bag: Bag, wanted: str | None = None) -> list[str]:
     """The topics that are videos: all that have images where one is `wanted`, else those worth choosing from."""
-    images = (c.topic for c in bag.connections if c.msgtype in (RAW, COMPRESSED) and _is_colour(c.topic))
-    topics = list(dict.fromkeys(images))
+    topics = list(dict.fromkeys(topic.name for topic in bag.topics if topic.type in (RAW, COMPRESSED)))
     if wanted:
         return topics
-    # A camera's compressed pictures beside its raw ones are the same video.
-    each = [topic for topic in topics if topic.removesuffix("/compressed") not in set(topics) - {topic}]
+    each = [topic for topic in topics if topic.rpartition("/")[2] != "likelihood_map"]
+    raw = {topic.name for topic in bag.topics if topic.type == RAW}
+    # What image_transport publishes of a camera, below the camera's own topic, is the same video.
+    each = [topic for topic in each if topic in raw or topic.rpartition("/")[0] not in raw]
+    by_camera: dict[str, list[str]] = {}
+    for topic in each:
+        by_camera.setdefault(topic if topic in raw else topic.rpartition("/")[0], []).append(topic)
+    each = [next((topic for topic in ways if topic.endswith("/compressed")), ways[0]) for ways in by_camera.values()]
     return [topic for topic in each if steps_of(bag, topic)] or each
+
+
+def camera_of(bag: Bag, wanted: str | None) -> str:
+    """The topic of the only camera, or of the wanted one. Raises ModelError."""
+    names = cameras(bag, wanted)
+    if not names:
+        there = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.topics) or "nothing"
+        raise ModelError(f"it holds no images, {RAW} or {COMPRESSED}, but {there}")
+    return choose_camera(names, wanted)
 
 
 def namespace_of(camera: str) -> str:
@@ -107,69 +148,104 @@ def namespace_of(camera: str) -> str:
     return camera.removesuffix("/compressed").rpartition("/")[0]
 
 
-def steps_of(bag: AnyReader, camera: str) -> list[Connection]:
+def images_of(bag: Bag, camera: str) -> list[Topic]:
+    """The topic of a camera; two where it has both kinds of images. Raises ModelError where they can't be read."""
+    topics = [topic for topic in bag.topics if topic.name == camera and topic.type in (RAW, COMPRESSED)]
+    for topic in topics:
+        if topic.serialization != "cdr":
+            raise ModelError(f"{camera} is serialized as '{topic.serialization}': ROS 2's own 'cdr' can be read")
+    return topics
+
+
+def steps_of(bag: Bag, camera: str) -> list[Topic]:
     """The steps beside a camera."""
     inside = namespace_of(camera)
-    return [c for c in bag.connections if c.msgtype == STEP and c.topic.rpartition("/")[0] == inside]
+    return [topic for topic in bag.topics if topic.type == STEP and topic.name.rpartition("/")[0] == inside]
 
 
-def _is_colour(topic: str) -> bool:
-    return topic.rpartition("/")[2] not in ("compressedDepth", "theora", "likelihood_map")
+def shots_of(bag: Bag, camera: str) -> list[Shot]:
+    """When each picture of a camera was stamped and received, in the order in which they were recorded."""
+    return [
+        Shot(stamp_of(topic, data), received, zlib.crc32(memoryview(data)[12:]))
+        for topic, received, data in bag.messages(images_of(bag, camera))
+    ]
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[AnyReader]:
-    """A bag to read from. Raises ModelError where it is damaged, now or while it is read."""
-    if not (path / "metadata.yaml").is_file():
-        raise ModelError("its recording was not finished, metadata.yaml is missing: run `ros2 bag reindex` on it")
-    try:
-        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED)) as bag:
-            yield bag
-    except ModelError:
-        raise
-    except Exception as error:  # The readers below raise whatever damaged bytes lead them to, assertions included.
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"it cannot be read as a bag: {why}") from error
+def tell_gaps(bag: Bag, path: Path) -> None:
+    for gap in bag.gaps:
+        logger.warning("%s: %s", path, gap)
 
 
-def read_steps(bag: AnyReader, steps: Sequence[Connection]) -> Iterator[tuple[int, Any, int]]:
+def told_camera_time(path: Path, camera: str, shots: Sequence[Shot]) -> CameraTime:
+    """`camera_time`, with a line in the log on whatever is unusual."""
+    time = camera_time(shots)
+    if time.distrust:
+        logger.warning("%s: %s %s: when they were received counts instead", path, camera, time.distrust)
+    if time.late:
+        logger.warning("%s: %s has %d pictures older than one before them: left out", path, camera, time.late)
+    if time.again:
+        logger.warning("%s: %s has %d pictures that are there already: left out", path, camera, time.again)
+    return time
+
+
+def read_steps(bag: Bag, steps: Sequence[Topic]) -> Iterator[tuple[int, Any, int]]:
     """Steps as they were recorded, repeated ones included: their stamps, messages, and times of recording."""
-    if STEP not in bag.typestore.fielddefs:
+    if bag.types_with(STEP) is None:
         raise ModelError(f"it has {STEP} messages without their definition: record with MCAP, or ROS 2 Iron or later")
-    for connection, received, data in bag.messages(steps):
-        step: Any = bag.deserialize(data, connection.msgtype)
+    for topic, received, data in bag.messages(steps):
+        step = bag.deserialize(topic, data)
         yield nanoseconds(step.header.stamp), step, received
 
 
-def _episodes(bag: AnyReader, steps: Sequence[Connection]) -> list[Episode]:
+def _episodes(bag: Bag, steps: Sequence[Topic]) -> list[Episode]:
     episodes: list[Episode] = []
     for stamp, step, received in read_steps(bag, steps):
         if step.is_first and not (episodes and episodes[-1].first_stamp == stamp):
-            episodes.append(Episode(stamp, stamp, received, received, 1))
+            episodes.append(Episode(stamp, stamp, received, received))
         elif episodes and stamp > episodes[-1].last_stamp:  # A step that is published again counts once.
-            last = episodes[-1]
-            episodes[-1] = dataclasses.replace(last, last_stamp=stamp, end=received, steps=last.steps + 1)
+            episodes[-1] = dataclasses.replace(episodes[-1], last_stamp=stamp, end=received)
     return episodes
 
 
-def _pictures(bag: AnyReader, video: BagVideo) -> Iterator[tuple[np.ndarray, float]]:
+def _in_episode(shots: Sequence[Shot], episode: Episode) -> list[int]:
+    """Which pictures are an episode's."""
+    begin, end = episode.begin - MOST_APART, episode.end + MOST_APART
+    kept: dict[int, int] = {}
+    for index, shot in enumerate(shots):
+        if begin <= shot.received <= end and episode.first_stamp <= shot.stamp <= episode.last_stamp:
+            kept.setdefault(shot.stamp, index)
+    return list(kept.values())
+
+
+def _pictures(bag: Bag, video: BagVideo) -> Iterator[tuple[np.ndarray, float]]:
     """Frames, uint8 [height, width, 3], and their seconds."""
-    connections = [c for c in bag.connections if c.topic == video.topic]
-    window: dict[str, int] = {}
-    if video.episode:
-        window = {"start": video.episode.begin - MOST_APART, "stop": video.episode.end + MOST_APART}
-    seen: set[int] = set()
-    for connection, received, data in bag.messages(connections, **window):
-        message: Any = bag.deserialize(data, connection.msgtype)
-        stamp = nanoseconds(message.header.stamp)
-        if video.episode and not video.episode.first_stamp <= stamp <= video.episode.last_stamp:
+    messages = bag.messages(images_of(bag, video.topic), video.begin, video.end)
+    following = iter(zip(video.positions, video.seconds, strict=True))
+    position, second = next(following)
+    for index, (topic, _, data) in enumerate(messages):
+        if index < position:
             continue
-        if stamp in seen:
-            continue
-        seen |= {stamp} if stamp else set()  # Some cameras stamp nothing.
-        yield rgb(message), (stamp or received) / 1e9
+        yield picture(topic, bag.deserialize(topic, data)), float(second)
+        position, second = next(following, (END_OF_TIME, 0.0))
+
+
+def stamp_of(topic: Topic, data: bytes) -> int:
+    """The stamp of a message that begins with a header, in nanoseconds. Raises ModelError where it is damaged."""
+    if len(data) < 12:
+        raise ModelError(f"a message on {topic.name} is damaged: it has {len(data)} bytes")
+    # CDR: the second byte says which end of a number comes first; the header's stamp comes before all else.
+    seconds, fraction = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return int(seconds) * 10**9 + int(fraction)
 
 
 def nanoseconds(stamp: Any) -> int:
     """A stamp as one number."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def picture(topic: Topic, message: Any) -> np.ndarray:
+    """The picture in a message, uint8 [height, width, 3]. Raises ModelError, which names the topic."""
+    try:
+        return rgb(message)
+    except ModelError as error:
+        raise ModelError(f"{topic.name}: {error}") from error

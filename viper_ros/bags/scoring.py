@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection, ConnectionExtRosbag2
-from rosbags.rosbag2 import Writer
-from rosbags.typesys.store import Typestore
+from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2 import ReaderError, Writer, WriterError
+from rosbags.rosbag2.metadata import parse_qos
+from rosbags.typesys import TypesysError
 
 from viper_lab.results.score import load_for_scoring
 from viper_model.errors import ModelError
@@ -19,34 +20,54 @@ from viper_model.reward.likelihood import Form, likelihood_map
 from viper_model.reward.scorer import Scorer, chosen_form
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import rosbag
+from viper_model.videos.bags.bag import Bag, opened
+from viper_model.videos.bags.camera_time import CameraTime
+from viper_model.videos.bags.storage import Topic
 from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
-from viper_model.videos.source import choose_camera
 from viper_ros.bags.writing import REWARD, message_types, whole_bag
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Camera:
-    """A video of the bag, on its way to its rewards."""
+    """A video of the bag, or several one after the other, on its way to its rewards."""
 
     number: int
     steps: dict[int, tuple[str, bool]] | None
-    """By stamp: the task, and whether an episode begins. None: a camera alone, one video."""
+    """By stamp: the task, and whether an episode begins. None: a camera alone."""
+    time: CameraTime | None
+    """Of a camera alone."""
     task: str
     """Of a camera alone."""
-    clock: Clock | None
-    """Which frames of a camera alone are scored; all where None."""
+    rate: float | None
+    """At which a camera alone is scored, Hz; every picture where None."""
+    shown: int = 0
+    """How many pictures have come by."""
     seen: set[int] = field(default_factory=set)
+    """Stamps of steps that were scored."""
+    video: int | None = None
+    """The last that was scored of a camera alone."""
+    clock: Clock | None = None
 
-    def time_step(self, stamp: int, received: int) -> tuple[str, bool] | None:
+    def time_step(self, stamp: int) -> tuple[str, bool] | None:
         """The task, and whether an episode begins; None for a picture that is not scored, or has been."""
-        first = not self.seen
-        if stamp in self.seen or (self.steps is not None and stamp not in self.steps):
+        index, self.shown = self.shown, self.shown + 1
+        if self.steps is not None:
+            step = None if stamp in self.seen else self.steps.get(stamp)
+            self.seen.add(stamp)
+            return step
+        assert self.time is not None
+        video = self.time.videos[index]
+        if video is None:
             return None
-        if self.clock and not self.clock.ticks(np.array([(stamp or received) / 1e9]))[0]:
+        first, self.video = video != self.video, video
+        if first:
+            self.clock = Clock(self.rate) if self.rate else None
+        if self.clock and not self.clock.ticks(np.array([self.time.seconds[index]]))[0]:
             return None
-        self.seen |= {stamp} if stamp else {-received}
-        return (self.task, first) if self.steps is None else self.steps[stamp]
+        return self.task, first
 
 
 def score_bag(
@@ -61,20 +82,23 @@ def score_bag(
     """Write `out`: all that the bag at `path` holds, and a viper_ros/Reward beside each frame, at the frame's stamp.
 
     Each camera with steps beside it is scored, episode by episode, under the steps' own task unless `task` is given; in
-    a bag without steps the only camera is, or the one that `settings` names, as one video. maps: likelihood_map too.
-    Rewards and maps that the bag itself holds on those topics are not copied.
+    a bag without steps the only camera is, or the one that `settings` names, as one video, or as several where its
+    clock was set back. maps: likelihood_map too.
+    Rewards and maps that the bag itself holds on those topics are not copied, nor topics of types that nobody defines:
+    a line in the log names these.
     Raises ModelError for a bag that can't be read or scored, and UserError where `out` can't be written.
     """
     try:
-        with rosbag.opened(path) as bag, whole_bag(out) as writer:
-            for topic, received, data in _scored(bag, writer, model, form, settings, task, maps):
+        with opened(path) as bag, whole_bag(out) as writer:
+            for topic, received, data in _scored(path, bag, writer, model, form, settings, task, maps):
                 writer.write(topic, received, data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
 def _scored(
-    bag: AnyReader,
+    path: Path,
+    bag: Bag,
     writer: Writer,
     model: VideoModel,
     form: Form,
@@ -87,8 +111,9 @@ def _scored(
     places = {rosbag.namespace_of(name) for name in names}
     alone = not names or len(places) < len(names) or not all(rosbag.steps_of(bag, name) for name in names)
     if settings.camera or alone:
-        names = [choose_camera(names, settings.camera)]
-    cameras = {name: _camera(bag, name, number, settings, task, model) for number, name in enumerate(names)}
+        names = [rosbag.camera_of(bag, settings.camera)]
+    cameras = {name: _camera(path, bag, name, number, settings, task, model) for number, name in enumerate(names)}
+    rosbag.tell_gaps(bag, path)
     store = message_types()
     beside = {name: rosbag.namespace_of(name) for name in names}
     rewards = {name: writer.add_connection(f"{beside[name]}/reward", REWARD, typestore=store) for name in names}
@@ -97,62 +122,89 @@ def _scored(
         for name in names:
             shown[name] = writer.add_connection(f"{beside[name]}/likelihood_map", rosbag.RAW, typestore=store)
     ours = {each.topic for each in (*rewards.values(), *shown.values())}
-    copies = {c.id: _copy(writer, c, bag.typestore) for c in bag.connections if c.topic not in ours}
+    copies = _copies(path, bag, writer, [topic for topic in bag.topics if topic.name not in ours])
+    images = {topic.key for name in names for topic in rosbag.images_of(bag, name)}
     scorer = Scorer(model, form, len(names))
-    for connection, received, data in bag.messages([c for c in bag.connections if c.id in copies]):
-        yield copies[connection.id], received, data
-        camera = cameras.get(connection.topic)
-        if camera is None:
+    for topic, received, data in bag.messages(list(copies)):
+        yield copies[topic], received, data
+        if topic.key not in images:
             continue
-        message: Any = bag.deserialize(data, connection.msgtype)
-        time_step = camera.time_step(rosbag.nanoseconds(message.header.stamp), received)
+        camera = cameras[topic.name]
+        stamp = rosbag.stamp_of(topic, data)
+        time_step = camera.time_step(stamp)
         if time_step is None:
             continue
         label, first = time_step
-        frame = settings.of(label).frames(rosbag.rgb(message)[None], model.image_size)
+        message = bag.deserialize(topic, data)
+        frame = settings.of(label).frames(rosbag.picture(topic, message)[None], model.image_size)
         (score,) = scorer.step([camera.number], frame, [label], [first])
         kinds = store.types
-        stamp = kinds["builtin_interfaces/msg/Time"](message.header.stamp.sec, message.header.stamp.nanosec)
-        header = kinds["std_msgs/msg/Header"](stamp, message.header.frame_id)
+        time = kinds["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9))
+        header = kinds["std_msgs/msg/Header"](time, message.header.frame_id)
         yield (
-            rewards[connection.topic],
+            rewards[topic.name],
             received,
             store.serialize_cdr(kinds[REWARD](header, score.reward, score.log_likelihood), REWARD),
         )
         if maps:
             grey = likelihood_map(score.code_log_probs)
             picture = kinds[rosbag.RAW](header, *grey.shape, "mono8", 0, grey.shape[1], grey.ravel())
-            yield shown[connection.topic], received, store.serialize_cdr(picture, rosbag.RAW)
+            yield shown[topic.name], received, store.serialize_cdr(picture, rosbag.RAW)
 
 
 def _camera(
-    bag: AnyReader, name: str, number: int, settings: VideoSettings, task: str | None, model: VideoModel
+    path: Path, bag: Bag, name: str, number: int, settings: VideoSettings, task: str | None, model: VideoModel
 ) -> Camera:
-    connections = rosbag.steps_of(bag, name)
-    if not connections:
+    topics = rosbag.steps_of(bag, name)
+    shots = rosbag.shots_of(bag, name)
+    if not shots:
+        raise ModelError(f"it has no image on {name}")
+    if not topics:
         if task is None and len(model.tasks) > 1:
             raise ModelError(f"say what it shows: --task, one of {', '.join(model.tasks)}")
-        return Camera(number, None, task or model.tasks[0], Clock(settings.rate) if settings.rate else None)
+        time = rosbag.told_camera_time(path, name, shots)
+        return Camera(number, None, time, task or model.tasks[0], settings.rate)
     steps: dict[int, tuple[str, bool]] = {}
-    for stamp, step, _ in rosbag.read_steps(bag, connections):
+    for stamp, step, _ in rosbag.read_steps(bag, topics):
         # What was recorded of an episode whose beginning was not recorded can't be scored.
         if steps or step.is_first:
             steps.setdefault(stamp, (task or step.task, step.is_first))
-    return Camera(number, steps, "", None)
+    if not any(shot.stamp in steps for shot in shots):
+        raise ModelError(f"no picture on {name} has the stamp of a step on {topics[0].name}: nothing can be scored")
+    return Camera(number, steps, None, "", None)
 
 
-def _copy(writer: Writer, connection: Connection, types: Typestore) -> Connection:
-    ext = connection.ext
-    assert isinstance(ext, ConnectionExtRosbag2)
-    known = {"msgdef": connection.msgdef.data, "rihs01": connection.digest} if connection.msgdef.data else {}
-    return writer.add_connection(
-        connection.topic,
-        connection.msgtype,
-        typestore=types,
-        serialization_format=ext.serialization_format,
-        offered_qos_profiles=ext.offered_qos_profiles,
-        **known,
-    )
+def _copies(path: Path, bag: Bag, writer: Writer, topics: Sequence[Topic]) -> dict[Topic, Connection]:
+    """Where in the scored bag each topic goes. Those that can't be written are left out, and named in the log."""
+    copies = {}
+    lost = []
+    for topic in topics:
+        store = bag.types_with(topic.type)
+        described: dict[str, Any] = {"typestore": store}
+        if topic.definition and topic.type_hash:
+            described = {"msgdef": topic.definition, "rihs01": topic.type_hash}
+        try:
+            copies[topic] = writer.add_connection(
+                topic.name,
+                topic.type,
+                serialization_format=topic.serialization,
+                offered_qos_profiles=_profiles(topic.qos),
+                **described,
+            )
+        except (WriterError, TypesysError, KeyError) as error:
+            lost.append(f"{topic.name} ({topic.type})")
+            logger.debug("%s: %s", topic.name, error)
+    if lost:
+        logger.warning("%s: left out of the scored bag, which can't define their types: %s", path, ", ".join(lost))
+    return copies
+
+
+def _profiles(qos: str) -> list[Qos]:
+    """What the publishers offered; nothing where the recording doesn't say it in a way that can be read."""
+    try:
+        return parse_qos(qos)
+    except (ReaderError, TypeError, KeyError, AttributeError):
+        return []
 
 
 def score_bag_to_folder(
@@ -168,6 +220,7 @@ def score_bag_to_folder(
 ) -> Path:
     """`score_bag` into `out`/<bag>_scored with the model in a folder; returns that path. Raises as `score_bag` does."""
     model = load_for_scoring(model_folder, precision, device)
-    scored = out / f"{bag.resolve().name}_scored"
+    whole = bag.resolve()
+    scored = out / f"{whole.stem if whole.is_file() else whole.name}_scored"
     score_bag(bag, scored, model, chosen_form(model, form), VideoSettings.load(model_folder), task, maps)
     return scored

@@ -40,11 +40,18 @@ def open_new(path: Path) -> Writer:
 
 @contextmanager
 def whole_bag(path: Path) -> Iterator[Writer]:
-    """A new bag that is removed again where it does not get finished. Raises as `open_new` does."""
+    """A new bag that is removed again where it does not get finished.
+
+    Raises as `open_new` does, and UserError where it can't be written to any more.
+    """
     writer = open_new(path)
     try:
         yield writer
-    except BaseException:
-        shutil.rmtree(path)
+        writer.close()
+    except BaseException as error:
+        shutil.rmtree(path, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UserError(
+                f"can't write to {path}: {error.strerror}; make room there or choose another out:="
+            ) from error
         raise
-    writer.close()

@@ -84,7 +84,7 @@ def _mistake(error: Exception, command: str) -> str:
         package = error.name.partition(".")[0]
         if package in ("rclpy", "ament_index_python") or package.endswith(("_msgs", "_srvs", "_interfaces")):
             return f"viper {command} needs {ROS}"
-        if error.name.startswith("viper_ros.msg"):
+        if error.name.startswith(("viper_ros.action", "viper_ros.msg")):
             return f"viper {command} needs {ROS}"
         if package not in ("sim", "viper_lab", "viper_model", "viper_ros"):
             return f"viper {command} needs {package}: {PACKAGES}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.action.graph import get_action_server_names_and_types_by_node
 from rclpy.parameter import Parameter as RclpyParameter
 from rclpy.signals import SignalHandlerOptions
 
@@ -30,6 +31,8 @@ from viper_ros.nodes import (
 from viper_ros.runtime.node import ViperNode
 
 DISCOVERY_SECONDS = 10.0
+PART_OF_ACTION = "/_action/"
+"""In the names of the topics and services that an action consists of."""
 ENVIRONMENT = "env_0"
 """The environment that the nodes are asked about."""
 
@@ -45,13 +48,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Interfaces:
-    """Topics and services of a node, by name, and their types. A leading ~ stands for the node's own name."""
+    """Topics, services and actions of a node, by name, and their types. A leading ~ stands for the node's own name."""
 
     name: str
     """The node's."""
     publishes: Mapping[str, str]
     subscribes: Mapping[str, str]
     serves: Mapping[str, str]
+    actions: Mapping[str, str]
     claims: frozenset[str]
     """The topics of its own that it listens on when it starts, for another graph."""
 
@@ -97,7 +101,7 @@ def common(found: Mapping[str, Interfaces]) -> Interfaces:
         first: Mapping[str, str] = getattr(each[0], names)
         return {name: kind for name, kind in first.items() if all(name in getattr(other, names) for other in each)}
 
-    return Interfaces("", shared("publishes"), shared("subscribes"), shared("serves"), frozenset())
+    return Interfaces("", shared("publishes"), shared("subscribes"), shared("serves"), {}, frozenset())
 
 
 def _inspect(kind: Kind) -> Interfaces:
@@ -122,7 +126,8 @@ def _inspect(kind: Kind) -> Interfaces:
         return dict(sorted(every.items()))
 
     claims = frozenset().union(*(one.claims for one in found))
-    return Interfaces(found[0].name, all_of("publishes"), all_of("subscribes"), all_of("serves"), claims)
+    publishes, subscribes, serves = all_of("publishes"), all_of("subscribes"), all_of("serves")
+    return Interfaces(found[0].name, publishes, subscribes, serves, all_of("actions"), claims)
 
 
 def _interfaces(node: ViperNode) -> Interfaces:
@@ -146,7 +151,8 @@ def _interfaces(node: ViperNode) -> Interfaces:
         return re.sub(f"^/{name}/", "~/", topic.removeprefix(inside))
 
     def relative(names: Sequence[tuple[str, Sequence[str]]]) -> dict[str, str]:
-        return {from_root(topic): " or ".join(types) for topic, types in names}
+        return {from_root(topic): " or ".join(types) for topic, types in names if PART_OF_ACTION not in topic}
 
     claims = frozenset(from_root(node.resolve_topic_name(topic)) for topic in node.claims())
-    return Interfaces(name, relative(publishes), relative(subscribes), relative(serves), claims)
+    actions = get_action_server_names_and_types_by_node(node, name, inside)
+    return Interfaces(name, relative(publishes), relative(subscribes), relative(serves), relative(actions), claims)

@@ -47,6 +47,9 @@ SERVICES = {
     "reset_episode": "go to the home posture",
     "start_episode": "let the policy move the arm; refused, with the reason, unless all is well",
 }
+ACTIONS = {
+    "run_episode": "an episode from start to end, with feedback a time step; cancelled, the arm brakes and holds",
+}
 
 
 def reference(found: Mapping[str, Interfaces]) -> str:
@@ -57,7 +60,8 @@ def reference(found: Mapping[str, Interfaces]) -> str:
         "",
         "Made from the code by `make docs`. The topics and services are those of the running nodes. Names are relative",
         "to the node's namespace; `<environment>` is one of the parameter `environments`. Messages are in",
-        "[`msg/`](../msg). Parameters that can't change while the node runs are read-only.",
+        "[`msg/`](../msg), actions in [`action/`](../action). Parameters that can't change while the node runs are",
+        "read-only.",
         "",
         "## Every node",
         "",
@@ -78,6 +82,9 @@ def reference(found: Mapping[str, Interfaces]) -> str:
         if services:
             rows = [(f"`{_name(s)}`", f"`{kind}`", SERVICES[_name(s)]) for s, kind in services.items()]
             lines += [*_table(("service", "type", "what it does"), rows), ""]
+        if interfaces.actions:
+            rows = [(f"`{_name(a)}`", f"`{kind}`", ACTIONS[_name(a)]) for a, kind in interfaces.actions.items()]
+            lines += [*_table(("action", "type", "what it does"), rows), ""]
         lines += _parameters(module.PARAMETERS)
     for name, arguments in LAUNCH_FILES.items():
         lines += ["", f"## {name}.launch.py", "", _docstring(name), "", *_arguments(arguments)]

@@ -40,7 +40,8 @@ def policy(found: Mapping[str, Interfaces], environments: Sequence[str] = (ENVIR
             (topics,) = (each.default for each in record_node.PARAMETERS if each.name == "topics")
             heard += [f"/{place}{topic}" for place in ("", f"{ENVIRONMENT}/") for topic in topics]
         seen = [*environments, CAMERA]
-        _rules(profiles, "/", node.name, _in_each(node.publishes, seen), _in_each(heard, seen), node.serves)
+        profile = _rules(profiles, "/", node.name, _in_each(node.publishes, seen), _in_each(heard, seen), node.serves)
+        _names(profile, "actions", "action", "execute", node.actions)
     _operator(_enclave(enclaves, OPERATOR), found, environments)
     ElementTree.indent(document)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(document, encoding="unicode")}\n'
@@ -51,7 +52,7 @@ def _enclave(enclaves: Element, name: str) -> Element:
 
 
 def _operator(profiles: Element, found: Mapping[str, Interfaces], environments: Sequence[str]) -> None:
-    """May call every node's services, stop an arm, and read what nodes report."""
+    """May call every node's services and actions, stop an arm, and read what nodes report."""
     services = {
         service.replace("~/", f"/{place}{node.name}/")
         for executable, node in found.items()
@@ -60,6 +61,7 @@ def _operator(profiles: Element, found: Mapping[str, Interfaces], environments: 
     }
     profile = _rules(profiles, "/", OPERATOR, [f"/{topic}" for topic in STOPS], ["/diagnostics", "/rosout"], [])
     _names(profile, "services", "service", "request", services)
+    _names(profile, "actions", "action", "call", {action for node in found.values() for action in node.actions})
 
 
 def _in_each(topics: Iterable[str], environments: Sequence[str]) -> list[str]:

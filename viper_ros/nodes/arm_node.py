@@ -25,6 +25,7 @@ from viper_ros.messages import images
 from viper_ros.msg import Action, Step
 from viper_ros.nodes.arm_episode import ArmEpisode
 from viper_ros.nodes.arm_output import ArmOutput
+from viper_ros.nodes.episode_action import EpisodeAction
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import LATCHED_SAFETY, RELIABLE, SAFETY
@@ -70,7 +71,7 @@ class ArmNode(ViperNode):
 
     On the arm's side: subscribes to camera/image_raw, joint_states, e_stop and enable; publishes
     arm_controller/joint_trajectory or servo/delta_twist_cmds, and gripper_controller/joint_trajectory. Services:
-    start_episode, end_episode, reset_episode, clear_fault, e_stop.
+    start_episode, end_episode, reset_episode, clear_fault, e_stop. Action: run_episode.
     """
 
     guard: Guard
@@ -125,6 +126,7 @@ class ArmNode(ViperNode):
             self._serve("clear_fault", self.guard.clear),
             self._serve("e_stop", self._e_stop),
         ]
+        self._run_episode = EpisodeAction(self, self._start_episode, self._end_episode)
         self._timer = self.every(self._arm.control_period, self._tick)
         self._watch = self.every(1.0, self._check_safety_inputs)
         if self.value("dry_run"):
@@ -135,6 +137,7 @@ class ArmNode(ViperNode):
         self.guard.hold()
         self._command(self.guard.tick(np.zeros(len(self._arm.joints)), monotonic()))
         self._episode.end()
+        self._run_episode.close()
         self.destroy_timer(self._timer)
         self.destroy_timer(self._watch)
         for service in self._operator_services:
@@ -283,6 +286,7 @@ class ArmNode(ViperNode):
         self._report_fault()
         if guard.state is not State.RUNNING:
             self._episode.end()
+            self._run_episode.over(guard.reason)
             return
         if self._periods % self._periods_a_step == 0:
             self._show_time_step(is_last=monotonic() - self._began >= self.value("episode_seconds"))
@@ -304,6 +308,8 @@ class ArmNode(ViperNode):
             self.guard.hold()
         elif stamp is not None:
             self.guard.shown(stamp, now)
+        if stamp is not None:
+            self._run_episode.step()
 
     def _command(self, trajectory: Trajectory | None) -> None:
         """Send what the guard lets through; None: nothing."""

@@ -58,11 +58,6 @@ def bag_without_messages(folder: Path) -> None:
     write_bag(folder / "bad", numbered(0), 25)
 
 
-def unfinished_bag(folder: Path) -> None:
-    write_bag(folder / "bad", numbered(20), 25)
-    (folder / "bad" / "metadata.yaml").unlink()
-
-
 def cut_mcap(folder: Path) -> None:
     write_bag(folder / "bad", numbered(20), 25)
     cut(folder / "bad" / "bad.mcap", 0.7)
@@ -91,11 +86,10 @@ BAD: dict[Callable[[Path], None], str] = {
     short_mp4: "7 frames",
     bag_without_images: "no images",
     bag_without_messages: "no image",
-    unfinished_bag: "ros2 bag reindex",
-    cut_mcap: "cannot be read as a bag",
-    cut_sqlite: "cannot be read",
+    cut_mcap: "before its first message",
+    cut_sqlite: "are needed",
     bag_that_is_none: "cannot be read as a bag",
-    bag_of_damaged_pictures: "decoded",
+    bag_of_damaged_pictures: "/camera/compressed: a compressed image of format",
 }
 
 

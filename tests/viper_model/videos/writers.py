@@ -167,3 +167,52 @@ def write_lerobot_3(root: Path, episodes: Sequence[tuple[str, np.ndarray]], rate
             second += len(frames) / rate
     path = root / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+METADATA = "camera_msgs/msg/Metadata"
+
+
+def write_camera(
+    path: Path,
+    frames: np.ndarray,
+    stamps: Sequence[int] | None = None,
+    *,
+    received: Sequence[int] | None = None,
+    storage: StoragePlugin = StoragePlugin.MCAP,
+    compression: CompressionMode = CompressionMode.NONE,
+    metadata: bool = False,
+    more: dict[str, tuple[str, Sequence[bytes]]] | None = None,
+) -> None:
+    """A bag of a camera on /cam/image_raw, ten pictures a second.
+
+    stamps: of the headers, in nanoseconds; when each was received where None. metadata: a topic of the camera's own
+    type beside it. more: other CompressedImage topics, each with its format and its pictures' bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store = get_typestore(Stores.ROS2_KILTED)
+    store.register(get_types_from_msg("string json\n", METADATA))
+    kinds = store.types
+    times = received if received is not None else [10**18 + number * 10**8 for number in range(len(frames))]
+    writer = Writer(path, version=9, storage_plugin=storage)
+    if compression != CompressionMode.NONE:
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
+        camera = writer.add_connection("/cam/image_raw", "sensor_msgs/msg/Image", typestore=store)
+        told = writer.add_connection("/cam/metadata", METADATA, typestore=store) if metadata else None
+        others = {
+            topic: writer.add_connection(topic, "sensor_msgs/msg/CompressedImage", typestore=store)
+            for topic in more or ()
+        }
+        for index, (time, frame) in enumerate(zip(times, frames, strict=True)):
+            stamp = kinds["builtin_interfaces/msg/Time"](*divmod(time if stamps is None else stamps[index], 10**9))
+            header = kinds["std_msgs/msg/Header"](stamp, "camera")
+            height, width = frame.shape[:2]
+            message = kinds["sensor_msgs/msg/Image"](header, height, width, "rgb8", 0, 3 * width, frame.ravel())
+            writer.write(camera, time, store.serialize_cdr(message, "sensor_msgs/msg/Image"))
+            if told:
+                writer.write(told, time, store.serialize_cdr(kinds[METADATA]("{}"), METADATA))
+            for topic, connection in others.items():
+                form, pictures = (more or {})[topic]
+                name = "sensor_msgs/msg/CompressedImage"
+                picture = kinds[name](header, form, np.frombuffer(pictures[index], np.uint8))
+                writer.write(connection, time, store.serialize_cdr(picture, name))

@@ -148,8 +148,8 @@ def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda bag, out: (bag / "metadata.yaml").unlink(), "metadata.yaml is missing"),
-        (lambda bag, out: (bag / "bag.mcap").write_bytes(b"nothing"), "cannot be read as a bag"),
+        (lambda bag, out: (bag / "bag.mcap").unlink(), "cannot be read as a bag"),
+        (lambda bag, out: (bag / "bag.mcap").write_bytes(b"nothing"), "is not MCAP"),
         (lambda bag, out: (out / "bag_scored").mkdir(), "is there already"),
     ],
 )

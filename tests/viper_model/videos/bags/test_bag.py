@@ -1,0 +1,238 @@
+"""Bags as recorders leave them: every frame is read, or one line says what really helps."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from backports import zstd
+from rosbags.rosbag2 import CompressionMode, StoragePlugin
+
+from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_camera
+from viper_model.videos.dataset import load_dataset, read_recording
+from viper_model.videos.find import find_videos
+from viper_model.videos.survey import survey
+
+FRAMES = 36
+TIMES = [10**18 + index * 10**8 for index in range(FRAMES)]
+
+
+def edit(path: Path, old: bytes, new: bytes) -> None:
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+
+
+def change(path: Path, *statements: str) -> None:
+    database = sqlite3.connect(path)
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+
+
+def humble_mcap(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), metadata=True)
+    edit(bag / "metadata.yaml", b"type_description_hash:", b"custom:")
+
+
+def humble_sqlite(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), storage=StoragePlugin.SQLITE3, metadata=True)
+    change(bag / "bag.db3", "DROP TABLE message_definitions", "ALTER TABLE topics DROP COLUMN type_description_hash")
+
+
+def foxy_sqlite(bag: Path) -> None:
+    humble_sqlite(bag)
+    change(bag / "bag.db3", "DROP TABLE schema", "ALTER TABLE topics DROP COLUMN offered_qos_profiles")
+
+
+def unknown_type_in_mcap(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), metadata=True)
+    schema = len(METADATA).to_bytes(4, "little") + METADATA.encode() + (7).to_bytes(4, "little")
+    edit(bag / "bag.mcap", schema + b"ros2msg", schema + b"unknown")
+
+
+def unknown_type_in_sqlite(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), storage=StoragePlugin.SQLITE3, metadata=True)
+    blank = f"UPDATE message_definitions SET encoding='', encoded_message_definition='' WHERE topic_type='{METADATA}'"
+    change(bag / "bag.db3", blank)
+
+
+def another_hash(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), storage=StoragePlugin.SQLITE3)
+    change(bag / "bag.db3", "UPDATE message_definitions SET type_description_hash='RIHS01_00'")
+
+
+def no_storage_identifier(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES))
+    edit(bag / "metadata.yaml", b"storage_identifier: mcap", b"storage_identifier: ''")
+
+
+def newer_version(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES))
+    edit(bag / "metadata.yaml", b"version: 9", b"version: 10")
+
+
+def no_metadata(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES))
+    (bag / "metadata.yaml").unlink()
+
+
+def empty_metadata(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), storage=StoragePlugin.SQLITE3)
+    (bag / "metadata.yaml").write_text("")
+
+
+def renamed_file(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES))
+    (bag / "bag.mcap").rename(bag / "good one.mcap")
+
+
+def packed_messages(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), storage=StoragePlugin.SQLITE3, compression=CompressionMode.MESSAGE)
+    (bag / "metadata.yaml").unlink()
+
+
+def packed_file(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), compression=CompressionMode.FILE)
+    (bag / "metadata.yaml").unlink()
+    assert (bag / "bag.mcap.zstd").exists()
+
+
+def packed_chunks(bag: Path) -> None:
+    write_camera(bag, numbered(FRAMES), compression=CompressionMode.STORAGE)
+
+
+def split_files(bag: Path) -> None:
+    """Twelve files of three frames, as a recorder that was killed leaves them."""
+    bag.mkdir()
+    frames = numbered(FRAMES)
+    for part in range(12):
+        few = slice(3 * part, 3 * part + 3)
+        write_camera(bag / "part", frames[few], received=TIMES[few])
+        (bag / "part" / "part.mcap").rename(bag / f"bag_{part}.mcap")
+        shutil.rmtree(bag / "part")
+
+
+def out_of_order(bag: Path) -> None:
+    """As `ros2 bag record --use-sim-time` writes them where the simulator's clock is behind for a moment."""
+    write_camera(bag, numbered(FRAMES), TIMES, received=[10**18 + (index ^ 1) * 10**6 for index in range(FRAMES)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        humble_mcap,
+        humble_sqlite,
+        foxy_sqlite,
+        unknown_type_in_mcap,
+        unknown_type_in_sqlite,
+        another_hash,
+        no_storage_identifier,
+        newer_version,
+        no_metadata,
+        empty_metadata,
+        renamed_file,
+        packed_messages,
+        packed_file,
+        packed_chunks,
+        split_files,
+        out_of_order,
+    ],
+)
+def test_every_frame_is_read(make: Callable[[Path], None], tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    make(bag)
+    assert numbers(read_recording(bag).frames) == list(range(FRAMES))
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_a_file_without_its_folder_is_a_video_and_several_are_several(storage: StoragePlugin, tmp_path: Path) -> None:
+    ending = "mcap" if storage == StoragePlugin.MCAP else "db3"
+    (tmp_path / "videos" / "push").mkdir(parents=True)
+    for take in range(3):
+        write_camera(tmp_path / "bag", numbered(20, first=take), storage=storage)
+        (tmp_path / "bag" / f"bag.{ending}").rename(tmp_path / "videos" / "push" / f"take_{take}.{ending}")
+        shutil.rmtree(tmp_path / "bag")
+    found = find_videos(tmp_path / "videos", None)
+    assert [(video.task, video.name) for video in found.videos] == [
+        ("push", f"push/take_{n}.{ending}") for n in range(3)
+    ]
+    for take, video in enumerate(found.videos):
+        assert numbers(read_recording(video.source.path).frames) == list(range(take, take + 20))
+
+
+@pytest.mark.parametrize(
+    ("storage", "zeros"), [(StoragePlugin.MCAP, 0), (StoragePlugin.MCAP, 5000), (StoragePlugin.SQLITE3, 0)]
+)
+def test_what_a_recorder_wrote_before_it_was_killed_is_read_and_the_loss_told(
+    storage: StoragePlugin, zeros: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = numbered(FRAMES, 128, 256)  # a chunk holds ten
+    write_camera(tmp_path / "bag", frames, storage=storage)
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    (file,) = (tmp_path / "bag").iterdir()
+    content = file.read_bytes()
+    file.write_bytes(content[: int(0.8 * len(content))] + bytes(zeros))
+    with caplog.at_level(logging.WARNING):
+        seen = numbers(read_recording(tmp_path / "bag").frames)
+    assert seen == list(range(len(seen)))
+    assert FRAMES // 2 < len(seen) < FRAMES
+    assert f"{file.name} breaks off" in caplog.text
+
+
+def test_a_file_that_was_not_copied_with_the_others_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_camera(tmp_path / "bag", numbered(FRAMES))
+    edit(tmp_path / "bag" / "metadata.yaml", b"- bag.mcap\n", b"- bag.mcap\n  - bag_1.mcap\n")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recording(tmp_path / "bag").frames) == FRAMES
+    assert "bag_1.mcap is missing, which metadata.yaml lists" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("old.bag", b"#ROSBAG V2.0\n", "a bag of ROS 1: `rosbags-convert --src "),
+        ("video.mcap", b"", "video.mcap is empty"),
+        ("video.mcap", b"\x89MCAP0\r\n", "before its first message"),
+        ("video.mcap", b"something else", "is not MCAP"),
+        ("video.db3", b"something else" * 100, "file is not a database"),
+    ],
+)
+def test_a_file_that_holds_nothing_is_told_in_one_line(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "push").mkdir()
+    (tmp_path / "push" / name).write_bytes(content)
+    (why,) = find_videos(tmp_path, None).broken.values()
+    assert said in why
+    assert "\n" not in why
+    assert said in survey(tmp_path).problems[f"push/{name}"]
+
+
+def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None:
+    frames = numbered(20)
+    jpeg = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in frames]
+    packed = [zstd.compress(frame.tobytes()) for frame in frames]
+    more = {f"/cam/image_raw/{name}": ("zstd", packed) for name in ("zstd", "compressedDepth", "newest")}
+    more["/cam/image_raw/compressed"] = ("jpeg", jpeg)
+    write_camera(tmp_path / "bag", frames, more=more)
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+
+
+def test_a_simulator_that_was_reset_makes_two_videos_at_any_rate(tmp_path: Path) -> None:
+    stamps = [2 * 10**9 + index % 40 * 10**8 for index in range(80)]
+    for bag in range(2):
+        write_camera(tmp_path / "push" / str(bag), numbered(80)[:, :24, :24], stamps)
+    (tmp_path / "videos.yaml").write_text("rate: 5")
+    dataset = load_dataset(tmp_path, 16)
+    assert [video.name for video in dataset.videos] == [
+        f"push/{bag}/episode_0000{part}" for bag in range(2) for part in range(2)
+    ]
+    every_second = [np.arange(0, 40, 2) % 44, np.arange(40, 80, 2) % 44]
+    for video, expected in zip(dataset.videos, every_second * 2, strict=True):
+        assert numbers(video.frames) == expected.tolist()
