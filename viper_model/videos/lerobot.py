@@ -88,7 +88,7 @@ def _frames(video: LeRobotVideo) -> Iterator[tuple[np.ndarray, float]]:
     half = 0.5 / video.rate
     count = 0
     for image, second in decode(video.files[0], video.begin):
-        if second < video.begin - half:
+        if second is not None and second < video.begin - half:
             continue  # The key frame that decoding has to begin with is earlier.
         if count == video.frames:
             return
@@ -99,10 +99,18 @@ def _frames(video: LeRobotVideo) -> Iterator[tuple[np.ndarray, float]]:
 
 
 def _episodes_2(path: Path, info: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
-    for line in (path / "meta" / "episodes.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        index = row["episode_index"]
-        yield {**row, "begin": 0, "place": {"episode_index": index, "episode_chunk": index // info["chunks_size"]}}
+    file = path / "meta" / "episodes.jsonl"
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            index, length, tasks = int(row["episode_index"]), int(row["length"]), list(row["tasks"])
+        except (KeyError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__} {error}".splitlines()[0]
+            raise ModelError(f"meta/{file.name}, line {number} is not an episode: {why}") from error
+        place = {"episode_index": index, "episode_chunk": index // info["chunks_size"]}
+        yield {"episode_index": index, "length": length, "tasks": tasks, "begin": 0, "place": place}
 
 
 def _episodes_3(path: Path, key: str) -> Iterator[dict[str, Any]]:
