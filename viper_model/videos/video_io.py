@@ -32,7 +32,7 @@ def probe(path: Path) -> tuple[int | None, float | None, int, int]:
     ModelError where it is no video.
     """
     with _opened(path) as (container, stream):
-        first = next(_pictures(container, stream), None)
+        first = next(_pictures(container, stream, whole=False), None)
         if first is None:
             raise ModelError(f"{path.name} holds no frames")
         height, width = first[0].shape[:2]
@@ -58,7 +58,7 @@ def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray,
             container.seek(max(0, math.floor(begin / stream.time_base)), stream=stream)
         timed = _rate(container, stream) is not None
         count = 0
-        for picture, second in _pictures(container, stream):
+        for picture, second in _pictures(container, stream, whole=begin is None):
             yield picture, second if timed else None
             count += 1
     if not count:
@@ -70,8 +70,9 @@ def read_video(path: Path) -> np.ndarray:
     return np.stack([image for image, _ in decode(path)])
 
 
-def _pictures(container: InputContainer, stream: av.VideoStream) -> Iterator[tuple[np.ndarray, float]]:
-    """The frames from where the container is, and their seconds. Raises ModelError where too many are missing."""
+def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) -> Iterator[tuple[np.ndarray, float]]:
+    """The frames from where the container is, and their seconds. Raises ModelError where too many of a `whole` video
+    are missing."""
     rgb = RgbPictures(stream)
     period = 1 / (_rate(container, stream) or UNSAID_RATE)
     turns: deque[int] = deque()
@@ -81,7 +82,7 @@ def _pictures(container: InputContainer, stream: av.VideoStream) -> Iterator[tup
     for packet in container.demux(stream):
         packets += bool(packet.size)
         shown += bool(packet.size) and not packet.is_discard
-        for frame in _frames(packet, first=not frames):
+        for frame in _frames(stream, packet, first=not frames):
             time = frame.time
             if time is None or time <= last:
                 time = last + period if frames else 0.0
@@ -94,14 +95,14 @@ def _pictures(container: InputContainer, stream: av.VideoStream) -> Iterator[tup
     for picture in rgb.flush():
         yield np.rot90(picture, turns.popleft()), seconds.popleft()
     announced = min(stream.frames, _expected(container, stream) or stream.frames)
-    if packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown):
+    if whole and (packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown)):
         raise ModelError(f"it is cut short: {frames} of its {max(announced, shown)} frames are there")
 
 
-def _frames(packet: av.Packet, first: bool) -> list[av.VideoFrame]:
+def _frames(stream: av.VideoStream, packet: av.Packet, first: bool) -> list[av.VideoFrame]:
     """What a packet holds; nothing where the `first` frames lack what they refer to, as where a recording was cut."""
     try:
-        return packet.decode()
+        return stream.decode(packet)
     except av.InvalidDataError:
         if first:
             return []
@@ -150,12 +151,13 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
 
 
 def _video(container: InputContainer) -> av.VideoStream:
-    """The first stream of pictures that is no cover and no single picture. Raises ModelError."""
+    """The stream that players show: no cover, and of several the one that FFmpeg takes. Raises ModelError."""
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     videos = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not videos:
         raise ModelError("it has no video" + (" but a cover picture" if container.streams.video else ""))
-    video = next((stream for stream in videos if stream.frames != 1), videos[0])
+    best = container.streams.best("video")
+    video = next((stream for stream in videos if best and stream.index == best.index), videos[0])
     if video.codec_context is None:
         raise ModelError("its pictures are coded in a way that FFmpeg doesn't know: convert it to H.264")
     return video
