@@ -19,17 +19,8 @@ import numpy as np
 from viper_model.errors import ModelError
 
 UNSAID, BT2020_MATRIX = 2, 9
-MATRICES = {
-    0: "RGB",
-    1: "BT.709",
-    UNSAID: "BT.601",
-    4: "FCC",
-    5: "BT.601",
-    6: "BT.601",
-    7: "240M",
-    BT2020_MATRIX: "BT.2020",
-}
-"""By number in ITU-T H.273, those that can be read."""
+MATRICES = (0, 1, UNSAID, 4, 5, 6, 7, BT2020_MATRIX)
+"""That can be read, by number in ITU-T H.273: RGB, BT.709, FCC, BT.601 twice, SMPTE 240M, BT.2020."""
 PQ, HLG = 16, 18
 """Transfer characteristics of HDR, by number in ITU-T H.273."""
 BT2020, P3 = 9, 12
@@ -65,6 +56,8 @@ class RgbPictures:
 
         Raises ModelError where the colours can't be read.
         """
+        if frame.colorspace == UNSAID and self._transfer in (PQ, HLG):
+            frame.colorspace = BT2020_MATRIX
         self._interlaced |= frame.interlaced_frame
         like = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
         if (*like, self._interlaced) != self._like:
@@ -91,12 +84,9 @@ class RgbPictures:
                 return
 
     def _make_graph(self, width: int, height: int, pixels: str, matrix: int, color_range: int) -> av.filter.Graph:
-        hdr = self._transfer in (PQ, HLG)
-        if hdr and matrix == UNSAID:
-            matrix = BT2020_MATRIX
         if matrix not in MATRICES:
             raise ModelError("its colours are kept by a matrix that is not known: convert it to BT.709, as ffmpeg does")
-        wide = self._primaries if self._primaries in CHROMATICITIES else BT2020 if hdr else None
+        wide = self._primaries if self._primaries in CHROMATICITIES else BT2020 if self._transfer in (PQ, HLG) else None
         graph = av.filter.Graph()
         source = (
             f"video_size={width}x{height}:pix_fmt={pixels}:time_base=1/1000:colorspace={matrix}:range={color_range}"

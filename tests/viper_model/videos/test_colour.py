@@ -69,14 +69,14 @@ def hdr_signal(nits: np.ndarray, transfer: int) -> np.ndarray:
     return np.where(scene <= 1 / 12, np.sqrt(3 * scene), high)
 
 
-@pytest.mark.parametrize("transfer", [PQ, HLG])
-def test_hdr_is_tone_mapped(transfer: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("transfer", "matrix", "primaries"), [(PQ, 9, 9), (HLG, 9, 9), (HLG, 2, 2)])
+def test_hdr_is_tone_mapped(transfer: int, matrix: int, primaries: int, tmp_path: Path) -> None:
     """What is no brighter than a white sheet keeps its colour; what is brighter stays brighter."""
     frames = coloured(high=225)
     nits = 203 * (frames / 255) ** 2.4 @ TO_BT2020.T
     nits[:, :PATCH, :PATCH], nits[:, :PATCH, PATCH : 2 * PATCH] = 203, 800
     signal = hdr_signal(nits, transfer)
-    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": transfer}
+    tags = {"colorspace": matrix, "color_primaries": primaries, "color_trc": transfer}
     write_yuv(tmp_path / "video.mkv", signal, BT2020, pixels="yuv444p10le", full=False, **tags)
     back = middles(read_recording(tmp_path / "video.mkv").frames)
     assert (back[:, 0, 0] > 240).all()
