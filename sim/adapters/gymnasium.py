@@ -51,7 +51,7 @@ class GymnasiumEnv(gymnasium.Env[Observation, Action]):
         truncated = time_step.is_last and not time_step.is_terminal
         return self._image, float(time_step.task_reward), time_step.is_terminal, truncated, {}
 
-    def render(self) -> Observation | None:  # type: ignore[override]
+    def render(self) -> Observation | None:
         """The last frame; None before the first reset."""
         return self._image
 
