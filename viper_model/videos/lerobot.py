@@ -29,6 +29,8 @@ INFO = Path("meta", "info.json")
 
 @dataclass(frozen=True, kw_only=True)
 class LeRobotVideo(Source):
+    episode: int
+    """Its `episode_index`."""
     frames: int
     rate: float
     """Hz."""
@@ -62,6 +64,7 @@ def find(path: Path, camera: str | None) -> Sequence[LeRobotVideo]:
                 files=(path / info["video_path"].format(video_key=key, **row["place"]),),
                 part=f"episode_{row['episode_index']:06}",
                 task=_task(path, row),
+                episode=int(row["episode_index"]),
                 frames=int(row["length"]),
                 rate=float(info["fps"]),
                 begin=float(row["begin"]),
@@ -126,7 +129,11 @@ def _episodes_3(path: Path, key: str) -> Iterator[dict[str, Any]]:
 
 
 def _task(path: Path, row: dict[str, Any]) -> str:
-    """The episode's task, which is a sentence, as a name that can be typed and can name a file."""
-    sentences = row["tasks"]
-    names = {re.sub(r"\W+", "_", sentence.strip().lower()).strip("_") for sentence in sentences} - {""}
+    """The episode's task as a name; the folder's where it has not exactly one."""
+    names = {task_name(sentence) for sentence in row["tasks"]} - {""}
     return names.pop() if len(names) == 1 else path.name
+
+
+def task_name(sentence: str) -> str:
+    """What a task that a sentence describes is called: `Pick up the cube.` is `pick_up_the_cube`."""
+    return re.sub(r"\W+", "_", sentence.strip().lower()).strip("_")
