@@ -94,7 +94,7 @@ class RgbPictures:
         nodes = [graph.add("buffer", source)]
         if self._interlaced:
             nodes.append(graph.add("bwdif", "mode=send_frame:deint=interlaced"))
-        nodes.append(graph.add("scale", "flags=bicubic+accurate_rnd+full_chroma_int"))
+        nodes.append(graph.add("scale"))
         if wide:
             nodes += [graph.add("format", "pix_fmts=rgb48le"), _lookup_table(graph, self._transfer, wide)]
             nodes.append(graph.add("scale"))
