@@ -82,7 +82,7 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
     for packet in container.demux(stream):
         packets += bool(packet.size)
         shown += bool(packet.size) and not packet.is_discard
-        for frame in _frames(stream, packet, first=not frames):
+        for frame in stream.decode(packet):
             time = frame.time
             if time is None or time <= last:
                 time = last + period if frames else 0.0
@@ -97,16 +97,6 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
     announced = min(stream.frames, _expected(container, stream) or stream.frames)
     if whole and (packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown)):
         raise ModelError(f"it is cut short: {frames} of its {max(announced, shown)} frames are there")
-
-
-def _frames(stream: av.VideoStream, packet: av.Packet, first: bool) -> list[av.VideoFrame]:
-    """What a packet holds; nothing where the `first` frames lack what they refer to, as where a recording was cut."""
-    try:
-        return stream.decode(packet)
-    except av.InvalidDataError:
-        if first:
-            return []
-        raise
 
 
 def _rate(container: InputContainer, stream: av.VideoStream) -> float | None:

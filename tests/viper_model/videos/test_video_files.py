@@ -96,6 +96,20 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         assert numbers(read_recording(tmp_path / name).frames) == list(range(20))
 
 
+def test_a_sound_with_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "song.mp4"), "w") as file:
+        sound, picture = file.add_stream("aac", rate=8000), file.add_stream("mjpeg", rate=1)
+        picture.height, picture.width, picture.pix_fmt = 80, 80, "yuvj420p"
+        picture.disposition = Disposition.attached_pic.value
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        samples.sample_rate = 8000
+        file.mux(sound.encode(samples) + sound.encode())
+        black = np.zeros((80, 80, 3), np.uint8)
+        file.mux(picture.encode(av.VideoFrame.from_ndarray(black, format="rgb24")) + picture.encode())
+    with pytest.raises(ModelError, match=r"song\.mp4: it has no video but a cover picture"):
+        read_recording(tmp_path / "song.mp4")
+
+
 ENDINGS: dict[str, dict[str, str]] = {
     "a.MTS": {"container": "mpegts"},
     "a.ts": {},
