@@ -175,10 +175,10 @@ def imagine(
 def progress(
     data: Annotated[Path, typer.Option(help="A LeRobot dataset.")],
     model: Annotated[Path, typer.Option(help="Folder of the video model.")],
-    task: Annotated[
-        str | None, typer.Option(help="What the episodes show; as the dataset calls it unless given.")
-    ] = None,
     likelihood: Annotated[str, option(FORM)] = FORM.default,
+    task: Annotated[
+        str | None, typer.Option(help="What the episodes show, where the dataset calls it otherwise.")
+    ] = None,
 ) -> None:
     """Write each frame's progress beside a LeRobot dataset, as LeRobot's own reward models do."""
     from viper_lab.lerobot.progress import write_progress
