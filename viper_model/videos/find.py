@@ -23,7 +23,7 @@ BACKGROUND = "background"
 SPLITS = {"train": False, "test": True}
 """Whether the videos in such a folder are kept from training."""
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".thm")
-BESIDE_VIDEOS = (*PICTURES, ".wav", ".mp3", ".m4a", ".pdf")
+BESIDE_VIDEOS = (*PICTURES, ".wav", ".mp3", ".m4a", ".pdf", ".safetensors")
 """Endings of files that lie beside videos and are none."""
 PICTURES_OF_A_VIDEO = 16
 """A folder of so many numbered pictures was meant as a video."""
