@@ -27,7 +27,7 @@ docs: setup
 
 setup: .venv/.built
 
-.venv/.packages: requirements/pip.txt requirements/python.txt requirements/python-no-deps.txt requirements/ros.txt requirements/dev.txt requirements/rerun.txt
+.venv/.packages: requirements/pip.txt requirements/python.txt requirements/python-no-deps.txt requirements/ros.txt requirements/dev.txt requirements/rerun.txt requirements/gymnasium.txt
 	@tools/setup.sh packages && touch $@
 
 .venv/.graphics: .venv/.packages

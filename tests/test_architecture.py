@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "viper_lab.config": set(),
     "viper_lab.parameters": {"viper_lab.errors"},
     "viper_lab.doctor": {"sim", "viper_lab.config"},
+    "viper_lab.lerobot": {*LABS, *TORCH, "viper_model"},
     "viper_lab.experiment": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.results"},
     "viper_lab.results": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.experiment"},
     "viper_ros.arm": {*LABS},

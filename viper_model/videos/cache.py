@@ -34,13 +34,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from viper_model.errors import ModelError
-from viper_model.videos.find import FORMATS, read
+from viper_model.videos.find import look, read
 from viper_model.videos.preparation import Preparation
 from viper_model.videos.source import Source
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of the cache's layout and of what decoding makes."""
 FOLDER = ".viper_cache"
 DECODE_IN_PROCESS_BYTES = 8 * 2**20
@@ -232,7 +232,7 @@ def decode(job: Job, cache: Path) -> str | None:
 
 def _write(job: Job, folder: Path) -> None:
     size = job.image_size
-    facts = FORMATS[job.source.format].look(job.source)
+    facts = look(job.source)
     count = 0
     rewards: list[np.ndarray] = []
     # Not np.lib.format.open_memmap: a full disk would kill the process instead of raising an error.

@@ -21,7 +21,7 @@ from viper_model.errors import ModelError
 from viper_model.videos import video_file
 from viper_model.videos.cache import Decoded, Job, cache_folder, decode_videos
 from viper_model.videos.find import EXPERT as EXPERT
-from viper_model.videos.find import FORMATS, FoundVideo, find_videos, format_of, read
+from viper_model.videos.find import FoundVideo, find_videos, format_of, read, sources_at
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS
 from viper_model.videos.split import SHORTEST, held_out_names
@@ -178,10 +178,11 @@ def read_recording(
     episode: which of the videos at `path`, where there are several. settings: how videos of `task` are prepared; as
     recorded where None. Raises ModelError where there is no video that can be read.
     """
-    found = format_of(path) or FORMATS[video_file.NAME]  # PyAV knows more kinds of video than endings tell
     frames, rewards = [], []
     try:
-        sources = found.find(path, settings.camera if settings else None)
+        camera = settings.camera if settings else None
+        # PyAV knows more kinds of video than endings tell.
+        sources = sources_at(path, camera) if format_of(path) else video_file.find(path, camera)
         if episode is None and len(sources) != 1:
             raise ModelError(f"it holds {len(sources)} videos: say which, episode:=0 to {len(sources) - 1}")
         if episode is not None and not 0 <= episode < len(sources):

@@ -7,13 +7,13 @@ experts' videos, as the data published with VIPER do; those in `test` are kept f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from viper_model.errors import ModelError
 from viper_model.videos import lerobot, npz, rosbag, video_file
-from viper_model.videos.source import Chunk, Format, Source
+from viper_model.videos.source import Chunk, Facts, Format, Source, refuse_lfs_pointer
 
 _MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
 FORMATS = {module.NAME: module for module in _MODULES}
@@ -22,6 +22,11 @@ BACKGROUND = "background"
 """Name of the behaviour whose videos train the background model of the likelihood ratio: anything but the task."""
 SPLITS = {"train": False, "test": True}
 """Whether the videos in such a folder are kept from training."""
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".thm")
+BESIDE_VIDEOS = (*PICTURES, ".wav", ".mp3", ".m4a", ".pdf", ".safetensors")
+"""Endings of files that lie beside videos and are none."""
+PICTURES_OF_A_VIDEO = 16
+"""A folder of so many numbered pictures was meant as a video."""
 
 
 @dataclass(frozen=True)
@@ -50,40 +55,60 @@ def find_videos(root: Path, camera: str | None) -> Found:
     broken: dict[str, str] = {}
 
     def look(path: Path, task: str, behaviour: str) -> bool:
-        """Add the videos at `path`, if it is of any format."""
-        found = format_of(path)
-        if found is None:
-            return False
-        name = "" if path == root else str(path.relative_to(root))
+        """Add the videos at `path`, or why there are none. False for a folder to look into."""
+        name = str(path.relative_to(root)) if path != root else root.name
         try:
-            sources = found.find(path, camera)
-            if not sources:
-                broken[name or root.name] = "it holds no videos"
+            sources = sources_at(path, camera)
         except ModelError as error:
-            broken[name or root.name] = str(error)
-            return True
+            broken[name] = str(error)
+            return format_of(path) is not None or not path.is_dir()
         held_out = SPLITS.get(behaviour)
         who = EXPERT if behaviour in SPLITS else behaviour
         for source in sources:
-            full_name = "/".join(filter(None, (name, source.part)))
+            full_name = "/".join(filter(None, (name if path != root else "", source.part)))
             videos.append(FoundVideo(source.task or task, who, full_name, held_out, source))
-        return True
+        return bool(sources) or not path.is_dir()
 
     only = root.resolve().name
     if not look(root, only, EXPERT):
         for first in _entries(root):
-            if look(first, only, EXPERT) or not first.is_dir():
+            if look(first, only, EXPERT):
                 continue
             for second in _entries(first):
-                if look(second, first.name, EXPERT) or not second.is_dir():
+                if look(second, first.name, EXPERT):
                     continue
                 for third in _entries(second):
-                    look(third, first.name, second.name)
+                    if not look(third, first.name, second.name) and any(map(format_of, _entries(third))):
+                        broken[str(third.relative_to(root))] = "its videos lie too deep: put them one folder higher"
     return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
+
+
+def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
+    """The videos in a file or folder; none where nothing there is meant as one. Raises ModelError where it is
+    broken."""
+    found = format_of(path)
+    if found is None:
+        _refuse_unread(path)
+        return ()
+    for file in [path] if path.is_file() else [*_entries(path), *(path / "meta").rglob("*")]:
+        refuse_lfs_pointer(file)
+    sources = found.find(path, camera)
+    if not sources:
+        raise ModelError("it holds no videos")
+    return sources
+
+
+def look(source: Source) -> Facts:
+    """A video's facts. Raises ModelError where it is broken."""
+    for file in source.files:
+        refuse_lfs_pointer(file)
+    return FORMATS[source.format].look(source)
 
 
 def read(source: Source) -> Iterator[Chunk]:
     """A video's frames. Raises ModelError where the file is damaged, whichever exception its reader raises."""
+    for file in source.files:
+        refuse_lfs_pointer(file)
     try:
         yield from FORMATS[source.format].read(source)
     except ModelError:
@@ -94,6 +119,20 @@ def read(source: Source) -> Iterator[Chunk]:
 
 def format_of(path: Path) -> Format | None:
     return next((each for each in FORMATS.values() if each.holds(path)), None)
+
+
+def _refuse_unread(path: Path) -> None:
+    """Raises ModelError where a path of no known format was meant as a video."""
+    if path.is_dir():
+        numbered = [file for file in _entries(path) if file.suffix.lower() in PICTURES and file.stem[-1:].isdigit()]
+        if len(numbered) >= PICTURES_OF_A_VIDEO:
+            raise ModelError("it holds single pictures: make a video of them, as `ffmpeg -i %05d.png video.mp4` does")
+    elif path.is_file() and path.suffix.lower() not in BESIDE_VIDEOS:
+        refuse_lfs_pointer(path)
+        with path.open("rb") as file:
+            binary = b"\0" in file.read(1024)
+        if binary:
+            raise ModelError("it is of no format that is read: make it an .mp4 or .npz")
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -29,6 +29,8 @@ INFO = Path("meta", "info.json")
 
 @dataclass(frozen=True, kw_only=True)
 class LeRobotVideo(Source):
+    episode: int
+    """Its `episode_index`."""
     frames: int
     rate: float
     """Hz."""
@@ -62,6 +64,7 @@ def find(path: Path, camera: str | None) -> Sequence[LeRobotVideo]:
                 files=(path / info["video_path"].format(video_key=key, **row["place"]),),
                 part=f"episode_{row['episode_index']:06}",
                 task=_task(path, row),
+                episode=int(row["episode_index"]),
                 frames=int(row["length"]),
                 rate=float(info["fps"]),
                 begin=float(row["begin"]),
@@ -88,7 +91,7 @@ def _frames(video: LeRobotVideo) -> Iterator[tuple[np.ndarray, float]]:
     half = 0.5 / video.rate
     count = 0
     for image, second in decode(video.files[0], video.begin):
-        if second < video.begin - half:
+        if second is not None and second < video.begin - half:
             continue  # The key frame that decoding has to begin with is earlier.
         if count == video.frames:
             return
@@ -99,10 +102,18 @@ def _frames(video: LeRobotVideo) -> Iterator[tuple[np.ndarray, float]]:
 
 
 def _episodes_2(path: Path, info: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
-    for line in (path / "meta" / "episodes.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        index = row["episode_index"]
-        yield {**row, "begin": 0, "place": {"episode_index": index, "episode_chunk": index // info["chunks_size"]}}
+    file = path / "meta" / "episodes.jsonl"
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            index, length, tasks = int(row["episode_index"]), int(row["length"]), list(row["tasks"])
+        except (KeyError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__} {error}".splitlines()[0]
+            raise ModelError(f"meta/{file.name}, line {number} is not an episode: {why}") from error
+        place = {"episode_index": index, "episode_chunk": index // info["chunks_size"]}
+        yield {"episode_index": index, "length": length, "tasks": tasks, "begin": 0, "place": place}
 
 
 def _episodes_3(path: Path, key: str) -> Iterator[dict[str, Any]]:
@@ -118,7 +129,11 @@ def _episodes_3(path: Path, key: str) -> Iterator[dict[str, Any]]:
 
 
 def _task(path: Path, row: dict[str, Any]) -> str:
-    """The episode's task, which is a sentence, as a name that can be typed and can name a file."""
-    sentences = row["tasks"]
-    names = {re.sub(r"\W+", "_", sentence.strip().lower()).strip("_") for sentence in sentences} - {""}
+    """The episode's task as a name; the folder's where it has not exactly one."""
+    names = {task_name(sentence) for sentence in row["tasks"]} - {""}
     return names.pop() if len(names) == 1 else path.name
+
+
+def task_name(sentence: str) -> str:
+    """What a task that a sentence describes is called: `Pick up the cube.` is `pick_up_the_cube`."""
+    return re.sub(r"\W+", "_", sentence.strip().lower()).strip("_")

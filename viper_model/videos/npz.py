@@ -1,15 +1,19 @@
-"""Videos as NumPy archives, one video each.
+"""Videos as NumPy archives.
 
 Ours have the arrays `image` (uint8 [time, height, width, 3]) and perhaps `task_reward` (float [time]); those that were
-published with VIPER have the frames as `arr_0` and nothing else.
+published with VIPER have the frames as `arr_0` and nothing else. Dreamer's replay has `image` and `is_first` ([time]):
+an archive with several episodes is a video an episode.
 """
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -26,24 +30,47 @@ def holds(path: Path) -> bool:
     return path.suffix == ".npz" and path.is_file()
 
 
-def find(path: Path, camera: str | None) -> Sequence[Source]:
-    return [Source(format=NAME, path=path, files=(path,))]
+@dataclass(frozen=True, kw_only=True)
+class NpzVideo(Source):
+    begin: int = 0
+    """Its first frame in the archive."""
+    end: int
+    """The frame after its last."""
+
+
+def find(path: Path, camera: str | None) -> Sequence[NpzVideo]:
+    with _frames(path) as (_, (time, *_)):
+        pass
+    is_first = _numbers(path, "is_first", time)
+    begins = [0] if is_first is None else [0, *(np.flatnonzero(is_first[1:]) + 1).tolist()]
+    return [
+        NpzVideo(
+            format=NAME,
+            path=path,
+            files=(path,),
+            part=f"episode_{index:05}" if len(begins) > 1 else "",
+            begin=begin,
+            end=end,
+        )
+        for index, (begin, end) in enumerate(pairwise([*begins, time]))
+    ]
 
 
 def look(source: Source) -> Facts:
-    with _frames(source.path) as (_, shape):
-        return Facts(frames=shape[0], rate=None, height=shape[1], width=shape[2])
+    assert isinstance(source, NpzVideo)
+    with _frames(source.path) as (_, (_, height, width, _)):
+        return Facts(frames=source.end - source.begin, rate=None, height=height, width=width)
 
 
 def read(source: Source) -> Iterator[Chunk]:
-    reward = _task_reward(source.path)
+    assert isinstance(source, NpzVideo)
     with _frames(source.path) as (file, (time, *picture)):
-        if reward is not None and (reward.shape != (time,) or not np.isfinite(reward).all()):
-            raise ModelError(f"{source.path.name}: `task_reward` is not one finite number a frame")
+        reward = _numbers(source.path, "task_reward", time)
         size = int(np.prod(picture))
         n = max(1, CHUNK_BYTES // size)
-        for begin in range(0, time, n):
-            end = min(begin + n, time)
+        file.seek(source.begin * size, os.SEEK_CUR)
+        for begin in range(source.begin, source.end, n):
+            end = min(begin + n, source.end)
             data = file.read((end - begin) * size)
             if len(data) < (end - begin) * size:
                 raise ModelError(f"{source.path.name} is cut short")
@@ -56,27 +83,34 @@ def _frames(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
     """The array of frames as a stream of bytes, and its shape: np.load would hold all of it in memory."""
     try:
         with zipfile.ZipFile(path) as archive:
-            name = next((name for name in FRAMES if f"{name}.npy" in archive.namelist()), None)
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            name = next((name for name in FRAMES if name in names), None)
             if name is None:
-                raise ModelError(f"{path.name} has no array `image`")
+                raise ModelError(f"{path.name} has no array `image`; its arrays: {', '.join(names)}")
             with archive.open(f"{name}.npy") as file:
                 version = np.lib.format.read_magic(file)
                 header = (
                     np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 )
                 shape, column_major, dtype = header(file)
-                if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or 0 in shape or column_major:
+                if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or 0 in shape:
                     raise ModelError(
                         f"{path.name}: `{name}` is {dtype} {list(shape)}, not uint8 [time, height, width, 3]"
                     )
+                if column_major:
+                    raise ModelError(f"{path.name}: `{name}` is column-major: save np.ascontiguousarray({name})")
                 yield file, shape
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}") from error
 
 
-def _task_reward(path: Path) -> np.ndarray | None:
+def _numbers(path: Path, name: str, time: int) -> np.ndarray | None:
+    """An array with a finite number a frame, float64 [time]; None where there is no such array. Raises ModelError."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return np.asarray(arrays["task_reward"], np.float64) if "task_reward" in arrays else None
+            numbers = np.asarray(arrays[name], np.float64) if name in arrays else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}") from error
+    if numbers is not None and (numbers.size != time or not np.isfinite(numbers).all()):
+        raise ModelError(f"{path.name}: `{name}` is not one finite number a frame")
+    return None if numbers is None else numbers.reshape(time)

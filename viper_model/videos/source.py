@@ -15,6 +15,9 @@ SETTINGS = "videos.yaml"
 """The file of the user's choices, see `settings`."""
 OLD_SETTINGS = "films.yaml"
 """Its name in earlier versions, which is still read."""
+LFS_POINTER = b"version https://git-lfs"
+LFS_POINTER_BYTES = 1024
+"""The most that a pointer of Git LFS may have (its specification says so)."""
 CHUNK_BYTES = 16 * 2**20
 """Frames are handed over in chunks of about this size, whatever the video's length."""
 
@@ -80,10 +83,19 @@ class Format(Protocol):
         ...
 
 
-def chunks_of(frames: Iterable[tuple[np.ndarray, float]]) -> Iterator[Chunk]:
-    """Frames (uint8 [height, width, 3] and seconds) in chunks. Raises ModelError where their size changes."""
+def refuse_lfs_pointer(file: Path) -> None:
+    """Raises ModelError where a file is not there itself: Git LFS left the few lines that stand for it."""
+    if file.is_file() and file.stat().st_size <= LFS_POINTER_BYTES and file.read_bytes().startswith(LFS_POINTER):
+        raise ModelError(
+            f"{file.name} is a Git LFS pointer, not the file itself: run `git lfs pull` where it was cloned"
+        )
+
+
+def chunks_of(frames: Iterable[tuple[np.ndarray, float | None]]) -> Iterator[Chunk]:
+    """Frames (uint8 [height, width, 3]; seconds, or None for all) in chunks. Raises ModelError where their size
+    changes."""
     images: list[np.ndarray] = []
-    seconds: list[float] = []
+    seconds: list[float | None] = []
     shape: tuple[int, ...] | None = None
     for image, second in frames:
         if shape not in (None, image.shape):
@@ -92,10 +104,14 @@ def chunks_of(frames: Iterable[tuple[np.ndarray, float]]) -> Iterator[Chunk]:
         images.append(image)
         seconds.append(second)
         if len(images) * image.nbytes >= CHUNK_BYTES:
-            yield Chunk(np.stack(images), np.array(seconds))
+            yield _chunk(images, seconds)
             images, seconds = [], []
     if images:
-        yield Chunk(np.stack(images), np.array(seconds))
+        yield _chunk(images, seconds)
+
+
+def _chunk(images: Sequence[np.ndarray], seconds: Sequence[float | None]) -> Chunk:
+    return Chunk(np.stack(images), None if None in seconds else np.array(seconds, np.float64))
 
 
 def choose_camera(cameras: Sequence[str], wanted: str | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viper_model.errors import ModelError
-from viper_model.videos.find import EXPERT, FORMATS, FoundVideo, find_videos
+from viper_model.videos.find import EXPERT, FoundVideo, find_videos, look
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS, Facts
 from viper_model.videos.split import SHORTEST, held_out_names
@@ -52,7 +52,7 @@ def survey(root: Path) -> Survey:
     usable: dict[FoundVideo, Facts] = {}
     for video in found.videos:
         try:
-            facts = FORMATS[video.source.format].look(video.source)
+            facts = look(video.source)
             frames = settings.of(video.task).frames_of(facts)
         except ModelError as error:
             problems[video.name] = str(error)

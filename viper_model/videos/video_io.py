@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -10,49 +11,58 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
 
 from viper_model.errors import ModelError
+from viper_model.videos.colour import RgbPictures
+
+UNSAID_RATE = 25.0
+"""Hz, of frames without times, to tell them apart; FFmpeg takes the same."""
+NO_TIMESTAMPS = 0x80
+"""FFmpeg's mark of formats that keep no times (AVFMT_NOTIMESTAMPS): what it says of them is made up."""
+LEAST_SHARE = 0.9
+"""A video is refused of which fewer frames than this share are there."""
 
 
 def probe(path: Path) -> tuple[int | None, float | None, int, int]:
     """A video's number of frames and rate in Hz (None where it does not say), height and width, as it is watched.
 
-    Raises ModelError where it is no video.
+    What the headers don't tell, or tell of frames that an edit list hides, is counted, without decoding. Raises
+    ModelError where it is no video.
     """
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        first = next(container.decode(stream), None)
+    with _opened(path) as (container, stream):
+        first = next(_pictures(container, stream, whole=False), None)
         if first is None:
             raise ModelError(f"{path.name} holds no frames")
-        height, width = _picture(first).shape[:2]
-        rate = float(stream.average_rate) if stream.average_rate else None
-        frames = stream.frames or None
-        if frames is None and rate and container.duration:
-            frames = round(container.duration / av.time_base * rate)
-        return frames, rate, height, width
+        height, width = first[0].shape[:2]
+        rate = _rate(container, stream)
+        expected = _expected(container, stream)
+        if expected is not None and abs((stream.frames or expected) - expected) <= 1:
+            return stream.frames or expected, rate, height, width
+    frames, lasted = _count(path)
+    if expected is None and rate and lasted:
+        rate = (frames - 1) / lasted
+    return frames, rate, height, width
 
 
-def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray, float]]:
-    """A video's frames, uint8 [height, width, 3], RGB, each with its time in seconds; from second `begin` on or
-    earlier.
+def decode(path: Path, begin: float | None = None) -> Iterator[tuple[np.ndarray, float | None]]:
+    """A video's frames, uint8 [height, width, 3], RGB, each with its time in seconds, which only grows; from second
+    `begin` on or earlier. The times are None where the format keeps none, such as a bare H.264 stream.
 
-    Frames are turned as the video says they are to be watched. Raises ModelError where there are none to be read, and
-    where a tenth or more of those that the video announces are missing.
+    Frames are those that are watched: turned as the video says, without what an edit list hides. Raises ModelError
+    where there are none to be read, and where a tenth or more of them are missing.
     """
-    count = 0
-    with _opened(path) as container:
-        stream = container.streams.video[0]
+    with _opened(path) as (container, stream):
         if begin is not None and stream.time_base:
             container.seek(max(0, math.floor(begin / stream.time_base)), stream=stream)
-        rate = stream.average_rate or Fraction(25)
-        for frame in container.decode(stream):
-            yield _picture(frame), frame.time if frame.time is not None else float(count / rate)
+        timed = _rate(container, stream) is not None
+        count = 0
+        for picture, second in _pictures(container, stream, whole=begin is None):
+            yield picture, second if timed else None
             count += 1
-        announced = stream.frames if begin is None else 0
     if not count:
         raise ModelError(f"{path.name} holds no frames")
-    if count < 0.9 * announced:
-        raise ModelError(f"{path.name} is cut short: {count} of its {announced} frames are there")
 
 
 def read_video(path: Path) -> np.ndarray:
@@ -60,25 +70,92 @@ def read_video(path: Path) -> np.ndarray:
     return np.stack([image for image, _ in decode(path)])
 
 
+def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) -> Iterator[tuple[np.ndarray, float]]:
+    """The frames from where the container is, and their seconds. Raises ModelError where too many of a `whole` video
+    are missing."""
+    rgb = RgbPictures(stream)
+    period = 1 / (_rate(container, stream) or UNSAID_RATE)
+    turns: deque[int] = deque()
+    seconds: deque[float] = deque()
+    last = -math.inf
+    packets = shown = frames = 0
+    for packet in container.demux(stream):
+        packets += bool(packet.size)
+        shown += bool(packet.size) and not packet.is_discard
+        for frame in stream.decode(packet):
+            time = frame.time
+            if time is None or time <= last:
+                time = last + period if frames else 0.0
+            last = time
+            frames += 1
+            seconds.append(time)
+            turns.append(frame.rotation // 90)
+            for picture in rgb.push(frame):
+                yield np.rot90(picture, turns.popleft()), seconds.popleft()
+    for picture in rgb.flush():
+        yield np.rot90(picture, turns.popleft()), seconds.popleft()
+    announced = min(stream.frames, _expected(container, stream) or stream.frames)
+    if whole and (packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown)):
+        raise ModelError(f"it is cut short: {frames} of its {max(announced, shown)} frames are there")
+
+
+def _rate(container: InputContainer, stream: av.VideoStream) -> float | None:
+    """Hz; None where the format does not say."""
+    bare = container.format.flags & NO_TIMESTAMPS or container.format.name.endswith("_pipe")
+    rate = stream.codec_context.framerate if bare else stream.average_rate
+    return float(rate) if rate else None
+
+
+def _expected(container: InputContainer, stream: av.VideoStream) -> int | None:
+    """The number of frames by the length that is watched; None where that is not said."""
+    rate = _rate(container, stream)
+    if rate and stream.duration and stream.time_base:
+        return round(stream.duration * stream.time_base * rate)
+    if rate and container.duration:
+        return round(container.duration / av.time_base * rate)
+    return None
+
+
+def _count(path: Path) -> tuple[int, float]:
+    """The number of frames that are watched, and the seconds from the first to the last."""
+    with _opened(path) as (container, stream):
+        times = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        known = [time for time in times if time is not None]
+        return len(times), float((max(known) - min(known)) * stream.time_base) if known and stream.time_base else 0.0
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """A file and its video. Raises ModelError where there is none, now or while it is read."""
     if not path.is_file():
         raise ModelError(f"no video at {path}")
     if path.stat().st_size == 0:
         raise ModelError(f"{path.name} is empty, 0 bytes long")
     try:
         with av.open(str(path)) as container:
-            yield container
-    except (av.FFmpegError, IndexError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it has no pictures"
-        raise ModelError(f"{path.name} cannot be read as a video, it may be half-written: {why}") from error
+            yield container, _video(container)
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}") from error
+    except (av.FFmpegError, OSError) as error:
+        raise ModelError(f"{path.name} cannot be read as a video, it may be half-written: {error.strerror}") from error
 
 
-def _picture(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 [height, width, 3]; telephones video lying and say by how much to turn."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+def _video(container: InputContainer) -> av.VideoStream:
+    """The stream that players show: no cover, and of several the one that FFmpeg takes. Raises ModelError."""
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    videos = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not videos:
+        raise ModelError("it has no video" + (" but a cover picture" if container.streams.video else ""))
+    best = container.streams.best("video")
+    video = next((stream for stream in videos if best and stream.index == best.index), videos[0])
+    if video.codec_context is None:
+        raise ModelError("its pictures are coded in a way that FFmpeg doesn't know: convert it to H.264")
+    return video
 
 
+BT601 = 6
+"""The matrix by which FFmpeg makes Y'CbCr of RGB, by number in ITU-T H.273. Unsaid, browsers take another for large
+videos."""
 SMALLEST_WRITTEN_SIDE = 256
 """Videos with a side of fewer pixels are enlarged when they are written."""
 
@@ -101,6 +178,7 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
             stream = container.add_stream("h264", rate=Fraction(rate).limit_denominator(1000))
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuv420p"
+            stream.codec_context.colorspace = BT601
             for frame in frames:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
             container.mux(stream.encode())

@@ -21,7 +21,7 @@ from viper_lab.errors import USER_ERRORS
 MODULES = {
     "doctor": ("doctor",),
     "videos": ("data", "record", "half-trained"),
-    "models": ("fit", "check-reward", "score", "imagine"),
+    "models": ("fit", "check-reward", "score", "imagine", "progress"),
     "experiments": ("prepare", "train", "report"),
 }
 """By the name of a module in this folder: the commands that it has."""

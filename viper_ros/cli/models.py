@@ -169,3 +169,18 @@ def imagine(
     )
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+@commands.command()
+def progress(
+    data: Annotated[Path, typer.Option(help="A LeRobot dataset.")],
+    model: Annotated[Path, typer.Option(help="Folder of the video model.")],
+    likelihood: Annotated[str, option(FORM)] = FORM.default,
+    task: Annotated[
+        str | None, typer.Option(help="What the episodes show, where the dataset calls it otherwise.")
+    ] = None,
+) -> None:
+    """Write each frame's progress beside a LeRobot dataset, as LeRobot's own reward models do."""
+    from viper_lab.lerobot.progress import write_progress
+
+    console.print(f"wrote {write_progress(data, model, task=task, form=likelihood)}", soft_wrap=True)

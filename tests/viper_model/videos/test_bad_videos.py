@@ -15,7 +15,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from tests.viper_model.videos.writers import CAMERA, numbered, write_bag, write_lerobot_2, write_lerobot_3, write_mp4
 from viper_model.errors import ModelError
-from viper_model.videos.dataset import load_dataset
+from viper_model.videos.dataset import load_dataset, read_recording
 from viper_model.videos.survey import survey
 
 
@@ -186,3 +186,44 @@ def test_a_task_without_videos_is_told_with_those_that_there_are(tmp_path: Path)
         load_dataset(tmp_path, 16)
     assert survey(tmp_path).problems["pull"].startswith("1 usable expert videos")
     assert load_dataset(tmp_path, 16, ["push"]).tasks == ("push",)
+
+
+def test_a_git_lfs_pointer_is_told_for_what_it_is(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+    write_lerobot_2(tmp_path / "set", [("push", numbered(20))] * 4, 10)
+    (tmp_path / "set" / "videos" / "chunk-000" / CAMERA / "episode_000001.mp4").write_bytes(pointer)
+    write_lerobot_3(tmp_path / "other", [("push", numbered(20))] * 4, 10)
+    (tmp_path / "other" / "meta" / "episodes" / "chunk-000" / "file-000.parquet").write_bytes(pointer)
+    write_bag(tmp_path / "bag", numbered(20), 10)
+    (tmp_path / "bag" / "bag.mcap").write_bytes(pointer)
+    for name in ("0.mp4", "1.npz"):
+        (tmp_path / name).write_bytes(pointer)
+    skipped = load_dataset(tmp_path, 16).skipped
+    assert skipped.keys() == {"set/episode_000001", "other", "bag", "0.mp4", "1.npz"}
+    assert all("is a Git LFS pointer" in why and "`git lfs pull`" in why for why in skipped.values())
+    assert survey(tmp_path).problems == skipped
+
+
+@pytest.mark.parametrize("bad", ['{"episode_index": 2', '{"episode_index": 2, "length": 20}', "[]", "null"])
+def test_a_bad_line_of_a_lerobot_dataset_is_told_by_its_number(bad: str, tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path, [("push", numbered(20))] * 4, 10)
+    file = tmp_path / "meta" / "episodes.jsonl"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:2], bad, *lines[3:]]))
+    with pytest.raises(ModelError, match=r"meta/episodes\.jsonl, line 3 is not an episode") as raised:
+        load_dataset(tmp_path, 16)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "why"),
+    [
+        ({"images": numbered(20)}, "no array `image`; its arrays: images"),
+        ({"image": np.asfortranarray(numbered(20))}, r"save np\.ascontiguousarray\(image\)"),
+        ({"image": numbered(20), "is_first": np.zeros(19, bool)}, "`is_first` is not one finite number a frame"),
+    ],
+)
+def test_arrays_that_are_no_video_are_told(arrays: dict[str, np.ndarray], why: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ModelError, match=rf"bad\.npz.*{why}"):
+        read_recording(tmp_path / "bad.npz")

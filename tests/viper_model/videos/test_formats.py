@@ -23,6 +23,7 @@ from tests.viper_model.videos.writers import (
 from viper_model.errors import ModelError
 from viper_model.videos.dataset import EXPERT, load_dataset, read_recording
 from viper_model.videos.find import FORMATS, find_videos, format_of
+from viper_model.videos.survey import survey
 
 LENGTHS = (20, 23, 17, 31)
 
@@ -157,6 +158,27 @@ def test_a_video_of_a_recording_of_several_is_read_by_number(tmp_path: Path) -> 
     for episode in (None, 2):
         with pytest.raises(ModelError, match=r"bag: it holds 2 videos"):
             read_recording(tmp_path / "bag", episode=episode)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float32])
+def test_a_chunk_of_replay_is_a_video_an_episode(dtype: type, tmp_path: Path) -> None:
+    """Chunks begin and end anywhere: the first frame need not be an episode's first."""
+    for index in range(2):
+        is_first = np.isin(np.arange(80), [17, 40])
+        path = tmp_path / "walker" / f"{index}.npz"
+        reward = np.arange(80.0)
+        write_npz(path, numbered(80), is_first=is_first.astype(dtype), task_reward=reward)
+    dataset = load_dataset(tmp_path, 32)
+    assert [video.name for video in dataset.videos[:3]] == [f"walker/0.npz/episode_{n:05}" for n in range(3)]
+    parts = [range(17), range(17, 40), range(40, 80)]
+    assert [numbers(video.frames) for video in dataset.videos[:3]] == [[n % 44 for n in part] for part in parts]
+    for video, part in zip(dataset.videos, parts, strict=False):
+        assert video.task_reward is not None
+        assert video.task_reward.tolist() == list(part)
+    assert sum(len(group.videos) for group in survey(tmp_path).groups) == 6
+    assert numbers(read_recording(path, episode=1).frames) == list(range(17, 40))
+    write_npz(path, numbered(80), is_first=np.arange(80) == 0)
+    assert len(read_recording(path).frames) == 80
 
 
 def test_a_video_larger_than_memory_may_be_is_read_in_chunks(tmp_path: Path) -> None:

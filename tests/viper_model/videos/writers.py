@@ -216,3 +216,37 @@ def write_camera(
                 name = "sensor_msgs/msg/CompressedImage"
                 picture = kinds[name](header, form, np.frombuffer(pictures[index], np.uint8))
                 writer.write(connection, time, store.serialize_cdr(picture, name))
+
+
+def write_yuv(
+    path: Path, frames: np.ndarray, weights: tuple[float, float], *, pixels: str, full: bool, **tags: int
+) -> None:
+    """R'G'B' (float [time, height, width, 3] in 0 to 1) as Y'CbCr by the formulas of ITU-R BT.601 and BT.709, lossless.
+
+    weights: of red and blue. pixels: FFmpeg's name of a planar format. full: range. tags: what the file says of it.
+    """
+    red, blue = weights
+    luma = frames @ [red, 1 - red - blue, blue]
+    chroma = [(frames[..., 2] - luma) / (2 - 2 * blue), (frames[..., 0] - luma) / (2 - 2 * red)]
+    bits = 10 if "10" in pixels else 8
+    high = 2**bits - 1
+    planes = [luma * high] + [c * high + 2 ** (bits - 1) for c in chroma]
+    if not full:
+        planes = [(16 + 219 * luma) * 2 ** (bits - 8)] + [(128 + 224 * c) * 2 ** (bits - 8) for c in chroma]
+    if "444" not in pixels:
+        planes[1:] = [c[:, :: 2 if "420" in pixels else 1, ::2] for c in planes[1:]]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"qp": "0"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixels
+        for name, value in {**tags, "color_range": 2 if full else 1}.items():
+            setattr(stream.codec_context, name, value)
+        for t in range(len(frames)):
+            frame = av.VideoFrame(stream.width, stream.height, pixels)
+            for target, plane in zip(frame.planes, planes, strict=True):
+                rows = plane[t].round().clip(0, high).astype("<u2" if bits == 10 else "u1")
+                width = target.line_size // rows.itemsize
+                target.update(np.pad(rows, ((0, 0), (0, width - rows.shape[1]))).tobytes())
+            frame.colorspace, frame.color_range = tags["colorspace"], 2 if full else 1
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

@@ -105,6 +105,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         (["score", "video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
         (["imagine", "video:=video.mp4", "model:=nowhere"], "no video model in nowhere"),
+        (["progress", "data:=.", "model:=nowhere"], "no LeRobot dataset"),
         (["report", "nowhere"], "no run in nowhere"),
         (["record", "behaviour:=wise"], "expert"),
     ],

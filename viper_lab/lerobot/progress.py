@@ -1,0 +1,68 @@
+"""A dataset's progress under a video model, as LeRobot's reward models write it.
+
+The file is what `lerobot.rewards` of LeRobot 0.6 calls progress: Parquet with a row a frame and the columns `index`,
+`episode_index` and `frame_index` (int64) and `progress_sparse` (float32). Its weights for behaviour cloning
+(`sample_weighting`, RA-BC) compare the progress of two frames of an episode.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from viper_lab.errors import UserError
+from viper_model.reward.likelihood import Form
+from viper_model.reward.scorer import chosen_form, score_video
+from viper_model.video_model.video_model import VideoModel
+from viper_model.videos import lerobot
+from viper_model.videos.find import read, sources_at
+from viper_model.videos.lerobot import LeRobotVideo
+from viper_model.videos.settings import VideoSettings
+
+FILE = "viper_progress.parquet"
+
+
+def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None, form: str = "auto") -> Path:
+    """Write the progress of every frame of a LeRobot dataset into its folder, and return the file.
+
+    Progress is the sum of the rewards up to a frame, from each episode's beginning, scaled for the whole dataset to 0
+    to 1, so that differences compare across episodes. task: that the episodes show; what the dataset calls it where
+    None. form: see `chosen_form`. Raises ModelError or UserError where the model, an episode or the folder is not as it
+    has to be.
+    """
+    if not lerobot.holds(dataset):
+        raise UserError(f"{dataset} is no LeRobot dataset: it has no {lerobot.INFO}")
+    model = VideoModel.load(model_folder)
+    settings = VideoSettings.load(model_folder)
+    chosen = chosen_form(model, form)
+    episodes = [video for video in sources_at(dataset, settings.camera) if isinstance(video, LeRobotVideo)]
+    episodes.sort(key=lambda video: video.episode)
+    sums = [_reward_sum(model, settings, video, task or str(video.task), chosen) for video in episodes]
+    lengths = [video.frames for video in episodes]
+    lowest, highest = min(map(np.min, sums)), max(map(np.max, sums))
+    table = pyarrow.table(
+        {
+            "index": np.arange(sum(lengths)),
+            "episode_index": np.repeat([video.episode for video in episodes], lengths),
+            "frame_index": np.concatenate([np.arange(length) for length in lengths]),
+            "progress_sparse": ((np.concatenate(sums) - lowest) / max(highest - lowest, 1e-9)).astype(np.float32),
+        }
+    ).replace_schema_metadata({"reward_model_path": str(model_folder)})
+    try:
+        pyarrow.parquet.write_table(table, dataset / FILE)
+    except OSError as error:
+        raise UserError(f"can't write {dataset / FILE}: {error.strerror}") from error
+    return dataset / FILE
+
+
+def _reward_sum(model: VideoModel, settings: VideoSettings, video: LeRobotVideo, task: str, form: Form) -> np.ndarray:
+    """The sum of the rewards up to each recorded frame, float64 [frames]."""
+    chunks = list(settings.of(task).video(read(video), model.image_size))
+    frames = np.concatenate([chunk.frames for chunk in chunks])
+    seconds = np.concatenate([chunk.seconds for chunk in chunks if chunk.seconds is not None])
+    reward = score_video(model, frames, task, form).reward
+    # Frames that the model's rate leaves out lie between those that it sees.
+    return np.interp(np.arange(video.frames) / video.rate, seconds, np.cumsum(reward, dtype=np.float64))
