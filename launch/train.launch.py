@@ -16,7 +16,7 @@ from launch.events.process import ProcessExited
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_lab.experiment.plan import Plan, make_plan
-from viper_ros.launching.actions import chosen, declared, node, restarted, viper, viz
+from viper_ros.launching.actions import chosen, declared, end_with, node, restarted, viper, viz
 
 
 def nodes(plan: Plan, values: dict[str, Any]) -> list[LaunchDescriptionEntity]:
@@ -28,7 +28,8 @@ def nodes(plan: Plan, values: dict[str, Any]) -> list[LaunchDescriptionEntity]:
     if plan.learns_from_videos:
         started += restarted(partial(node, "reward_node", plan.reward_parameters(), common))
     policy = partial(node, "policy_node", plan.policy_parameters(), common)
-    started += restarted(policy, then=viper("report", str(plan.run)))
+    report = viper("report", str(plan.run))
+    started += restarted(policy, then=[end_with(report, "viper report"), report])
     return [*started, *viz(values, plan.environments)]
 
 

@@ -37,8 +37,8 @@ def parse(path: Path) -> dict[str, dict[str, Any]]:
 def of_graph(path: Path, nodes: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     """What a user's ROS 2 parameter file says of a graph, by section; OF_EVERY_NODE may be among it.
 
-    nodes: by section, the full names of the nodes that have its settings. As in ROS, `*` stands for one name and `**` for
-    any number of them. What is said of other nodes is passed over.
+    nodes: by section, the full names of the nodes that have its settings. As in ROS, `*` stands for one name and `**`
+    for any number of them. What is said of other nodes is passed over.
     Raises UserError where the file can't be read, where a section's name is in another namespace than its nodes, and
     where something is said of some of a section's nodes only.
     """

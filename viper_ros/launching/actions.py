@@ -105,7 +105,7 @@ def viz(
 
 
 def viper(*arguments: str) -> ExecuteProcess:
-    """A command of `viper`, which is interrupted where the launch is gone: SIGTERM to `ros2 launch` leaves it behind."""
+    """A command of `viper`, interrupted when its launch is gone: SIGTERM to `ros2 launch` alone leaves it there."""
     return ExecuteProcess(
         cmd=["setpriv", "--pdeathsig", "INT", "viper", *arguments], name=f"viper_{arguments[0]}", output="screen"
     )
@@ -113,7 +113,7 @@ def viper(*arguments: str) -> ExecuteProcess:
 
 def end_with(action: ExecuteProcess, why: str) -> RegisterEventHandler:
     """When `action`'s process ends, end everything, with a failure unless it ended well."""
-    return _watch(action, why, None, 0, [])
+    return _watch(action, why, None, 0, ())
 
 
 def _watch(
@@ -121,7 +121,7 @@ def _watch(
     why: str,
     again: Callable[[], Node] | None,
     restarts: int,
-    then: list[LaunchDescriptionEntity],
+    then: Sequence[LaunchDescriptionEntity],
 ) -> RegisterEventHandler:
     def ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if context.is_shutdown:
@@ -133,7 +133,7 @@ def _watch(
         if event.returncode != 0:
             # An error here is what makes `ros2 launch` itself exit with a failure.
             raise RuntimeError(f"{why} ended with status {event.returncode}: see its last line above")
-        return then or [EmitEvent(event=Shutdown(reason=f"{why} has ended"))]
+        return list(then) or [EmitEvent(event=Shutdown(reason=f"{why} has ended"))]
 
     return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=ended))
 
@@ -143,12 +143,13 @@ def together(nodes: list[Node]) -> list[LaunchDescriptionEntity]:
     return [*(end_with(one, one.node_executable) for one in nodes), *nodes]
 
 
-def restarted(make_node: Callable[[], Node], *, then: ExecuteProcess | None = None) -> list[LaunchDescriptionEntity]:
+def restarted(
+    make_node: Callable[[], Node], then: Sequence[LaunchDescriptionEntity] = ()
+) -> list[LaunchDescriptionEntity]:
     """A node that is started again where something kills it, and with which all others end where it ends by itself.
 
     For nodes that find their place again: a graph in lockstep waits for them. Never for what moves an arm.
-    then: a process to run once the node has ended well, before the others end.
+    then: what is to happen once it has ended well; it has to end all others. Unless given, the others end at once.
     """
     first = make_node()
-    last: list[LaunchDescriptionEntity] = [end_with(then, then.name or ""), then] if then else []
-    return [_watch(first, first.node_executable, make_node, RESTARTS, last), first]
+    return [_watch(first, first.node_executable, make_node, RESTARTS, then), first]
