@@ -110,6 +110,38 @@ class Parked:
         return self._action.copy()
 
 
+class Stopped:
+    """An expert that stops on its way: from a step on, another in each episode, it does nothing more in every other
+    episode, and in those between holds its last action.
+
+    A discrete action space's first action is to do nothing.
+    """
+
+    _LATEST = 100
+    """The step before which it stops."""
+
+    def __init__(self, expert: Behaviour, episode: int) -> None:
+        self._expert = expert
+        golden = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, fill [0, 1] evenly however many there are
+        self._expert_steps = int((episode + 1) * golden % 1 * self._LATEST)
+        self._holds = episode % 2 == 1
+
+    def reset(self, env: Env) -> None:
+        self._expert.reset(env)
+        self._steps = 0
+        space = env.description.action_space
+        self._action = space.one_hot(0) if space.kind == "discrete" else np.zeros(space.size, np.float32)
+
+    def act(self, env: Env) -> NDArray[np.float32]:
+        if self._steps < self._expert_steps:
+            self._steps += 1
+            action = self._expert.act(env)
+            if self._holds:
+                self._action = action.copy()
+            return action
+        return self._action.copy()
+
+
 def _parkings(size: int) -> Iterator[NDArray[np.float32]]:
     """Every vector of -1, 0 and 1, float32 [size], those with more zeros first."""
     for pushed in range(size + 1):
@@ -120,7 +152,7 @@ def _parkings(size: int) -> Iterator[NDArray[np.float32]]:
                 yield action
 
 
-BEHAVIOURS = ("expert", "random", "noisy", "background", "parked")
+BEHAVIOURS = ("expert", "random", "noisy", "background", "parked", "stopped")
 
 
 def make_behaviour(name: str, sim: str, task: str, seed: int, episode: int = 0) -> Behaviour:
@@ -138,4 +170,6 @@ def make_behaviour(name: str, sim: str, task: str, seed: int, episode: int = 0) 
     if name == "parked":
         return Parked(episode)
     expert: Behaviour = importlib.import_module(f"sim.experts.{sim}").make_expert(task, seed)
+    if name == "stopped":
+        return Stopped(expert, episode)
     return expert if name == "expert" else Noisy(expert, seed)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 import sim
 from sim import Env, SimError
 from sim.experts import BEHAVIOURS, Behaviour, make_behaviour
-from sim.experts.behaviours import Noisy
+from sim.experts.behaviours import Noisy, Stopped
 from sim.experts.planner import Planner, PlannerSettings
 
 
@@ -182,3 +182,27 @@ def test_parked_goes_through_all_that_can_be_held() -> None:
 def test_mistakes_are_told() -> None:
     with pytest.raises(SimError, match="no behaviour 'exprt'"):
         make_behaviour("exprt", "dmc", "cartpole_swingup", seed=0)
+
+
+def test_stopped_is_an_expert_until_a_step_and_then_does_nothing_or_the_same() -> None:
+    expert_steps = []
+    with sim.make("dmc", "reacher_easy", image_size=(8, 8), seed=0) as environment:
+        for episode in range(8):
+            behaviour = Stopped(Restless(), episode)
+            actions = acted(behaviour, environment, 150)
+            stop = int(actions[-1, 0]) if episode % 2 else np.flatnonzero((actions == 0).all(axis=1))[0]
+            assert actions[:stop, 0].tolist() == list(range(1, stop + 1))  # the expert's
+            assert (actions[stop:] == (actions[stop - 1] if episode % 2 else 0)).all()
+            assert (acted(behaviour, environment, 150) == actions).all()
+            expert_steps.append(stop)
+    assert len({steps // 13 for steps in expert_steps}) == 8  # early and late alike
+    assert max(expert_steps) < 100
+
+
+class Restless(Still):
+    def reset(self, env: Env) -> None:
+        self.steps = 0
+
+    def act(self, env: Env) -> NDArray[np.float32]:
+        self.steps += 1
+        return np.full(env.description.action_space.size, self.steps, np.float32)

@@ -11,9 +11,9 @@ from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.fit import fit
 
-JUDGES = ("random", "noisy", "parked")
+JUDGES = ("random", "noisy", "parked", "stopped")
 """Behaviours that are recorded to judge the reward; nothing learns from them."""
-WHOLE_EPISODES = ("random", "parked")
+WHOLE_EPISODES = ("random", "parked", "stopped")
 """Recorded to the episode's end: what such a behaviour earns in an episode is what a policy could earn."""
 
 
@@ -57,6 +57,9 @@ def prepare(plan: Plan, console: Console) -> None:
         background=options["background"],
         tasks=(plan.label,),
         seed=options["seed"],
+        tokenizer_steps=options["tokenizer_steps"],
+        code_model_steps=options["code_model_steps"],
+        background_steps=options["background_steps"],
         device=device,
     )
     check_model(

@@ -52,9 +52,13 @@ FIT = (
         "background",
         "auto",
         "What the background of a likelihood ratio is learned from: recorded (videos of the behaviour background), "
-        "made (experts' videos frozen, reversed, shuffled), auto (recorded where there are such videos), none.",
+        "recorded_and_stills (and experts' frames held still, for robots that can stand still anywhere), made "
+        "(experts' videos frozen, reversed, shuffled), auto (recorded_and_stills where possible, else made), none.",
         choices=BACKGROUNDS,
     ),
+    Parameter("tokenizer_steps", 0, "Training steps of a VQ-GAN; 0: as the size has it.", 0, MANY),
+    Parameter("code_model_steps", 0, "Training steps of the experts' code model; 0: as the size has it.", 0, MANY),
+    Parameter("background_steps", 0, "Training steps of the background's code model; 0: as the size has it.", 0, MANY),
     Parameter("seed", 0, "Seed of the training.", 0, SEEDS),
     Parameter("device", "auto", "Where the model is trained.", choices=DEVICES),
 )

@@ -21,6 +21,7 @@ from viper_lab.results.page import Clip, data_url, template
 from viper_lab.results.run_files import EPISODES, read_config, read_metrics, rewarded_task
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
+from viper_model.reward.check import episode_sum
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
@@ -99,6 +100,7 @@ def write_report(run: Path) -> Path:
         improvement=improvement(untrained, trained),
         step=last,
         scores=scores,
+        expert=next((score for score in scores if score.who == EXPERT), None),
         return_range=config["return_range"],
         plots=[
             _save(run, "returns", plot_returns(rounds, records, scores, config)),
@@ -201,10 +203,14 @@ def _videos(config: dict[str, Any]) -> Dataset | None:
 
 
 def _behaviours(data: Dataset | None) -> list[Score]:
+    """What is in the videos, an episode each. Those that were cut count as if they had gone on as they ended."""
+    longest = max((len(video.frames) for video in data.videos), default=0) if data else 0
     returns: dict[str, list[float]] = defaultdict(list)
     for video in data.videos if data else ():
         if video.task_reward is not None and video.behaviour in (EXPERT, "random"):
-            returns[video.behaviour].append(float(video.task_reward.sum()))
+            solved_once = np.count_nonzero(video.task_reward) == 1  # what follows earns nothing more
+            earned = video.task_reward.sum() if solved_once else episode_sum(video.task_reward, longest)
+            returns[video.behaviour].append(float(earned))
     return [Score(who, values) for who, values in sorted(returns.items())]
 
 

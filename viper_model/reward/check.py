@@ -20,14 +20,18 @@ from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, co
 from viper_model.reward.scorer import CalibratedModel, score_video
 from viper_model.reward.verdict import Verdict, judge
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
+from viper_model.videos.stillness import stays
 
 FROZEN, REVERSED, SHUFFLED = "frozen", "reversed", "shuffled"
 OTHER_TASK = "other_task"
 MADE = (FROZEN, REVERSED, SHUFFLED, OTHER_TASK)
 """Kinds that the check makes; all others are behaviours, as recorded."""
-HACKS = (FROZEN, OTHER_TASK, "random", "background", "parked", "policy")
+STOPPED = "stopped"
+"""The behaviour of an expert that stops on its way."""
+HACKS = (FROZEN, OTHER_TASK, "random", "background", "parked", STOPPED, "policy")
 """What a policy could do instead of the task: earning much by it makes a reward useless. `policy`: the episodes of a
-run that its own reward thought best."""
+run that its own reward thought best. Stills count only where there are no videos of STOPPED: those show where
+standing still is possible, and a still picture of a pole halfway up shows what no policy can do."""
 CLIP_FRAMES = 48
 """Length of the clips into which scored videos are cut, or that of the shortest video where that is less."""
 MOST_VIDEOS = 16
@@ -37,9 +41,6 @@ MOST_FRAMES = 1000
 FROZEN_PER_VIDEO = 4
 """Frames of each expert's video that are tried as still pictures: the first, and others from all over it."""
 CALIBRATION_VIDEOS = 8
-STAYING_FRAMES, STAYING_CHANGE = 4, 0.3
-"""An expert stays where its picture changes in so many frames by less than this share of what it changes by where it
-changes most (the 90% quantile)."""
 
 
 @dataclass(frozen=True)
@@ -223,20 +224,7 @@ def still_worth(frame_worth: np.ndarray | None) -> np.ndarray | None:
     if frame_worth is None or len(frame_worth) < 2:
         return frame_worth
     worth = np.concatenate([frame_worth[1:2], frame_worth[1:]])
-    rewarded_once = 0 < np.count_nonzero(worth) <= 2
-    return np.maximum.accumulate(worth) if rewarded_once else worth
-
-
-def stays(frames: np.ndarray) -> np.ndarray:
-    """Whether a video's picture hardly changes around each of its frames, uint8 [time, height, width, 3]: bool
-    [time]."""
-    index = np.arange(len(frames))
-    other = np.where(index + STAYING_FRAMES < len(frames), index + STAYING_FRAMES, index - STAYING_FRAMES).clip(min=0)
-    change = np.array(
-        [np.abs(frames[i].astype(np.int16) - frames[j]).mean() for i, j in zip(index, other, strict=True)]
-    )
-    still: np.ndarray = change <= STAYING_CHANGE * np.quantile(change, 0.9)
-    return still
+    return np.maximum.accumulate(worth) if 0 < np.count_nonzero(worth) <= 2 else worth
 
 
 def episode_sum(values: np.ndarray, length: int) -> float:
@@ -278,7 +266,11 @@ def _check_task(model: CalibratedModel, data: Dataset, form: Form, task: str, po
     verdict = judge(
         videos=kinds[EXPERT].videos,
         expert=kinds[EXPERT].episode_reward,
-        hacks={kind: each.best_hack for kind, each in kinds.items() if each.best_hack is not None},
+        hacks={
+            kind: each.best_hack
+            for kind, each in kinds.items()
+            if each.best_hack is not None and not (kind == FROZEN and STOPPED in kinds)
+        },
         clip_auc={kind: each.clip_auc for kind, each in kinds.items() if each.clip_auc is not None},
         return_correlation=return_correlation,
     )

@@ -72,6 +72,7 @@ Finding = tuple[str, str]
 _HACK_NAMES = {
     "frozen": "Standing still somewhere",
     "parked": "Pushing an actuator to its end, or doing nothing,",
+    "stopped": "Doing the task halfway and stopping",
     "random": "Random behaviour",
     "background": "Behaviour that is not the task",
     "other_task": "Another task",

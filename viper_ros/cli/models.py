@@ -15,6 +15,9 @@ from viper_ros.cli.options import DEVICE, Device, option
 SIZE, TOKENIZER, CODE_MODEL, BACKGROUND, SEED, FIT_DEVICE = (
     parameter(FIT, name) for name in ("size", "tokenizer", "code_model", "background", "seed", "device")
 )
+TOKENIZER_STEPS, CODE_MODEL_STEPS, BACKGROUND_STEPS = (
+    parameter(FIT, f"{name}_steps") for name in ("tokenizer", "code_model", "background")
+)
 FORM, PRECISION = (parameter(REWARD_NODE, name) for name in ("likelihood", "precision"))
 
 commands = typer.Typer()
@@ -32,9 +35,9 @@ def fit(
     tokenizer: Annotated[str, option(TOKENIZER)] = TOKENIZER.default,
     code_model: Annotated[str, option(CODE_MODEL)] = CODE_MODEL.default,
     background: Annotated[str, option(BACKGROUND)] = BACKGROUND.default,
-    tokenizer_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
-    code_model_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
-    background_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the size's own.")] = None,
+    tokenizer_steps: Annotated[int, option(TOKENIZER_STEPS)] = TOKENIZER_STEPS.default,
+    code_model_steps: Annotated[int, option(CODE_MODEL_STEPS)] = CODE_MODEL_STEPS.default,
+    background_steps: Annotated[int, option(BACKGROUND_STEPS)] = BACKGROUND_STEPS.default,
     seed: Annotated[int, option(SEED)] = SEED.default,
     device: Annotated[str, option(FIT_DEVICE)] = FIT_DEVICE.default,
 ) -> None:

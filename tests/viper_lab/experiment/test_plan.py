@@ -127,7 +127,11 @@ def test_a_given_model_is_the_reward_and_is_not_made(tmp_path: Path) -> None:
         make_plan("dmc", reward_model="nowhere", directory=tmp_path)
     untrained_model(tmp_path / "model", "cartpole_balance")
     plan = make_plan(
-        "dmc", reward_model=str(tmp_path / "model"), reward_task="cartpole_balance", directory=tmp_path / "here"
+        "dmc",
+        task="cartpole_swingup",
+        reward_model=str(tmp_path / "model"),
+        reward_task="cartpole_balance",
+        directory=tmp_path / "here",
     )
     assert plan.reward_parameters()["model"] == str(tmp_path / "model")
     assert plan.reward_parameters()["reward_task"] == "cartpole_balance"
@@ -139,7 +143,7 @@ def test_a_given_model_is_the_reward_and_is_not_made(tmp_path: Path) -> None:
 def test_a_reward_task_that_the_model_to_be_fitted_would_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="reward_model:="):
         make_plan("dmc", reward_task="cartpole_balance", directory=tmp_path)
-    make_plan("dmc", reward_task="cartpole_swingup", directory=tmp_path)
+    make_plan("dmc", task="cartpole_swingup", reward_task="cartpole_swingup", directory=tmp_path)
     make_plan("dmc", reward="task", reward_task="cartpole_balance", directory=tmp_path)
 
 

@@ -209,6 +209,16 @@ def test_standing_still_where_the_task_is_solved_is_no_hack(tmp_path: Path) -> N
     assert check_reward(StaysAtTheEnd(), unknown, "conditional").tasks["slide"].kinds["frozen"].best_hack is not None
 
 
+def test_stills_do_not_count_where_videos_show_an_expert_that_stops(videos: Path) -> None:
+    still = check_reward(LikesStillPictures(), load_dataset(videos, 16), "conditional").tasks["slide"]
+    assert any(reason.startswith("Standing still") for reason in still.verdict.reasons)
+    record(videos / "slide" / "stopped", 3, parked, task_reward=0.0)
+    stopped = check_reward(LikesStillPictures(), load_dataset(videos, 16), "conditional").tasks["slide"]
+    assert stopped.kinds["frozen"] == still.kinds["frozen"]
+    assert not any(reason.startswith("Standing still") for reason in stopped.verdict.reasons)
+    assert any(reason.startswith("Doing the task halfway and stopping earns") for reason in stopped.verdict.reasons)
+
+
 @pytest.mark.parametrize("behaviour", ["parked", "random", "background"])
 def test_behaviour_that_is_not_the_task_and_earns_much_is_a_hack(videos: Path, behaviour: str) -> None:
     if (videos / "slide" / behaviour).exists():

@@ -14,7 +14,7 @@ def measured(**changes: Any) -> dict[str, Any]:
     perfect: dict[str, Any] = {
         "videos": 8,
         "expert": 100.0,
-        "hacks": dict.fromkeys(("frozen", "parked", "random", "background", "other_task", "policy"), -10.0),
+        "hacks": dict.fromkeys(("frozen", "parked", "stopped", "random", "background", "other_task", "policy"), -10.0),
         "clip_auc": dict.fromkeys(("frozen", "reversed", "shuffled", "random", "other_task"), 1.0),
         "return_correlation": 0.9,
     }

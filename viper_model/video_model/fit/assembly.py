@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from viper_model.video_model.fit.background import Background
+from viper_model.video_model.fit.background import RECORDED, Background
 from viper_model.video_model.fit.sampler import (
     BackgroundSampler,
     ClipSampler,
     MadeBackgroundSampler,
     Sampler,
-    first_halves,
 )
 from viper_model.video_model.fit.schedule import TrainingSchedule
 from viper_model.video_model.fit.stages import CodeModelStage, PatchesStage, Stage, VQGANStage
@@ -23,6 +23,7 @@ from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Dataset, FrameSet, Video
 from viper_model.videos.find import BACKGROUND, EXPERT
+from viper_model.videos.stillness import stays
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -63,7 +64,7 @@ def make_stages(
 ) -> list[Stage]:
     """The stages of a training, in order."""
     experts, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
-    others = dataset.select(BACKGROUND, held_out=False) if background == "recorded" else []
+    others = dataset.select(BACKGROUND, held_out=False) if background in RECORDED else []
 
     def sampler(videos: Sequence[Video]) -> ClipSampler:
         return ClipSampler(
@@ -86,10 +87,13 @@ def make_stages(
             MadeBackgroundSampler(sampler(held_out)),
         )
     else:
-        pairs = ((others, experts), (dataset.select(BACKGROUND), held_out))
+        held_still = background == "recorded_and_stills"
+        pairs = (
+            (others, experts if held_still else []),
+            (dataset.select(BACKGROUND), held_out if held_still else []),
+        )
         samplers = (_recorded(sampler, *pairs[0]), _recorded(sampler, *pairs[1]))
         codes = EncodedFrames(model, [*pairs[0][0], *pairs[0][1]], [*pairs[1][0], *pairs[1][1]])
-    # From the experts' weights: what neither of the two learns anything of is then as likely under both.
     not_the_task = CodeModelStage(
         "background",
         fabric,
@@ -98,7 +102,6 @@ def make_stages(
         of_code_model.background_steps,
         *samplers,
         codes,
-        start=model.code_model,
     )
     return [tokenizer, task, not_the_task]
 
@@ -106,9 +109,13 @@ def make_stages(
 def _recorded(
     sampler: Callable[[Sequence[Video]], ClipSampler], others: Sequence[Video], experts: Sequence[Video]
 ) -> BackgroundSampler:
-    """Clips of recorded background; frames that are held come from it, and from experts before the task is done."""
-    frames, of_experts = ([len(video.frames) for video in videos] for videos in (others, experts))
-    return BackgroundSampler(sampler(others), (torch.arange(sum(frames)), first_halves(of_experts, sum(frames))))
+    """Clips of recorded background; frames that are held come from it, and from experts where those are on their way:
+    standing still there is not what was asked for, and where an expert stays it may be."""
+    on_their_way = [~stays(video.frames) for video in experts]
+    moving = torch.from_numpy(np.concatenate([*on_their_way, np.zeros(0, bool)])).nonzero()[:, 0]
+    of_others = sum(len(video.frames) for video in others)
+    stills = (torch.arange(of_others), moving + of_others) if len(moving) else (torch.arange(of_others),)
+    return BackgroundSampler(sampler(others), stills)
 
 
 def _tokenizer_stage(

@@ -8,9 +8,15 @@ from viper_model.errors import ModelError
 from viper_model.videos.dataset import Dataset
 from viper_model.videos.find import BACKGROUND
 
-Background = Literal["auto", "recorded", "made", "none"]
-"""What the background's code model learns from. recorded: videos of the behaviour `background`. made: experts' videos,
-frozen, reversed and shuffled. auto: recorded where there are such videos of every task, else made."""
+Background = Literal["auto", "recorded", "recorded_and_stills", "made", "none"]
+"""What the background's code model learns from.
+
+recorded: videos of the behaviour `background`, and single frames of them held. recorded_and_stills: frames of experts'
+videos are held as well; right where a robot can stand still anywhere on its way, as an arm can and a pole can't. made:
+experts' videos, frozen, reversed and shuffled. auto: recorded_and_stills where there are background videos of every
+task, else made.
+"""
+RECORDED: tuple[Background, ...] = ("recorded", "recorded_and_stills")
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 
 
@@ -21,8 +27,8 @@ def resolve_background(background: str, dataset: Dataset) -> Background:
         raise ModelError(f"unknown background '{background}': choose one of {', '.join(BACKGROUNDS)}")
     missing = [task for task in dataset.tasks if not dataset.select(BACKGROUND, task=task, held_out=False)]
     if source == "auto":
-        return "made" if missing else "recorded"
-    if source == "recorded" and missing:
+        return "made" if missing else "recorded_and_stills"
+    if source in RECORDED and missing:
         raise ModelError(
             f"there are no {BACKGROUND} videos of {', '.join(missing)} to train on: record two or more into "
             f"<task>/{BACKGROUND}, or choose the background made"

@@ -72,15 +72,3 @@ class MadeBackgroundSampler:
         kind = torch.randint(3, (clips, 1))
         made = torch.where(kind == 0, held, torch.where(kind == 1, index.flip(1), shuffled))
         return made, torch.zeros(clips, dtype=torch.int64)
-
-
-def first_halves(lengths: list[int], begin: int) -> Tensor:
-    """Indices of the frames of the first half of each of several videos: int64 [n].
-
-    lengths: frames of each, one after the other from index `begin` on. An expert's first half is before the task is
-    done: standing still there is not what was asked for, and where it is done it may be.
-    """
-    ends = torch.tensor(lengths).cumsum(0) + begin
-    return torch.cat(
-        [torch.arange(end - length, end - length // 2) for end, length in zip(ends.tolist(), lengths, strict=True)]
-    )

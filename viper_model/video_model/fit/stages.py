@@ -163,12 +163,9 @@ class CodeModelStage(_Stage):
         sampler: Sampler,
         held_out: Sampler,
         codes: Callable[[], tuple[Tensor, Tensor]],
-        *,
-        start: CodeModel | None = None,
     ) -> None:
         """sampler, held_out: clips to train on, and to choose the best average by. codes: of the frames that these
-        index, int16 [frames, tokens] each; asked for at the first step. start: whose weights, trained by an earlier
-        stage, this one begins with; its own random ones where None."""
+        index, int16 [frames, tokens] each; asked for at the first step."""
         self.name, self.steps = name, steps
         self._fabric, self._schedule = fabric, schedule
         self._kept = kept
@@ -177,7 +174,6 @@ class CodeModelStage(_Stage):
         self._best_loss = math.inf
         self._sampler, self._held_out = sampler, held_out
         self._codes = codes
-        self._start = start
         self._optimizer = _adam(self._trained, schedule.rate, (0.9, 0.95))
         self._shared = fabric.setup_module(self._trained)
         self._shared.mark_forward_method("loss")
@@ -185,9 +181,6 @@ class CodeModelStage(_Stage):
 
     def step(self, number: int) -> dict[str, float]:
         schedule, shared = self._schedule, self._shared
-        if number == 0 and self._start is not None:
-            for code_model in (self._kept, self._trained):
-                copy_weights(self._start, code_model)
         codes, _ = self._codes()
         index, task = (x[self._share] for x in self._sampler.draw(schedule.batch))
         clips, task = codes[index].to(self._fabric.device).long(), task.to(self._fabric.device)
@@ -235,13 +228,6 @@ class CodeModelStage(_Stage):
 
     def restore(self, document: dict[str, Any]) -> None:
         self._best_loss = document["best_loss"]
-
-
-@torch.no_grad()
-def copy_weights(source: CodeModel, target: CodeModel) -> None:
-    """Give `target` the weights of `source`; where they know different numbers of tasks, the mean over `source`'s."""
-    for ours, theirs in zip(target.parameters(), source.parameters(), strict=True):
-        ours.copy_(theirs if ours.shape == theirs.shape else theirs.mean(0, keepdim=True).expand_as(ours))
 
 
 def descend(fabric: Fabric, optimizer: torch.optim.Optimizer, rate: float, loss: Tensor) -> float:

@@ -56,9 +56,9 @@ def fit(
     background: str = "auto",
     tasks: Sequence[str] | None = None,
     seed: int = 0,
-    tokenizer_steps: int | None = None,
-    code_model_steps: int | None = None,
-    background_steps: int | None = None,
+    tokenizer_steps: int = 0,
+    code_model_steps: int = 0,
+    background_steps: int = 0,
     device: torch.device | str = "cpu",
 ) -> VideoModel:
     """Train a model of a named size on the expert videos under `data` (of `tasks`; all where None), into `folder`.
@@ -73,7 +73,8 @@ def fit(
 
     Under torchrun its processes share every batch: what is learned is what one process learns from the same batches.
     Only the first one writes. A training can go on with another number of processes.
-    tokenizer_steps, code_model_steps, background_steps: instead of the size's own. Raises ModelError.
+    tokenizer_steps, code_model_steps, background_steps: instead of the size's own; 0: those.
+    Raises ModelError.
     """
     config = size_config(size, tokenizer, code_model)
     schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
@@ -107,7 +108,7 @@ def fit(
 
 
 def _shortened(
-    schedule: TrainingSchedule, tokenizer: int | None, code_model: int | None, background: int | None
+    schedule: TrainingSchedule, tokenizer: int, code_model: int, background: int
 ) -> TrainingSchedule:
     of_tokenizer, of_code_model = schedule.tokenizer, schedule.code_model
     return TrainingSchedule(

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from tests.viper_model.conftest import sliding_square
 from viper_model.errors import ModelError
 from viper_model.video_model.fit import assembly
-from viper_model.video_model.fit.sampler import BackgroundSampler, MadeBackgroundSampler
+from viper_model.video_model.fit.sampler import BackgroundSampler, ClipSampler, MadeBackgroundSampler
 from viper_model.video_model.fit.stages import CodeModelStage
 from viper_model.video_model.fit.training import fit
 from viper_model.video_model.video_model import VideoModel
@@ -62,7 +63,8 @@ def names(videos: Path, behaviour: str, *, held_out: bool) -> set[str]:
 @pytest.mark.parametrize(
     ("recorded", "chosen", "used"),
     [
-        (True, "auto", "recorded"),
+        (True, "auto", "recorded_and_stills"),
+        (True, "recorded_and_stills", "recorded_and_stills"),
         (True, "recorded", "recorded"),
         (True, "made", "made"),
         (False, "auto", "made"),
@@ -80,11 +82,11 @@ def test_a_background_is_learned_from_what_was_chosen(
     if recorded:
         record_background(videos, "slide", 6)
     model = fit(videos, tmp_path / "model", "micro", background=chosen, **SHORT)
-    learned, judged = (names(videos, "expert", held_out=each) for each in (False, True))
-    if used == "recorded":  # from experts frames are held
-        learned |= names(videos, "background", held_out=False)
-        judged |= names(videos, "background", held_out=True)
-    assert trained_on == [(BackgroundSampler if used == "recorded" else MadeBackgroundSampler, learned, judged)]
+    behaviours = {"made": ["expert"], "recorded": ["background"], "recorded_and_stills": ["background", "expert"]}[used]
+    learned, judged = (
+        {name for behaviour in behaviours for name in names(videos, behaviour, held_out=each)} for each in (False, True)
+    )
+    assert trained_on == [(MadeBackgroundSampler if used == "made" else BackgroundSampler, learned, judged)]
     assert model.has_background
     assert json.loads((tmp_path / "model" / "training.json").read_text())["background"] == used
     # What was recorded is judged beside the experts, whatever was learned from.
@@ -113,7 +115,7 @@ def test_a_task_without_recorded_background_makes_it_from_experts_for_all(videos
     with pytest.raises(ModelError, match="no background videos of jump to train on") as raised:
         fit(videos, tmp_path / "other", "micro", background="recorded", **SHORT)
     assert "\n" not in str(raised.value)
-    with pytest.raises(ModelError, match="choose one of auto, recorded, made, none"):
+    with pytest.raises(ModelError, match="choose one of auto, recorded, recorded_and_stills, made, none"):
         fit(videos, tmp_path / "other", "micro", background="guessed", **SHORT)
 
 
@@ -127,3 +129,27 @@ def test_a_single_background_video_is_nothing_to_learn_from(videos: Path, tmp_pa
     record_background(videos, "slide", 1)
     with pytest.raises(ModelError, match="record two or more"):
         fit(videos, tmp_path / "model", "micro", background="recorded", **SHORT)
+
+
+def test_frames_are_held_of_experts_on_their_way_and_not_of_those_that_have_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[tuple[int, ...]] = []
+
+    class NotedSampler(BackgroundSampler):
+        def __init__(self, clips: ClipSampler, stills: tuple[Tensor, ...]) -> None:
+            held.append(tuple(stills[1].tolist()))
+            super().__init__(clips, stills)
+
+    monkeypatch.setattr(assembly, "BackgroundSampler", NotedSampler)
+    rng = np.random.default_rng(5)
+    for behaviour, order in (("background", rng.integers(0, 8, 30)), ("expert", np.minimum(np.arange(30), 12))):
+        folder = tmp_path / "videos" / "slide" / behaviour
+        folder.mkdir(parents=True)
+        for video in range(6):
+            np.savez(folder / f"{video}.npz", image=sliding_square(rng, 30, order))
+    fit(tmp_path / "videos", tmp_path / "model", "micro", **SHORT)
+    trained_on, _ = held
+    of_background = 30 * len(names(tmp_path / "videos", "background", held_out=False))
+    experts = len(names(tmp_path / "videos", "expert", held_out=False))
+    assert trained_on == tuple(of_background + 30 * expert + frame for expert in range(experts) for frame in range(12))

@@ -10,7 +10,6 @@ from viper_model.video_model.fit.sampler import (
     BackgroundSampler,
     ClipSampler,
     MadeBackgroundSampler,
-    first_halves,
 )
 
 LENGTHS, SKIP = [9, 20, 13], 2
@@ -60,20 +59,18 @@ def test_made_background_is_frozen_reversed_and_shuffled_in_equal_parts() -> Non
     assert_shares(kinds_of(index), shares)
 
 
-def test_recorded_background_holds_frames_of_its_own_and_of_experts_before_the_task_is_done() -> None:
+def test_recorded_background_holds_frames_of_its_own_and_of_experts() -> None:
     torch.manual_seed(0)
     frames = sum(LENGTHS)
-    experts = [10, 7]  # behind the background's frames
+    experts = torch.tensor([0, 3, 4]) + frames  # behind the background's frames
     clips = ClipSampler(LENGTHS, [0, 1, 0], clip_frames=4, frame_skip=SKIP)
-    index, task = BackgroundSampler(clips, (torch.arange(frames), first_halves(experts, frames))).draw(6000)
+    index, task = BackgroundSampler(clips, (torch.arange(frames), experts)).draw(6000)
     assert not task.any()
     kinds = kinds_of(index)
     assert_shares(kinds, {"frozen": FROZEN_SHARE, "reversed": 0, "shuffled": 0, "as recorded": 1 - FROZEN_SHARE})
     assert (index[kinds["as recorded"]] < frames).all()
     held = set(index[kinds["frozen"], 0].tolist())
-    of_experts = {frame - frames for frame in held if frame >= frames}
-    assert of_experts == {*range(5), *range(10, 14)}  # of 7 frames the middle one counts to the first half
-    assert len(held) - len(of_experts) == frames
+    assert held == {*range(frames), *experts.tolist()}
     half = (index[kinds["frozen"], 0] >= frames).double().mean()
     assert abs(half - 0.5) <= 4 * (0.25 / kinds["frozen"].sum()) ** 0.5
 

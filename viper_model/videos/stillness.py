@@ -1,0 +1,21 @@
+"""Where nothing moves in a video."""
+
+from __future__ import annotations
+
+import numpy as np
+
+STAYING_FRAMES, STAYING_CHANGE = 4, 0.3
+"""A picture stays where it changes in so many frames by less than this share of what it changes by where it changes
+most (the 90% quantile)."""
+
+
+def stays(frames: np.ndarray) -> np.ndarray:
+    """Whether a video's picture hardly changes around each of its frames, uint8 [time, height, width, 3]: bool
+    [time]."""
+    index = np.arange(len(frames))
+    other = np.where(index + STAYING_FRAMES < len(frames), index + STAYING_FRAMES, index - STAYING_FRAMES).clip(min=0)
+    change = np.array(
+        [np.abs(frames[i].astype(np.int16) - frames[j]).mean() for i, j in zip(index, other, strict=True)]
+    )
+    still: np.ndarray = change <= STAYING_CHANGE * np.quantile(change, 0.9)
+    return still
