@@ -107,9 +107,7 @@ def fit(
     return VideoModel.load(folder, fabric.device)
 
 
-def _shortened(
-    schedule: TrainingSchedule, tokenizer: int, code_model: int, background: int
-) -> TrainingSchedule:
+def _shortened(schedule: TrainingSchedule, tokenizer: int, code_model: int, background: int) -> TrainingSchedule:
     of_tokenizer, of_code_model = schedule.tokenizer, schedule.code_model
     return TrainingSchedule(
         dataclasses.replace(of_tokenizer, steps=tokenizer or of_tokenizer.steps),
