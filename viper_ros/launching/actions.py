@@ -105,9 +105,9 @@ def viz(
 
 
 def viper(*arguments: str) -> ExecuteProcess:
-    """A command of `viper`, interrupted when its launch is gone: SIGTERM to `ros2 launch` alone leaves it there."""
+    """A command of `viper`, ended when its launch is gone: SIGTERM to `ros2 launch` alone leaves it there."""
     return ExecuteProcess(
-        cmd=["setpriv", "--pdeathsig", "INT", "viper", *arguments], name=f"viper_{arguments[0]}", output="screen"
+        cmd=["setpriv", "--pdeathsig", "TERM", "viper", *arguments], name=f"viper_{arguments[0]}", output="screen"
     )
 
 
