@@ -3,8 +3,12 @@
 # make check    lint, format and types
 # make docs     docs/reference.md and config/sros2/policy.xml, from the code
 # make clean    leaves no trace
+# ROS=kilted or ROS=jazzy: with that ROS 2, beside the usual one of requirements/ros.txt, in an environment of its own
 SHELL := /bin/bash
-IN_ROS := .venv/bin/in_ros
+export ROS
+suffix := $(addprefix -,$(ROS))
+VENV := .venv$(suffix)
+IN_ROS := $(VENV)/bin/in_ros
 SOURCES := $(shell find msg sim viper_lab viper_model viper_ros launch config resource -type f -not -name '*.pyc') package.xml CMakeLists.txt
 
 .PHONY: train test test-learning check docs setup clean
@@ -19,23 +23,23 @@ test-learning: setup
 	@$(IN_ROS) python -m pytest -m learning $(ARGS)
 
 check: setup
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && $(IN_ROS) mypy sim viper_lab viper_model viper_ros
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(IN_ROS) mypy sim viper_lab viper_model viper_ros
 
 docs: setup
 	@$(IN_ROS) python -m viper_ros.introspection.reference docs/reference.md
 	@$(IN_ROS) python -m viper_ros.introspection.sros2_policy >config/sros2/policy.xml.new && mv config/sros2/policy.xml.new config/sros2/policy.xml
 
-setup: .venv/.built
+setup: $(VENV)/.built
 
-.venv/.packages: requirements/pip.txt requirements/python.txt requirements/python-no-deps.txt requirements/ros.txt requirements/dev.txt requirements/rerun.txt requirements/gymnasium.txt
+$(VENV)/.packages: $(wildcard requirements/*.txt)
 	@tools/setup.sh packages && touch $@
 
-.venv/.graphics: .venv/.packages
+$(VENV)/.graphics: $(VENV)/.packages
 	@tools/setup.sh graphics && touch $@
 
-.venv/.built: .venv/.packages .venv/.graphics tools/setup.sh $(SOURCES)
+$(VENV)/.built: $(VENV)/.packages $(VENV)/.graphics tools/setup.sh $(SOURCES)
 	@tools/setup.sh build && touch $@
 
 clean:
-	rm -rf .venv build install log runs data models .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv{,-*} build{,-*} install{,-*} log runs data models .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """The training graph, a process per node: as many environments as asked for, one reward node, one policy node.
 
-Where videos or the video model are missing, `viper prepare` records and fits them first.
+Where videos or the video model are missing, `viper prepare` records and fits them first. At the end `viper report` says
+what came out.
 """
 
 from __future__ import annotations
@@ -9,23 +10,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from launch.actions import ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch.actions import OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from viper_lab.experiment.plan import Plan, make_plan
-from viper_ros.launching.actions import chosen, declared, node, restarted, viz
+from viper_ros.launching.actions import chosen, declared, end_with, node, restarted, viper, viz
 
 
 def nodes(plan: Plan, values: dict[str, Any]) -> list[LaunchDescriptionEntity]:
+    common = {**values, "params_file": None}  # The plan has what it says.
     started: list[LaunchDescriptionEntity] = []
     for name in plan.environments:
         environment = plan.sim_parameters(name)
-        started += restarted(partial(node, "sim_node", environment, values, inside=name))
+        started += restarted(partial(node, "sim_node", environment, common, inside=name))
     if plan.learns_from_videos:
-        started += restarted(partial(node, "reward_node", plan.reward_parameters(), values))
-    started += restarted(partial(node, "policy_node", plan.policy_parameters(), values))
+        started += restarted(partial(node, "reward_node", plan.reward_parameters(), common))
+    policy = partial(node, "policy_node", plan.policy_parameters(), common)
+    report = viper("report", str(plan.run))
+    started += restarted(policy, then=[end_with(report, "viper report"), report])
     return [*started, *viz(values, plan.environments)]
 
 
@@ -33,14 +37,17 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = chosen(context, "train")
     values["directory"] = Path(values["directory"]).expanduser().resolve()
     plain = ("task", "arm", "reward", "agent", "likelihood", "reward_task", "reward_model", "name", "steps")
-    names = (*plain, "environments", "namespace")
-    plan = make_plan(values["sim"], directory=values["directory"], **{name: values[name] for name in names})
+    names = (*plain, "environments", "namespace", "directory", "params_file")
+    plan = make_plan(values["sim"], **{name: values[name] for name in names})
     running = nodes(plan, values)
     if plan.model_is_given or not plan.learns_from_videos:
         return running
-    names = ("sim", "task", "arm", "directory")
-    options = [f"{name}:={values[name]}" for name in names if values[name]]
-    prepare = ExecuteProcess(cmd=["viper", "prepare", *options], name="prepare", output="screen")
+    assignments = [
+        f"--set={section}.{name}={value}"
+        for section in ("record", "fit", "sim_node", "reward_node")
+        for name, value in plan.settings[section].items()
+    ]
+    prepare = viper("prepare", f"sim:={plan.sim}", f"directory:={values['directory']}", *assignments)
 
     def prepared(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if event.returncode != 0:

@@ -14,12 +14,13 @@ TORCH = {"torch", "torchmetrics", "lightning_fabric"}
 ROS = {"rclpy", "messages"}
 SIMULATORS = {"mujoco", "dm_control", "ale_py", "robosuite", "rlbench", "pyrep"}
 LABS = {"viper_lab.errors", "viper_lab.config", "viper_lab.parameters"}
-PURE = {"viper_model.errors", "viper_model.files"}
+PURE = {"viper_model.errors", "viper_model.files", "viper_model.metrics"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "sim": SIMULATORS,
     "viper_model.errors": set(),
     "viper_model.files": {"viper_model.errors"},
+    "viper_model.metrics": {"viper_model.files"},
     "viper_model.torch_tools": {*PURE, *TORCH},
     "viper_model.videos": PURE,
     "viper_model.reward": {*PURE, *TORCH, "viper_model.torch_tools", "viper_model.videos"},

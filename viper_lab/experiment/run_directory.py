@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import io
-import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ import yaml
 
 from viper_lab.errors import UserError
 from viper_lab.experiment.provenance import IDENTITY
-from viper_lab.results.run_files import CONFIG, EPISODES, METRICS, read_config
+from viper_lab.results.run_files import CONFIG, EPISODES, read_config
 from viper_model.files import replace_file
+from viper_model.metrics import MetricsLog
 
 
 class RunDirectory:
-    """Owns a run's directory from construction to `close`: config.yaml, metrics.jsonl, episodes/.
+    """Owns a run's directory from construction to `close`: config.yaml, metrics.jsonl and TensorBoard's
+    event files, episodes/.
 
     `config` is all that made the run, see `provenance.run_config`. Raises UserError where another process owns the
     directory, where it was started with another value of one of the keys in `provenance.IDENTITY`, and where it can't
@@ -39,16 +40,17 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"{directory} is in use by another run: stop that one or choose another name:=") from error
         self._begin_or_go_on(dict(config))
-        self._metrics = directory / METRICS
-        self._mend_metrics()
+        self._metrics = MetricsLog(directory)
 
     def log(self, step: int, **values: Any) -> None:
         """Append a line to metrics.jsonl: `step` environment steps were collected when `values` were so."""
-        try:
-            with open(self._metrics, "a") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
-        except OSError as error:
-            raise UserError(f"can't write {self._metrics}: {error.strerror}; make room and start again") from error
+        with self._writable():
+            self._metrics.write(step, **values)
+
+    def show(self, step: int, **scalars: float) -> None:
+        """Show these in TensorBoard."""
+        with self._writable():
+            self._metrics.show(step, scalars)
 
     def save_episode(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep an episode as episodes/<name>.npz."""
@@ -75,13 +77,12 @@ class RunDirectory:
                     )
         replace_file(path, yaml.safe_dump(config, sort_keys=False).encode())
 
-    def _mend_metrics(self) -> None:
-        """Drop the half line that a killed process may have left."""
-        if self._metrics.exists():
-            content = self._metrics.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                os.truncate(self._metrics, whole)
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"can't write to {self.directory}: {error.strerror}; make room and start again") from error
 
 
 def _value(config: Mapping[str, Any], dotted: str) -> Any:

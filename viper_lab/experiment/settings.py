@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import yaml
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError
 from viper_lab.experiment.sections import SECTIONS
+
+OF_EVERY_NODE = ("use_sim_time", "autostart")
+"""Parameters of nodes that are no settings of an experiment."""
 
 
 def load(sim: str) -> dict[str, dict[str, Any]]:
@@ -25,9 +30,42 @@ def load(sim: str) -> dict[str, dict[str, Any]]:
 
 def parse(path: Path) -> dict[str, dict[str, Any]]:
     """A ROS 2 parameter file by section, a node's name without its namespace. Raises UserError."""
+    sections = {key.rpartition("/")[2]: values for key, values in _parameters(path).items()}
+    return {section: sections.get(section, {}) for section in SECTIONS}
+
+
+def of_graph(path: Path, nodes: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """What a user's ROS 2 parameter file says of a graph, by section; OF_EVERY_NODE may be among it.
+
+    nodes: by section, the full names of the nodes that have its settings. As in ROS, `*` stands for one name and `**`
+    for any number of them. What is said of other nodes is passed over.
+    Raises UserError where the file can't be read, where a section's name is in another namespace than its nodes, and
+    where something is said of some of a section's nodes only.
+    """
+    said: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for key, values in _parameters(path).items():
+        pattern = re.compile(_regular_expression(key))
+        for section, names in nodes.items():
+            count = sum(bool(pattern.fullmatch(name)) for name in names)
+            if count == len(names):
+                said[section] |= values
+            elif count or key.rpartition("/")[2] == section:
+                raise UserError(f"{path}: {key} is not {' and '.join(names)}: write /**/{section}")
+        if key.rpartition("/")[2] in SECTIONS.keys() - nodes.keys():
+            said[key.rpartition("/")[2]] |= values
+    return said
+
+
+def _parameters(path: Path) -> dict[str, dict[str, Any]]:
+    """A ROS 2 parameter file's parameters by node, as written there. Raises UserError."""
     try:
         document = yaml.safe_load(path.read_text())
-        sections = {key.rpartition("/")[2]: dict(value["ros__parameters"]) for key, value in document.items()}
+        return {str(key): dict(value["ros__parameters"]) for key, value in document.items()}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise UserError(f"{path} is not a ROS 2 parameter file: {error}") from error
-    return {section: sections.get(section, {}) for section in SECTIONS}
+
+
+def _regular_expression(key: str) -> str:
+    """For the full names of nodes that a key of a ROS 2 parameter file stands for."""
+    forms = {"**": r"(/\w+)*", "*": r"/\w+"}
+    return "".join(forms.get(token, f"/{re.escape(token)}") for token in key.strip("/").split("/"))

@@ -297,14 +297,14 @@ class Trainer:
 
     def _end(self, episode: Episode) -> None:
         if episode.purpose == "train":
-            self.run.log(
-                self.collected,
-                train_return=episode.task_return,
-                train_reward=episode.reward,
-                updates=self.agent.updates,
-                time=time.time(),
+            values = {
+                "train_return": episode.task_return,
+                "train_reward": episode.reward,
+                "updates": self.agent.updates,
                 **self.learner.metrics,
-            )
+            }
+            self.run.log(self.collected, time=time.time(), **values)
+            self.run.show(self.collected, **values)
             return
         number = self.schedule.round
         self.run.log(
@@ -314,6 +314,7 @@ class Trainer:
         if self.schedule.end_evaluation():
             self.last_evaluation = float(np.mean(self._round_returns))
             self._round_returns = []
+            self.run.show(self.collected, evaluation_return=self.last_evaluation)
             time_steps = episode.time_steps
             self.run.save_episode(
                 f"evaluation_{number:08d}",

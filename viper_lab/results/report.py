@@ -31,6 +31,7 @@ from viper_model.videos.video_io import write_video
 
 matplotlib.use("Agg")
 
+SUMMARY = "report.json"
 LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss")
 PAGE_IMAGE_SIZE = 64
 """Pixels a side of videos that are only looked at."""
@@ -111,8 +112,18 @@ def write_report(run: Path) -> Path:
     )
     path = run / "report.html"
     replace_file(path, page.encode())
-    replace_file(run / "report.json", json.dumps(_summary(config, scores, last, check), indent=2).encode())
+    replace_file(run / SUMMARY, json.dumps(_summary(config, scores, last, check), indent=2).encode())
     return path
+
+
+def result_line(run: Path) -> str:
+    """What came out of a run whose report is written, in one line."""
+    summary = json.loads((run / SUMMARY).read_text())
+    returns = [
+        f"{who.replace('_', ' ')} {score['mean']:.4g} ± {score['standard_error_over_episodes']:.2g}"
+        for who, score in summary["returns"].items()
+    ]
+    return f"{summary['task']}, ground-truth return at step {summary['steps']}: {', '.join(returns)}"
 
 
 def _summary(config: dict[str, Any], scores: list[Score], step: int, check: dict[str, Any] | None) -> dict[str, Any]:

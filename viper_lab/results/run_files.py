@@ -11,10 +11,11 @@ import numpy as np
 import yaml
 
 from viper_lab.errors import UserError
+from viper_model.metrics import METRICS
 from viper_model.videos.dataset import Recording, read_recording
 from viper_model.videos.preparation import resize
 
-CONFIG, METRICS, EPISODES = "config.yaml", "metrics.jsonl", "episodes"
+CONFIG, EPISODES = "config.yaml", "episodes"
 VERSION = 2
 """Version of the format of config.yaml."""
 BEST_REWARDED = 3

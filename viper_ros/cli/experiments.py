@@ -58,7 +58,6 @@ def train(
     Stop it at any time; the same command goes on where it was.
     """
     from viper_lab.experiment.plan import make_plan
-    from viper_lab.results.report import write_report
     from viper_ros.graph import train as train_plan
 
     plan = make_plan(
@@ -80,12 +79,18 @@ def train(
     status = train_plan(plan, console, viz=viz == "rerun", viz_file=viz_file)
     if status:
         raise typer.Exit(status)
-    console.print(f"report: {write_report(plan.run)}")
+    _report(plan.run)
 
 
 @commands.command()
 def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> None:
     """Write a run's report.html: curves, videos, likelihood maps."""
-    from viper_lab.results.report import write_report
+    _report(run)
 
-    console.print(f"report: {write_report(run)}")
+
+def _report(run: Path) -> None:
+    from viper_lab.results.report import result_line, write_report
+
+    page = write_report(run)
+    console.print(result_line(run), soft_wrap=True)
+    console.print(f"report: {page}", soft_wrap=True)

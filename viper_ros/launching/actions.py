@@ -17,6 +17,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from viper_lab.errors import UserError
 from viper_lab.parameters import unknown
 from viper_ros.launching.arguments import LAUNCH_FILES
 
@@ -38,11 +39,18 @@ def declared(launch_file: str) -> list[DeclareLaunchArgument]:
 
 
 def chosen(context: LaunchContext, launch_file: str) -> dict[str, Any]:
-    """The values of the file's arguments, by name. Raises UserError for a wrong value and an unknown argument."""
+    """The values of the file's arguments, by name; `params_file` as a Path, or None.
+
+    Raises UserError for a wrong value, an unknown argument and a `params_file` that isn't there.
+    """
     _refuse_unknown(context, launch_file)
-    return {
+    values = {
         each.name: each.value(LaunchConfiguration(each.name).perform(context)) for each in LAUNCH_FILES[launch_file]
     }
+    file = Path(values["params_file"]).expanduser() if values["params_file"] else None
+    if file and not file.is_file():
+        raise UserError(f"params_file:={file}: there is no such file")
+    return {**values, "params_file": file}
 
 
 def _refuse_unknown(context: LaunchContext, launch_file: str) -> None:
@@ -67,9 +75,6 @@ def node(
     inside: str = "",
 ) -> Node:
     """One of our nodes, as the common arguments in `values` say; `inside` a namespace within theirs."""
-    more = values["params_file"]
-    if more and not Path(more).expanduser().is_file():
-        raise RuntimeError(f"params_file:={more}: there is no such file")
     return Node(
         package="viper_ros",
         executable=executable,
@@ -78,9 +83,9 @@ def node(
             # Text is told to be text, or launch takes it for YAML: the camera "1" would be a number.
             {
                 name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
-                for name, value in {**parameters, "use_sim_time": values["use_sim_time"]}.items()
+                for name, value in {"use_sim_time": values["use_sim_time"], **parameters}.items()
             },
-            *([str(Path(more).expanduser())] if more else []),
+            *([str(values["params_file"])] if values["params_file"] else []),
         ],
         remappings=list((remappings or {}).items()),
         output="screen",
@@ -99,23 +104,36 @@ def viz(
     return [node("viz_node", {"environments": list(environments), "file": file}, values, remappings)]
 
 
+def viper(*arguments: str) -> ExecuteProcess:
+    """A command of `viper`, ended when its launch is gone: SIGTERM to `ros2 launch` alone leaves it there."""
+    return ExecuteProcess(
+        cmd=["setpriv", "--pdeathsig", "TERM", "viper", *arguments], name=f"viper_{arguments[0]}", output="screen"
+    )
+
+
 def end_with(action: ExecuteProcess, why: str) -> RegisterEventHandler:
     """When `action`'s process ends, end everything, with a failure unless it ended well."""
-    return _watch(action, why, None, 0)
+    return _watch(action, why, None, 0, ())
 
 
-def _watch(action: ExecuteProcess, why: str, again: Callable[[], Node] | None, restarts: int) -> RegisterEventHandler:
+def _watch(
+    action: ExecuteProcess,
+    why: str,
+    again: Callable[[], Node] | None,
+    restarts: int,
+    then: Sequence[LaunchDescriptionEntity],
+) -> RegisterEventHandler:
     def ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if context.is_shutdown:
             return []
         if event.returncode < 0 and again and restarts:
             successor = again()
             told = LogInfo(msg=f"{why} was killed by signal {-event.returncode}: starting it again")
-            return [told, _watch(successor, why, again, restarts - 1), successor]
+            return [told, _watch(successor, why, again, restarts - 1, then), successor]
         if event.returncode != 0:
             # An error here is what makes `ros2 launch` itself exit with a failure.
             raise RuntimeError(f"{why} ended with status {event.returncode}: see its last line above")
-        return [LogInfo(msg=f"{why} is done"), EmitEvent(event=Shutdown(reason=f"{why} is done"))]
+        return list(then) or [EmitEvent(event=Shutdown(reason=f"{why} has ended"))]
 
     return RegisterEventHandler(OnProcessExit(target_action=action, on_exit=ended))
 
@@ -125,10 +143,13 @@ def together(nodes: list[Node]) -> list[LaunchDescriptionEntity]:
     return [*(end_with(one, one.node_executable) for one in nodes), *nodes]
 
 
-def restarted(make_node: Callable[[], Node]) -> list[LaunchDescriptionEntity]:
+def restarted(
+    make_node: Callable[[], Node], then: Sequence[LaunchDescriptionEntity] = ()
+) -> list[LaunchDescriptionEntity]:
     """A node that is started again where something kills it, and with which all others end where it ends by itself.
 
     For nodes that find their place again: a graph in lockstep waits for them. Never for what moves an arm.
+    then: what is to happen once it has ended well; it has to end all others. Unless given, the others end at once.
     """
     first = make_node()
-    return [_watch(first, first.node_executable, make_node, RESTARTS), first]
+    return [_watch(first, first.node_executable, make_node, RESTARTS, then), first]

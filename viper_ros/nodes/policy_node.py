@@ -86,6 +86,7 @@ class PolicyNode(ViperNode):
             self.destroy_publisher(publisher)
         if self.trainer:
             self.trainer.close()
+            self._tell_end(self.trainer)
             self.trainer = None
 
     def claims(self) -> dict[str, type]:
@@ -129,6 +130,15 @@ class PolicyNode(ViperNode):
         word = "goes on" if trainer.collected or trainer.agent.updates else "begins"
         self.get_logger().info(f"run {self._directory} {word} at step {trainer.collected} of {values['steps']}")
         return trainer
+
+    def _tell_end(self, trainer: Trainer) -> None:
+        if trainer.done:
+            self.get_logger().info(f"run {self._directory} is done, after {trainer.collected} steps")
+        else:
+            self.get_logger().info(
+                f"run {self._directory} has stopped at step {trainer.collected} of {trainer.settings.steps}: "
+                "the same command goes on with it"
+            )
 
     def _on_image(self, name: str, message: Image) -> None:
         if self.trainer is None:

@@ -55,7 +55,7 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
 
 
 def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
-    """Run `nodes` in this thread until `done`, SIGINT, SIGTERM or the death of the parent process; stop them in order.
+    """Run `nodes` in this thread until `done`, SIGINT or SIGTERM; stop them in order.
 
     Returns the exit status: `done`'s result, 128 + the signal's number, or 1 where a node could not stop as it should
     (it could not save, say).
@@ -68,14 +68,6 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
         if not done.done():
             done.set_result(128 + number)
 
-    def follow_parent() -> None:
-        # SIGTERM to `ros2 launch` alone leaves its nodes behind.
-        if os.getppid() != parent and not done.done():
-            nodes[0].get_logger().error("the process that started this node is gone: stopping")
-            done.set_result(1)
-
-    parent = int(os.environ.get("VIPER_ROS_PARENT", os.getppid()))
-    nodes[0].every(1.0, follow_parent)
     for number in SIGNALS:
         signal.signal(number, interrupted)
     executor = make_executor()
@@ -113,12 +105,25 @@ def join_graph(arguments: Sequence[str]) -> None:
     rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
 
 
+def _follow_parent(node: ViperNode) -> None:
+    """End the node with the process that started it: SIGTERM to `ros2 launch` alone leaves its nodes behind."""
+    parent = int(os.environ.get("VIPER_ROS_PARENT", os.getppid()))
+
+    def look() -> None:
+        if os.getppid() != parent and not node.done.done():
+            node.get_logger().error("the process that started this node is gone: stopping")
+            node.finish(1)
+
+    node.every(1.0, look)
+
+
 def run_process(node_class: Callable[[], ViperNode]) -> int:
     """The main function of a process that runs one node. Returns its exit status."""
     share_cores()
     join_graph(sys.argv)
     try:
         node = node_class()
+        _follow_parent(node)
         if node.value("autostart") and not start_alone([node]):
             return 1
         # What is loaded now stays: looking through it for garbage would hold the node up by tens of milliseconds.

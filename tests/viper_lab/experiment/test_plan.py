@@ -53,6 +53,58 @@ def test_the_settings_of_every_section_are_checked(assignment: str, words: str) 
         make_plan("dmc", assignments=[assignment])
 
 
+def parameter_file(folder: Path, **nodes: str) -> Path:
+    """nodes: YAML by key."""
+    path = folder / "mine.yaml"
+    path.write_text("".join(f"{key}:\n  ros__parameters: {{{values}}}\n" for key, values in nodes.items()))
+    return path
+
+
+def test_what_a_parameter_file_says_counts_above_all_else(tmp_path: Path) -> None:
+    said = {
+        "/**": "use_sim_time: true",
+        "/**/policy_node": "reward: task, steps: 30, replay_ratio: 2",
+        "/left/*/sim_node": "action_repeat: 8, seed: 5",
+        "record": "episodes: 7",
+        "/left/move_group": "steps: 9",
+    }
+    plan = make_plan(
+        "dmc",
+        reward="viper",
+        steps=500,
+        namespace="left",
+        environments=2,
+        assignments=["policy_node.steps=40"],
+        params_file=parameter_file(tmp_path, **said),
+    )
+    assert not plan.learns_from_videos
+    assert plan.run.name == "cartpole_swingup_oracle"
+    assert plan.policy_parameters()["steps"] == 30
+    assert repr(plan.policy_parameters()["replay_ratio"]) == "2.0"
+    assert plan.policy_parameters()["use_sim_time"] is True
+    assert [plan.sim_parameters(name)["seed"] for name in plan.environments] == [5, 6]
+    assert '"action_repeat": 8' in plan.policy_parameters()["experiment"]
+    assert plan.settings["record"]["episodes"] == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "words"),
+    [
+        ("/**/policy_node", "stepps: 30", "did you mean steps"),
+        ("/**/policy_node", "steps: many", "of type int"),
+        ("/**", "likelihood: joint", "sim_node has no parameter 'likelihood'"),
+        ("policy_node", "steps: 30", r"write /\*\*/policy_node"),
+        ("/right/policy_node", "steps: 30", r"write /\*\*/policy_node"),
+        ("/left/env_1/sim_node", "seed: 3", r"env_0/sim_node and /left/env_1/sim_node: write /\*\*/sim_node"),
+        ("/**/policy_node", "steps", "steps"),
+    ],
+)
+def test_a_parameter_file_that_cannot_be_followed_is_refused(key: str, values: str, words: str, tmp_path: Path) -> None:
+    file = parameter_file(tmp_path, **{key: values})
+    with pytest.raises(UserError, match=words):
+        make_plan("dmc", namespace="/left/", environments=2, params_file=file)
+
+
 def test_every_setting_has_a_value() -> None:
     chosen = make_plan("dmc", steps=7, assignments=["policy_node.replay_ratio=3", "sim_node.camera=1"]).settings
     assert {section: set(values) for section, values in chosen.items()} == {

@@ -12,7 +12,7 @@ from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
 from tests.viper_model.examples import save_model
 from tests.viper_model.videos.writers import write_npz
 from viper_lab.errors import UserError
-from viper_lab.results.report import Score, improvement, write_report
+from viper_lab.results.report import Score, improvement, result_line, write_report
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
 
@@ -52,6 +52,12 @@ def test_control_is_told_as_part_of_the_most_that_can_be_had(tmp_path: Path) -> 
     assert "normalised score before training 20 ± 10 2 episodes 2% policy 200 ± 50 2 episodes 20%" in text
     assert "human" not in text
     assert "a difference of 3.5 standard errors" in text
+
+
+def test_what_came_out_fits_in_a_line(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "mine", {0: [10, 30], 500: [150, 250]})
+    write_report(run)
+    assert result_line(run) == f"{TASK}, ground-truth return at step 500: before training 20 ± 10, policy 200 ± 50"
 
 
 def test_programs_find_in_report_json_what_the_page_says_and_all_that_made_the_run(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rosbags.highlevel import AnyReader
 
 from tests import ROOT
 from tests.viper_ros.conftest import Listener, spin_until
+from viper_lab.results.run_files import read_config
 from viper_model.agents.registry import make_agent
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_ros.launching.arguments import LAUNCH_FILES
@@ -24,7 +25,7 @@ from viper_ros.launching.arguments import LAUNCH_FILES
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI; it comes with a ROS 2 distribution")
 
 LAUNCH = ROOT / "launch"
-ORACLE = ("task:=cartpole_balance", "reward:=task", "log_level:=warn")
+ORACLE = ("task:=cartpole_balance", "reward:=task")
 
 
 @pytest.fixture
@@ -116,9 +117,30 @@ def test_stopping_the_launch_leaves_no_node_behind(
     assert running(process).keys() == {"sim_node", "policy_node"}
     # A terminal's Ctrl-C goes to the whole group, and the launcher passes it on once more.
     os.killpg(process.pid, number) if whole_group else process.send_signal(number)
-    process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=60)
     wait_for(lambda: not running(process), process)
     assert (metrics.parent / "checkpoint.safetensors").exists()
+    assert "is done" not in said
+    if number == signal.SIGINT:
+        assert "cartpole_balance_oracle has stopped at step" in said
+
+
+def test_a_training_as_a_parameter_file_says_ends_with_what_came_out_and_where_the_page_is(
+    start: Callable, tmp_path: Path
+) -> None:
+    short = "steps: 30, prefill: 10, evaluation_episodes: 1, end_evaluation_episodes: 1, replay_ratio: 1"
+    (tmp_path / "mine.yaml").write_text(
+        f"/**/policy_node:\n  ros__parameters: {{reward: task, {short}}}\n"
+        "/**/sim_node:\n  ros__parameters: {action_repeat: 8}\n"
+    )
+    process = start("train", "task:=cartpole_balance", "params_file:=mine.yaml")
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    run = tmp_path / "runs" / "cartpole_balance_oracle"
+    assert f"run {run} is done, after " in said
+    assert "cartpole_balance, ground-truth return at step 30: before training " in said
+    assert f"report: {run / 'report.html'}\n" in said
+    assert read_config(run)["settings"]["sim_node"]["action_repeat"] == 8
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
+from viper_model.metrics import MetricsLog
 from viper_model.reward.check import calibrate
 from viper_model.torch_tools.checkpoint import (
     load_optimizer,
@@ -68,7 +68,8 @@ def fit(
 
     Interrupted at any time and called again, it goes on from its last checkpoint and ends with the same weights as
     if it had not been interrupted. A folder whose training has finished is only loaded. The folder then holds the
-    model (see `VideoModel.save`), `metrics.jsonl` and `videos/` (reconstructions and imagined rollouts).
+    model (see `VideoModel.save`), `metrics.jsonl` with TensorBoard's event files, and `videos/` (reconstructions and
+    imagined rollouts).
 
     Under torchrun its processes share every batch: what is learned is what one process learns from the same batches.
     Only the first one writes. A training can go on with another number of processes.
@@ -135,8 +136,7 @@ class Training:
     ) -> None:
         """identity: see `training_identity`."""
         self.fabric, self.model, self.stages, self.seed, self.identity = fabric, model, stages, seed, identity
-        self.file = folder / "training.safetensors"
-        self.metrics = folder / "metrics.jsonl"
+        self.folder, self.file = folder, folder / "training.safetensors"
         self.step = 0
         """Steps done, of all stages."""
 
@@ -146,7 +146,8 @@ class Training:
         first = self.fabric.is_global_zero
         total = sum(stage.steps for stage in self.stages)
         begin = 0
-        with _progress(self.stages, self.step, first) as advance, _appending(self.metrics if first else None) as log:
+        log = MetricsLog(self.folder, after=self.step) if first else None
+        with _progress(self.stages, self.step, first) as advance:
             for stage in self.stages:
                 while self.step < begin + stage.steps:
                     torch.manual_seed(int(np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0]))
@@ -158,7 +159,9 @@ class Training:
                         metrics = dict(zip(metrics, values.tolist(), strict=True))
                         if not all(map(math.isfinite, metrics.values())):
                             raise ModelError(f"training diverged at step {self.step}: {metrics}")
-                        log({"step": self.step, "stage": stage.name, **metrics})
+                        if log:
+                            log.write(self.step, stage=stage.name, **metrics)
+                            log.show(self.step, {f"{stage.name}/{name}": value for name, value in metrics.items()})
                     advance(stage, metrics)
                     if first and self.step < total and time.monotonic() - saved > SAVE_SECONDS:
                         self.save()
@@ -180,7 +183,6 @@ class Training:
     def resume(self) -> None:
         """Go back to the last checkpoint, if there is one. Raises ModelError where it is of another training."""
         if not self.file.exists():
-            self.metrics.unlink(missing_ok=True)
             return
         tensors, document = read_tensors(self.file, self.model.device)
         refuse_another(self.file.parent, "an unfinished training", document.get("identity"), self.identity)
@@ -194,25 +196,6 @@ class Training:
             for name, optimizer in stage.optimizers().items():
                 load_optimizer(optimizer, tensors, f"optimizer_{name}")
         self.step = document["step"]
-        if self.metrics.exists():  # what was logged after the checkpoint will be logged again
-            lines = [line for line in self.metrics.read_text().splitlines() if _step_of(line) <= self.step]
-            replace_file(self.metrics, "".join(line + "\n" for line in lines).encode())
-
-
-def _step_of(line: str) -> float:
-    try:
-        return int(json.loads(line)["step"])
-    except ValueError:  # cut short by a crash
-        return math.inf
-
-
-@contextmanager
-def _appending(path: Path | None) -> Iterator[Any]:
-    """Yields a function that appends a document to `path`, or drops it where that is None."""
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path or os.devnull, "a", buffering=1) as file:
-        yield lambda document: file.write(json.dumps(document) + "\n")
 
 
 @contextmanager

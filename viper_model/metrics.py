@@ -1,0 +1,71 @@
+"""What a training logs: metrics.jsonl for programs, and TensorBoard's event files beside it for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from viper_model.files import replace_file
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Appends to a folder's metrics.jsonl and to an event file of its own, where `tensorboard --logdir` finds it.
+
+    The half line that a killed process may have left is dropped. `write` and `show` raise OSError.
+    """
+
+    def __init__(self, folder: Path, after: int | None = None) -> None:
+        """after: what was logged of later steps is dropped, for it will be logged again. Raises ModelError."""
+        self._path = folder / METRICS
+        self._events = folder / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._after = after
+        _keep(self._path, math.inf if after is None else after)
+
+    def write(self, step: int, **values: Any) -> None:
+        """Append a line to metrics.jsonl."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._path, "a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def show(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Show these in TensorBoard, by their names."""
+        if not self._events.exists():
+            self._record(file_version="brain.Event:2")
+            if self._after is not None:
+                self._record(step=self._after + 1, session_log=SessionLog(status=SessionLog.START))
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._record(step=step, summary=Summary(value=values))
+
+    def _record(self, **fields: Any) -> None:
+        self._events.parent.mkdir(parents=True, exist_ok=True)
+        with open(self._events, "ab") as file:
+            RecordWriter(file).write(Event(wall_time=time.time(), **fields).SerializeToString())
+
+
+def _keep(path: Path, last: float) -> None:
+    """Drop the lines of steps after `last`, and those that are cut short."""
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if _step_of(line) <= last]
+    if kept != lines:
+        replace_file(path, "".join(kept).encode())
+
+
+def _step_of(line: str) -> float:
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else math.nan
+    except ValueError:
+        return math.nan
