@@ -9,7 +9,7 @@ export ROS
 suffix := $(addprefix -,$(ROS))
 VENV := .venv$(suffix)
 IN_ROS := $(VENV)/bin/in_ros
-SOURCES := $(shell find msg sim viper_lab viper_model viper_ros launch config resource -type f -not -name '*.pyc') package.xml CMakeLists.txt
+SOURCES := $(shell find msg action sim viper_lab viper_model viper_ros launch config resource -type f -not -name '*.pyc') package.xml CMakeLists.txt
 
 .PHONY: train test test-learning check docs setup clean
 
