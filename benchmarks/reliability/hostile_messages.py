@@ -51,8 +51,12 @@ STOPPING_TRANSITIONS = (2, 4, 5, 6, 7, 8)
 
 
 def interface(name: str, kind: str) -> Any:
-    """The class of an interface, by its name: std_msgs/Header or std_msgs/msg/Header. kind: msg or srv."""
-    package, *_, last = name.split("/")
+    """The class of an interface, by its name: std_msgs/Header, std_msgs/msg/Header, or that of a service which an action
+    consists of, viper_ros/action/RunEpisode_SendGoal. kind: msg or srv."""
+    package, *between, last = name.split("/")
+    if "action" in between:
+        action, part = last.rsplit("_", 1)
+        return getattr(getattr(importlib.import_module(f"{package}.action"), action).Impl, f"{part}Service")
     return getattr(importlib.import_module(f"{package}.{kind}"), last)
 
 

@@ -78,7 +78,7 @@ def test_what_a_parameter_file_says_counts_above_all_else(tmp_path: Path) -> Non
         params_file=parameter_file(tmp_path, **said),
     )
     assert not plan.learns_from_videos
-    assert plan.run.name == "cartpole_swingup_oracle"
+    assert plan.run.name == f"{plan.label}_oracle"
     assert plan.policy_parameters()["steps"] == 30
     assert repr(plan.policy_parameters()["replay_ratio"]) == "2.0"
     assert plan.policy_parameters()["use_sim_time"] is True
