@@ -51,7 +51,7 @@ STOPPING_TRANSITIONS = (2, 4, 5, 6, 7, 8)
 
 
 def interface(name: str, kind: str) -> Any:
-    """The class of an interface, by its name: std_msgs/Header, std_msgs/msg/Header, or that of a service which an action
+    """The class of an interface, by its name: std_msgs/Header, std_msgs/msg/Header, or, of a service which an action
     consists of, viper_ros/action/RunEpisode_SendGoal. kind: msg or srv."""
     package, *between, last = name.split("/")
     if "action" in between:
@@ -66,7 +66,8 @@ def hostile(kind: str, field: str, rng: np.random.Generator) -> Any:
         return hostile_sequence(match[1], field, rng)
     if match := re.fullmatch(r"(.+)\[(\d+)\]", kind):
         values = [hostile(match[1], field, rng) for _ in range(int(match[2]))]
-        return np.array(values) if match[1] in INTEGERS or match[1] in ("double", "float") else values
+        dtype = {"double": "float64", "float": "float32"}.get(match[1], match[1])
+        return np.array(values, dtype) if match[1] in INTEGERS or match[1] in ("double", "float") else values
     if kind == "boolean":
         return bool(rng.integers(2))
     if kind == "octet":
@@ -107,8 +108,8 @@ def fill(message: Any, rng: np.random.Generator, share: float = 1.0) -> None:
     chosen = [field for field in fields if rng.random() < share] or [fields[rng.integers(len(fields))]]
     for name, kind in chosen:
         nested = getattr(message, name)
-        if share < 1 and hasattr(nested, "get_fields_and_field_types") and rng.random() < 0.7:
-            fill(nested, rng, share)
+        if hasattr(nested, "get_fields_and_field_types"):
+            fill(nested, rng, share if rng.random() < 0.7 else 1.0)
         else:
             setattr(message, name, hostile(kind, name, rng))
 

@@ -30,7 +30,7 @@ def find_broken(attacker: Attacker, victims: list[Victim]) -> list[str]:
     trials: dict[str, Callable[[Attacker], bool]] = {
         "/environment": environment_answers,
         "/scorer": partial(is_scored, environment="/scorer/env_0"),
-        "/viewer": partial(is_scored, environment="/viewer/env_0"),
+        "/viewer": partial(is_scored, environment="/viewer/env_0", by_arrival=True),
         "/learner": partial(is_acted_on, environment="/learner/env_0"),
         "/actor": partial(is_acted_on, environment="/actor"),
         "/arm": arm_starts,
@@ -73,12 +73,21 @@ def make_show(attacker: Attacker, environment: str) -> Callable[[], int]:
     return show
 
 
-def is_scored(attacker: Attacker, environment: str) -> bool:
-    """The reward node answers a frame with a finite reward."""
+def is_scored(attacker: Attacker, environment: str, by_arrival: bool = False) -> bool:
+    """The reward node answers a frame with a finite reward: at its stamp or, of a camera alone whose stamps it has
+    ceased to trust, at its arrival.
+    """
     rewards, show = attacker.hear(Reward, f"{environment}/reward"), make_show(attacker, environment)
     shown: list[int] = []
+
+    def answers(reward: Reward) -> bool:
+        stamp = nanoseconds(reward.header.stamp)
+        return bool(np.isfinite(reward.reward)) and (
+            stamp in shown or (by_arrival and stamp >= min(shown, default=stamp + 1))
+        )
+
     return attacker.spin_until(
-        lambda: any(nanoseconds(r.header.stamp) in shown and np.isfinite(r.reward) for r in rewards),
+        lambda: any(map(answers, rewards)),
         SECONDS,
         lambda: shown.append(show()),
     )
