@@ -41,7 +41,7 @@ def print_survey(folder: Path, console: Console) -> bool:
     else:
         console.print(f"no videos in {folder} that can be used, of these formats: {', '.join(FORMATS)}")
     if result.problems:
-        console.print(f"{len(result.problems)} problems:")
+        console.print(f"{len(result.problems)} problem{'' if len(result.problems) == 1 else 's'}:")
     names: dict[str, list[str]] = {}
     for name, why in result.problems.items():
         names.setdefault(why, []).append(name)
