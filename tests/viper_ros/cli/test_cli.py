@@ -162,7 +162,7 @@ def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
         env={**environment(), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
         check=False,
     )
     assert result.returncode == 0, result.stderr
