@@ -57,8 +57,7 @@ class Noisy:
 class Background:
     """What is not the task: random actions, each held for a random time.
 
-    Of the actions a quarter are zero (discrete: the first, which is to do nothing where there is such a one), and of
-    continuous ones another quarter at the actuators' limits.
+    Of the actions a quarter are nothing, and of continuous ones another quarter at the actuators' limits.
     """
 
     _LONGEST_HOLDS = (1, 3, 8, 20, None)
@@ -82,11 +81,9 @@ class Background:
 
     def _draw(self, space: ActionSpace) -> NDArray[np.float32]:
         action, kind = space.sample(self._rng), self._rng.random()
-        if space.kind == "discrete":
-            return space.one_hot(0) if kind < 0.25 else action
         if kind < 0.25:
-            return np.zeros_like(action)
-        return np.sign(action) if kind < 0.5 else action
+            return _nothing(space)
+        return np.sign(action) if space.kind == "continuous" and kind < 0.5 else action
 
 
 class Parked:
@@ -113,8 +110,6 @@ class Parked:
 class Stopped:
     """An expert that stops on its way: from a step on, another in each episode, it does nothing more in every other
     episode, and in those between holds its last action.
-
-    A discrete action space's first action is to do nothing.
     """
 
     _LATEST = 100
@@ -129,8 +124,7 @@ class Stopped:
     def reset(self, env: Env) -> None:
         self._expert.reset(env)
         self._steps = 0
-        space = env.description.action_space
-        self._action = space.one_hot(0) if space.kind == "discrete" else np.zeros(space.size, np.float32)
+        self._action = _nothing(env.description.action_space)
 
     def act(self, env: Env) -> NDArray[np.float32]:
         if self._steps < self._expert_steps:
@@ -140,6 +134,11 @@ class Stopped:
                 self._action = action.copy()
             return action
         return self._action.copy()
+
+
+def _nothing(space: ActionSpace) -> NDArray[np.float32]:
+    """Zero; discrete: the first action, which is to do nothing where there is such a one."""
+    return space.one_hot(0) if space.kind == "discrete" else np.zeros(space.size, np.float32)
 
 
 def _parkings(size: int) -> Iterator[NDArray[np.float32]]:
