@@ -40,6 +40,11 @@ class TableTask(ManipulationEnv):
         geoms = [name for name in model.geom_names if name and model.geom_bodyid[model.geom_name2id(name)] == index]
         return bool(self._check_grasp(self.robots[0].gripper, geoms))
 
+    def within(self, body: str, other: str, radius: float, heights: tuple[float, float]) -> bool:
+        """Whether a body's origin is in an upright cylinder over another one's: RLBench's sensors."""
+        offset = self.position(body) - self.position(other)
+        return bool(np.linalg.norm(offset[:2]) < radius and heights[0] < offset[2] < heights[1])
+
     def put(self, body: str, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> None:
         """Put a body on the table, its origin `z` metres above it."""
         place = np.array([x, y, TABLE_HEIGHT + z])
