@@ -98,8 +98,8 @@ class BasketballInHoop(TableTask):
 
     def place(self) -> None:
         side = self.rng.choice([-1, 1])
-        self.put("ball", self.rng.uniform(-0.15, 0.08), -side * self.rng.uniform(0.05, 0.18), 0.026)
-        self.put("hoop", self.rng.uniform(-0.12, 0.0), side * self.rng.uniform(0.08, 0.14), yaw=np.pi / 2 * (1 + side))
+        self.put("ball", self.rng.uniform(-0.15, 0.08), -side * self.rng.uniform(0.1, 0.2), 0.026)
+        self.put("hoop", self.rng.uniform(-0.12, 0.0), side * self.rng.uniform(0.12, 0.16), yaw=np.pi / 2 * (1 + side))
 
     def _check_success(self) -> bool:
         return self.within("ball", "hoop", 0.05, (0.06, 0.19))

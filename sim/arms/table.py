@@ -17,7 +17,11 @@ TABLE_HEIGHT = 0.8
 
 
 class TableTask(ManipulationEnv):
-    """A task whose bodies are MJCF. Subclasses say `bodies`, `place` and `_check_success`."""
+    """A task whose bodies are MJCF. Subclasses say `bodies`, `place` and `_check_success`.
+
+    `_check_success` is asked once after each control step until it is true: tasks in which an order counts remember
+    there what has been done, from `place` on.
+    """
 
     bodies: ClassVar[str]
     """MJCF body elements. Those with a free joint are loose, the others stand where they are placed."""

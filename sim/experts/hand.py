@@ -58,7 +58,7 @@ class Hand:
                 correction = (correction + _CORRECTION * missing).clip(-0.03, 0.03)
             yield self._action((goal + correction - self.environment.goal_position) / STEP_METRES, turn, speed)
 
-    def follow(self, joint: str, at: ArrayLike, to: float, *, speed: float = 1.0, steps: int = 60) -> Motion:
+    def follow(self, joint: str, at: ArrayLike, to: float, *, speed: float = 1.0, steps: int = 30) -> Motion:
         """Take a joint to its position `to`, ahead of the point `at` [3] of its body by so much that it is pulled or
         pushed along."""
         towards = np.sign(to - self.environment.joint(joint))
