@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,26 @@ def run_config(description: Description, policy: Mapping[str, Any], experiment: 
         "settings": settings,
         "versions": versions(),
     }
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any], keys: Iterable[str] = IDENTITY) -> str:
+    """What makes two runs different, in words; empty where nothing does.
+
+    before, now: all that made them, see `run_config`. keys: of IDENTITY, those that are compared.
+    """
+    for key in keys:
+        was, is_now = _value(before, key), _value(now, key)
+        if was != is_now:
+            return f"{key.removeprefix('settings.')} {was!r}, not {is_now!r}"
+    return ""
+
+
+def _value(config: Mapping[str, Any], dotted: str) -> Any:
+    """The value of a key such as `settings.policy_node.seed`; None where there is none."""
+    value: Any = config
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def versions() -> dict[str, str]:

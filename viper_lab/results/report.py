@@ -54,7 +54,7 @@ class Score:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean; 0 for a single episode."""
+        """Standard error of the mean, over episodes of one policy; 0 for a single episode."""
         return float(sem(self.returns)) if len(self.returns) > 1 else 0.0
 
 
@@ -123,7 +123,10 @@ def result_line(run: Path) -> str:
         f"{who.replace('_', ' ')} {score['mean']:.4g} ± {score['standard_error_over_episodes']:.2g}"
         for who, score in summary["returns"].items()
     ]
-    return f"{summary['task']}, ground-truth return at step {summary['steps']}: {', '.join(returns)}"
+    return (
+        f"{summary['task']}, ground-truth return at step {summary['steps']}: {', '.join(returns)} "
+        "(± standard error over episodes of one policy)"
+    )
 
 
 def _summary(config: dict[str, Any], scores: list[Score], step: int, check: dict[str, Any] | None) -> dict[str, Any]:
@@ -161,7 +164,12 @@ def plot_returns(
         axes.plot(*zip(*train, strict=True), ".", color="0.75", markersize=4, label="while collecting")
     means = [Score("", returns) for returns in rounds.values()]
     axes.errorbar(
-        list(rounds), [s.mean for s in means], [s.error for s in means], marker="o", capsize=3, label="evaluation ± SE"
+        list(rounds),
+        [s.mean for s in means],
+        [s.error for s in means],
+        marker="o",
+        capsize=3,
+        label="evaluation ± SE\nover episodes",
     )
     for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
         axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)

@@ -57,7 +57,10 @@ def test_control_is_told_as_part_of_the_most_that_can_be_had(tmp_path: Path) -> 
 def test_what_came_out_fits_in_a_line(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs" / "mine", {0: [10, 30], 500: [150, 250]})
     write_report(run)
-    assert result_line(run) == f"{TASK}, ground-truth return at step 500: before training 20 ± 10, policy 200 ± 50"
+    assert result_line(run) == (
+        f"{TASK}, ground-truth return at step 500: before training 20 ± 10, policy 200 ± 50 "
+        "(± standard error over episodes of one policy)"
+    )
 
 
 def test_programs_find_in_report_json_what_the_page_says_and_all_that_made_the_run(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert "frozen 5 20 40%" in text
     assert "Task Oracle 850 ± 50 2 episodes 85%" in text
     assert "expert 38 ± 0 2 episodes 4%" in text  # the shorter one would have gone on as it ended
-    assert "200 ± 50 (mean ± standard error of 2 episodes), 526% of the expert's" in text
+    assert "200 ± 50 (mean ± standard error over 2 episodes of one policy), 526% of the expert's" in text
     last = score_video(VideoModel.load(model), frames, TASK, "ratio")  # the model has a background
     assert f"after training: reward {last.reward[1:].mean():.2f} a frame" in text
     assert page.read_text().count("data:video/mp4;base64,") == 3
