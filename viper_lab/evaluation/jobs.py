@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Protocol
 
 MOST_STARTS = 3
-"""A job that is killed so often is given up."""
+"""A job that is killed so often is given up,"""
+LONG_SECONDS = 600.0
+"""unless it ran for so long before: then it got on, and the next kill is the first."""
 POLL_SECONDS = 0.2
 STOP_SECONDS = 120.0
 """How long jobs that are stopped have to save and end, before they are killed."""
@@ -50,7 +52,7 @@ class Engine(Protocol):
 
 class Crew:
     """Runs jobs, `workers` at a time, in their order. One that fails is told, and the others go on; one that something
-    kills is started again, up to MOST_STARTS times in all."""
+    kills is started again, unless that happens MOST_STARTS times in a row."""
 
     def __init__(self, jobs: Sequence[Job], engine: Engine, workers: int, tell: Callable[[str], None]) -> None:
         """tell: is given a line for everything that happens to a job."""
@@ -61,6 +63,7 @@ class Crew:
         """By job: why, in one line."""
         self._engine, self._workers, self._tell = engine, workers, tell
         self._killed = Counter[str]()
+        self._began: dict[str, float] = {}
 
     def run(self, watch: Callable[[], None]) -> None:
         """Run all jobs to their end. watch: is called a few times a second.
@@ -90,7 +93,8 @@ class Crew:
             elif 0 < status <= 128:
                 self._fail(job, _last_line(job.log))
             else:
-                self._killed[name] += 1
+                long = time.monotonic() - self._began[name] > LONG_SECONDS
+                self._killed[name] = 1 if long else self._killed[name] + 1
                 if self._killed[name] < MOST_STARTS:
                     self._tell(f"killed: {name}; it goes on where it was")
                     self.waiting.insert(0, job)
@@ -105,6 +109,7 @@ class Crew:
             elif job.needs <= self.done and len(self.running) < self._workers:
                 self.waiting.remove(job)
                 self.running[job.name] = (job, self._engine.start(job))
+                self._began[job.name] = time.monotonic()
                 self._tell(f"started: {job.name}")
 
     def _fail(self, job: Job, why: str) -> None:

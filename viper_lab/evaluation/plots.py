@@ -31,7 +31,7 @@ def plot_aggregates(comparison: Comparison) -> Figure:
             axes.plot(estimate.value, height, "|", color=colour, markersize=14, markeredgewidth=2.5)
         axes.set_title(metric, fontsize=10)
         axes.grid(axis="x", alpha=0.3)
-        axes.set_yticks(range(len(rows)), [short_title(row.method) for row in reversed(rows)], fontsize=9)
+        axes.set_yticks(range(len(rows)), [_label(comparison, row.method) for row in reversed(rows)], fontsize=9)
         axes.set_ylim(-0.6, len(rows) - 0.4)
     figure.supxlabel(SCORES[comparison.sim], fontsize=10)
     return figure
@@ -40,7 +40,7 @@ def plot_aggregates(comparison: Comparison) -> Figure:
 def plot_profiles(comparison: Comparison) -> Figure:
     figure, axes = _one_plot()
     for method, estimate in comparison.profiles.items():
-        _band(axes, comparison.thresholds, estimate, method, step=True)
+        _band(axes, comparison.thresholds, estimate, method, _label(comparison, method), step=True)
     axes.set(xlabel=f"{SCORES[comparison.sim]} τ", ylabel="share of runs with a score above τ", ylim=(-0.02, 1.02))
     return _with_legend(figure, axes)
 
@@ -48,7 +48,7 @@ def plot_profiles(comparison: Comparison) -> Figure:
 def plot_efficiency(comparison: Comparison) -> Figure:
     figure, axes = _one_plot()
     for method, estimate in comparison.efficiency.items():
-        _band(axes, 100 * SHARES, estimate, method)
+        _band(axes, 100 * SHARES, estimate, method, _label(comparison, method))
     axes.set(xlabel="environment steps, % of the task's", ylabel=f"IQM of {SCORES[comparison.sim]}")
     return _with_legend(figure, axes)
 
@@ -63,14 +63,15 @@ def plot_tasks(comparison: Comparison, columns: int = 3) -> Figure:
         for method in comparison.methods:
             if comparison.of(method, task):
                 steps, estimate = comparison.learning(method, task)
-                _band(axes, steps, estimate, method)
+                _band(axes, steps / 1000, estimate, method, short_title(method))
         axes.set_title(task, fontsize=10)
         axes.grid(alpha=0.3)
-        axes.ticklabel_format(axis="x", style="sci", scilimits=(3, 3))
     for axes in grid.flat[len(tasks) :]:
         axes.set_axis_off()
-    figure.supxlabel("environment steps", fontsize=10)
+    figure.supxlabel("thousand environment steps", fontsize=10)
     figure.supylabel(SCORES[comparison.sim], fontsize=10)
+    lines = {line.get_label(): line for axes in grid.flat for line in axes.lines}
+    figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
@@ -86,12 +87,16 @@ def _one_plot() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _band(axes: Axes, x: np.ndarray, estimate: Estimate, method: Method, *, step: bool = False) -> None:
+def _label(comparison: Comparison, method: Method) -> str:
+    """Tells of a method that lacks tasks: its figures can't be compared with the others'."""
+    have, all_tasks = len(comparison.tasks_of(method)), len(comparison.tasks)
+    return short_title(method) + ("" if have == all_tasks else f"\n({have} of {all_tasks} tasks)")
+
+
+def _band(axes: Axes, x: np.ndarray, estimate: Estimate, method: Method, label: str, *, step: bool = False) -> None:
     colour = _colour(method)
     style = "steps-post" if step else "default"
-    axes.plot(
-        x, estimate.value, _LINES.get(method.agent, ":"), color=colour, drawstyle=style, label=short_title(method)
-    )
+    axes.plot(x, estimate.value, _LINES.get(method.agent, ":"), color=colour, drawstyle=style, label=label)
     axes.fill_between(
         x, estimate.low, estimate.high, color=colour, alpha=0.15, linewidth=0, step="post" if step else None
     )

@@ -99,8 +99,8 @@ class Run:
             "likelihood": self.compared_reward.likelihood,
             "name": name,
             "steps": self.steps,
-            # Graphs side by side on one machine must not hear each other.
-            "namespace": re.sub(r"\W+", "_", name),
+            # Graphs side by side on one machine must not hear each other. ROS takes letters first, and no "__".
+            "namespace": re.sub(r"[\W_]+", "_", f"{self.name}_{self.suite}"),
         }
 
     def _assignments(self) -> list[str]:

@@ -281,12 +281,14 @@ def _clip(run: Path, video: ScoredVideo) -> Clip:
 
 
 def _check(config: dict[str, Any]) -> dict[str, Any] | None:
-    """What `viper check-reward` found of the task's reward, where it has been asked."""
+    """What `viper check-reward` found of the task's reward, where it has been asked of the form that the run has."""
     path = Path(config["video_model"]["path"]) / "check.json" if config["video_model"] else None
     if path is None or not path.exists():
         return None
     tasks: dict[str, dict[str, Any]] = json.loads(path.read_text())["tasks"]
-    return tasks.get(config["task"])
+    check = tasks.get(config["task"])
+    form = config["settings"]["reward_node"]["likelihood"]
+    return check if check and form in ("auto", check["form"]) else None
 
 
 def _imagined(config: dict[str, Any]) -> list[Clip]:

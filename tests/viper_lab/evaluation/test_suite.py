@@ -52,8 +52,10 @@ def test_a_block_is_all_its_combinations_the_first_seeds_first(tmp_path: Path) -
 
 
 def test_the_namespace_of_a_run_is_a_name_that_ros_takes(tmp_path: Path) -> None:
-    suite = load_suite(write_suite(tmp_path, BLOCK, name="mine-2.1"), tmp_path)
-    assert all(run.plan(tmp_path).namespace.isidentifier() for run in suite.runs)
+    suite = load_suite(write_suite(tmp_path, BLOCK, name="2nd__mine-2.1"), tmp_path)
+    for run in suite.runs:
+        assert run.plan(tmp_path).namespace.isidentifier()
+        assert "__" not in run.plan(tmp_path).namespace
 
 
 @pytest.mark.parametrize("name", REWARDS)

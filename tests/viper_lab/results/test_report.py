@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
 from tests.viper_model.examples import save_model
@@ -105,7 +106,13 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
         write_npz(data / TASK / f"{name}.npz", frames, task_reward=task_reward)
     verdict = {"level": "usable with a warning", "reasons": ["Only 1 expert video held out."]}
     kind = {"episode_reward": 50.0, "best_hack": None}
-    check = {"verdict": verdict, "episode_frames": 99, "return_correlation": 0.5, "kinds": {"expert": kind}}
+    check = {
+        "verdict": verdict,
+        "form": "ratio",
+        "episode_frames": 99,
+        "return_correlation": 0.5,
+        "kinds": {"expert": kind},
+    }
     check["kinds"]["frozen"] = {"episode_reward": 5.0, "best_hack": 20.0}  # type: ignore[index]
     (model / "check.json").write_text(json.dumps({"tasks": {TASK: check}}))
     write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model={"path": str(model), "sha256": "1"})
@@ -130,6 +137,11 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert document["video_model"] == {"path": str(model), "sha256": "1"}
     assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
     assert document["returns"]["Task_Oracle"]["mean"] == 850
+
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["settings"]["reward_node"]["likelihood"] = "conditional"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "Usable" not in text_of(write_report(run)), "the check was of another form of the reward"
 
 
 @pytest.mark.parametrize(
