@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import wraps
 
 from rich.console import Console
 
 from sim.options import parse_options
 from sim.record import record
-from viper_lab.errors import UserError
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
@@ -44,38 +44,32 @@ def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> li
     )
 
 
+def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Console], None]:
+    """Of several processes that make the same videos and model one does, and the others wait for it."""
+
+    @wraps(make)
+    def locked(plan: Plan, console: Console) -> None:
+        lock = plan.model.with_name(f".{plan.model.name}.lock")
+        with ExitStack() as stack:
+            # Where it can't be written nothing can be made, which is told where that is tried.
+            with suppress(OSError):
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(open(lock, "w"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    console.print(f"another process prepares {plan.label}: waiting for it")
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            make(plan, console)
+
+    return locked
+
+
+@_one_at_a_time
 def prepare(plan: Plan, console: Console) -> None:
-    """Record and fit what is missing for the plan. One process at a time makes a model, others wait for it."""
-    if plan.model_is_given or _is_made(plan):
+    """Record and fit what is missing for the plan."""
+    if plan.model_is_given or ((plan.model / "config.yaml").exists() and (plan.model / "check.json").exists()):
         return
-    with _alone(plan, console):
-        if not _is_made(plan):
-            _make(plan, console)
-
-
-def _is_made(plan: Plan) -> bool:
-    return (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists()
-
-
-@contextmanager
-def _alone(plan: Plan, console: Console) -> Iterator[None]:
-    """Holds the lock of the plan's videos and model. Raises UserError where it can't be written."""
-    lock = plan.model.with_name(f".{plan.model.name}.lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = open(lock, "w")  # noqa: SIM115
-    except OSError as error:
-        raise UserError(f"can't write to {lock.parent}: {error.strerror}; choose another directory:=") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            console.print(f"another process prepares {plan.label}: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _make(plan: Plan, console: Console) -> None:
     options = plan.settings["fit"]
     device = torch_device(options["device"])
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
