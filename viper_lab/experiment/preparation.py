@@ -49,6 +49,8 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
 
     @wraps(make)
     def locked(plan: Plan, console: Console) -> None:
+        if plan.model_is_given:
+            return make(plan, console)
         lock = plan.model.with_name(f".{plan.model.name}.lock")
         with ExitStack() as stack:
             # Where it can't be written nothing can be made, which is told where that is tried.
