@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.viper_lab.results.runs import write_run
-from viper_lab.results.report import write_report
+from viper_lab.results.report import SUMMARY, Score, _summary, evaluations
+from viper_lab.results.run_files import read_config, read_metrics
+
+
+def write_summary(run: Path) -> None:
+    """The run's report.json, as `write_report` writes it beside a page and its plots, which take a second."""
+    rounds = evaluations(read_metrics(run))
+    scores = [Score("before training", rounds[min(rounds)]), Score("policy", rounds[max(rounds)])]
+    (run / SUMMARY).write_text(json.dumps(_summary(read_config(run), scores, max(rounds), None)))
 
 
 def write_result(
@@ -38,7 +46,7 @@ def write_result(
         {0: [first], steps // 2: [middle], steps: returns},
         **{"task": task, "settings": settings, **changes},
     )
-    write_report(run)
+    write_summary(run)
     return run
 
 

@@ -1,6 +1,7 @@
 """Runs compared: figures that are worked out by hand, on the page and in the CSV files."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -23,14 +24,24 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def fill(folder: Path) -> Path:
     """Two tasks: the oracle with two seeds of one and three of the other, the ratio with one seed of one."""
     for task, returns in (("walker_walk", (300.0, 500.0)), ("walker_run", (100.0, 200.0, 600.0))):
         for seed, last in enumerate(returns):
-            write_result(tmp_path, task, seed=seed, last=last)
-    write_result(tmp_path, "walker_walk", "viper", likelihood="ratio", last=[380, 420], steps=800)
-    return tmp_path
+            write_result(folder, task, seed=seed, last=last)
+    write_result(folder, "walker_walk", "viper", likelihood="ratio", last=[380, 420], steps=800)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The page of such a folder, and what it says in lines."""
+    return write_aggregate(fill(tmp_path_factory.mktemp("runs")))
 
 
 def test_a_method_is_compared_with_as_many_seeds_as_each_task_has(folder: Path) -> None:
@@ -74,8 +85,8 @@ def test_curves_run_over_the_share_of_each_tasks_steps(tmp_path: Path) -> None:
     assert estimate.value[-1] == pytest.approx(0.4)
 
 
-def test_the_page_tells_each_task_and_what_its_errors_are_over(folder: Path) -> None:
-    page, lines = write_aggregate(folder)
+def test_the_page_tells_each_task_and_what_its_errors_are_over(compared: tuple[Path, list[str]]) -> None:
+    page, lines = compared
     text = text_of(page)
     assert "6 of 6 runs have been carried out." in text
     assert "walker_walk 0.40 1 seed 0.40 ± 0.10 2 seeds" in text
@@ -121,8 +132,8 @@ def test_missing_runs_are_named_and_never_zero(folder: Path) -> None:
     assert not [key for key in metrics if "dreamer" in key]
 
 
-def test_the_csv_files_hold_what_the_page_shows(folder: Path) -> None:
-    write_aggregate(folder)
+def test_the_csv_files_hold_what_the_page_shows(compared: tuple[Path, list[str]]) -> None:
+    folder = compared[0].parent
     runs = rows(folder, "runs")
     assert len(runs) == 6
     by_name = {row["name"]: row for row in runs}
@@ -147,26 +158,21 @@ def test_the_csv_files_hold_what_the_page_shows(folder: Path) -> None:
     assert [row["value"] for row in rows(folder, "improvements")] == ["0.5"]
 
 
-def test_games_are_told_with_the_scores_that_normalise_them_and_simulators_apart(folder: Path) -> None:
-    write_result(folder, "boxing", sim="atari", return_range=[0.1, 12.1], last=18.1)
-    write_result(folder, "panda_lift", sim="robosuite", return_range=[0, 1], last=[0, 1, 1, 1])
-    text = text_of(write_aggregate(folder)[0])
+def test_simulators_are_told_apart_with_experts_and_what_normalises_games(tmp_path: Path) -> None:
+    report = write_result(tmp_path, "walker_walk", last=400) / "report.json"
+    document = json.loads(report.read_text())
+    document["returns"]["expert"] = {"mean": 900}
+    report.write_text(json.dumps(document))
+    write_result(tmp_path, "boxing", sim="atari", return_range=[0.1, 12.1], last=18.1)
+    write_result(tmp_path, "panda_lift", sim="robosuite", return_range=[0, 1], last=[0, 1, 1, 1])
+    text = text_of(write_aggregate(tmp_path)[0])
+    assert "walker_walk 0.40 1 seed 0.90" in text
     assert "atari scores: human-normalised score" in text
     assert "boxing 1.50 1 seed" in text
     assert "boxing 0.1 and 12.1." in text
     assert "Wang et al. 2016" in text
     assert "robosuite scores: success" in text
     assert "panda_lift 0.75 1 seed" in text
-
-
-def test_experts_are_told_beside_the_methods(folder: Path) -> None:
-    import json
-
-    report = folder / "walker_walk_drqv2_viper_seed0" / "report.json"
-    document = json.loads(report.read_text())
-    document["returns"]["expert"] = {"mean": 900}
-    report.write_text(json.dumps(document))
-    assert "walker_walk 0.40 1 seed 0.40 ± 0.10 2 seeds 0.90" in text_of(write_aggregate(folder)[0])
 
 
 def test_an_empty_folder_is_told_in_one_line(tmp_path: Path) -> None:

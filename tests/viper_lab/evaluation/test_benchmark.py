@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from sim.env import ActionSpace, Description
+from tests.viper_lab.evaluation.examples import write_summary
 from tests.viper_lab.evaluation.test_suite import BLOCK, write_suite
 from tests.viper_lab.results.runs import write_run
 from viper_lab.evaluation.benchmark import Benchmark
@@ -19,7 +20,6 @@ from viper_lab.evaluation.runs import read_outcome
 from viper_lab.evaluation.suite import Run, Suite, load_suite
 from viper_lab.experiment.provenance import run_config
 from viper_lab.experiment.untrained import untrained_model
-from viper_lab.results.report import write_report
 
 SMALL = {**BLOCK, "tasks": {"cartpole_balance": 300}, "rewards": ["task"]}
 
@@ -46,7 +46,7 @@ def carry_out(run: Run, directory: Path, steps: int = 0, report: bool = True) ->
     last = steps or run.steps
     write_run(plan.run, {0: [10.0], last: [100.0]}, **config)
     if report:
-        write_report(plan.run)
+        write_summary(plan.run)
     return plan.run
 
 
