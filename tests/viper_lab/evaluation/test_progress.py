@@ -40,7 +40,8 @@ def test_what_is_left_is_estimated_by_kind_of_run(tmp_path: Path) -> None:
     estimate.update([quick, slow], now=200)
     # 0.2 s a step of drqv2, 1 s a step of dreamer.
     assert estimate.remaining_seconds(all_runs, 1) == pytest.approx(500 * 0.2 + 900 + 1000 * 0.2 + 2000)
-    assert estimate.remaining_seconds(all_runs, 2) == pytest.approx((500 * 0.2 + 900 + 1000 * 0.2 + 2000) / 2)
+    more = [*all_runs, run("three", "dreamer", 2000)]
+    assert estimate.remaining_seconds(more, 2) == pytest.approx((500 * 0.2 + 900 + 1000 * 0.2 + 2000 + 2000) / 2)
     assert estimate.remaining_seconds(all_runs, 9) == pytest.approx(2000), "one run takes as long as it takes"
     assert estimate.remaining_seconds([], 2) == 0
 

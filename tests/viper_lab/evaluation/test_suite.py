@@ -117,7 +117,7 @@ def test_an_unknown_suite_is_told_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_the_same_run_in_two_blocks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(USER_ERRORS, match="has the run pendulum_swingup_drqv2_viper_ratio_seed0 in two blocks"):
+    with pytest.raises(USER_ERRORS, match="has the run cartpole_balance_drqv2_task_seed0 in two blocks"):
         load_suite(write_suite(tmp_path, BLOCK, {**BLOCK, "settings": ["policy_node.prefill=7"]}), tmp_path)
 
 
