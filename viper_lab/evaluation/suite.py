@@ -155,7 +155,7 @@ def _find(name: str) -> Path:
         return Path(name)
     path = folder / f"{name}.yaml"
     if not path.exists():
-        raise _unknown("suite", name, (each.stem for each in folder.glob("*.yaml")), "; or give a YAML file")
+        raise _unknown("suite", name, (each.stem for each in folder.glob("*.yaml")), " Or give a YAML file.")
     return path
 
 
