@@ -171,7 +171,7 @@ class AdversarialMotionPrior(LearnedReward):
         self.updates = 0
         self._videos = videos
         self._ends = np.cumsum([len(video) for video in videos])
-        self._image_size, self._device = image_size, torch.device(device)
+        self._device = torch.device(device)
         with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
             torch.manual_seed(seed)
             self.discriminator = Discriminator(self.size, image_size).to(self._device)
