@@ -75,6 +75,7 @@ def run_to_the_end(plan: Plan) -> PolicyNode:
     assert policy.done.result() == 0
     for node in nodes:
         node.stop()
+        node.destroy_node()  # Another graph on the same topics may follow.
     return policy
 
 

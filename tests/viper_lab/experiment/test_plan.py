@@ -174,12 +174,12 @@ def test_videos_of_ones_own_are_compared_with_and_nothing_is_recorded(tmp_path: 
 
 
 def test_a_discriminator_s_videos_are_recorded_and_no_others(tmp_path: Path) -> None:
-    recording = ["record.episodes=2", "record.episode_steps=3", "record.disturbance_steps=0"]
+    recording = ["record.episodes=1", "record.episode_steps=3", "record.disturbance_steps=0"]
     small = ["sim_node.image_size=16", "sim_node.action_repeat=50"]
     plan = make_plan("atari", task="pong", reward="amp", directory=tmp_path, assignments=[*recording, *small])
     prepare(plan, Console())
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.npz")]
-    assert sorted(files) == [Path(f"data/atari/pong/expert/0000{number}.npz") for number in range(2)]
+    assert files == [Path("data/atari/pong/expert/00000.npz")]
 
 
 @pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])
