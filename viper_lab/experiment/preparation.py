@@ -15,6 +15,7 @@ from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.fit.training import fit
+from viper_model.videos.find import EXPERT
 
 JUDGES = ("random", "noisy", "parked", "stopped")
 """Behaviours that are recorded to judge the reward; nothing learns from them."""
@@ -69,13 +70,18 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
 
 @_one_at_a_time
 def prepare(plan: Plan, console: Console) -> None:
-    """Record and fit what is missing for the plan."""
-    if plan.model_is_given or ((plan.model / "config.yaml").exists() and (plan.model / "check.json").exists()):
+    """Record and fit what is missing for the plan: of a reward without a video model, experts' videos."""
+    if not plan.needs_preparation:
+        return
+    if not plan.reward.has_video_model:
+        record_videos(plan, EXPERT)
+        return
+    if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
         return
     options = plan.settings["fit"]
     device = torch_device(options["device"])
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
-    for behaviour in ("expert", *background, *JUDGES):
+    for behaviour in (EXPERT, *background, *JUDGES):
         record_videos(plan, behaviour)
     fit(
         plan.data,

@@ -32,7 +32,7 @@ from viper_model.videos.video_io import write_video
 matplotlib.use("Agg")
 
 SUMMARY = "report.json"
-LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss")
+LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss", "discriminator_loss")
 PAGE_IMAGE_SIZE = 64
 """Pixels a side of videos that are only looked at."""
 
@@ -94,7 +94,7 @@ def write_report(run: Path) -> Path:
         _save(run, "videos", plot_videos(videos))
     page = template("report.html.jinja").render(
         config=config,
-        learns_from_videos=bool(config["video_model"]),
+        compared=config.get("expert_videos"),
         untrained=untrained,
         trained=trained,
         improvement=improvement(untrained, trained),
@@ -181,7 +181,7 @@ def plot_returns(
 
 
 def plot_learning(records: list[dict[str, Any]]) -> Figure:
-    """What is learned from beside what it is for, and the world model's losses."""
+    """What is learned from beside what it is for, and losses."""
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     episodes = [r for r in records if "train_return" in r]
@@ -201,7 +201,7 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
 
 
 def _videos(config: dict[str, Any]) -> Dataset | None:
-    """The videos that the video model learned from and was judged by, where they are still there."""
+    """The videos of the task that were learned from, and those that judge the result, where they are still there."""
     if not config["data"]:
         return None  # A run on the simulator's own reward needs no videos.
     try:
@@ -225,7 +225,8 @@ def _behaviours(data: Dataset | None) -> list[Score]:
 def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
     """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
     other = run.parent / f"{config['task']}_oracle"
-    if not config["video_model"] or not (other / "metrics.jsonl").exists():
+    learned_from_videos = config["video_model"] or config.get("expert_videos")
+    if not learned_from_videos or not (other / "metrics.jsonl").exists():
         return []
     rounds = evaluations(read_metrics(other))
     return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []

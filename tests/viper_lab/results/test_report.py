@@ -144,6 +144,23 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert "Usable" not in text_of(write_report(run)), "the check was of another form of the reward"
 
 
+def test_a_run_that_learned_from_a_discriminator_is_told_so_beside_experts_and_the_task_oracle(tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "runs" / "mine"
+    for number in range(2):
+        frames, task_reward = np.zeros((20, 32, 32, 3), np.uint8), np.full(20, 2.0)
+        write_npz(data / TASK / "expert" / f"{number}.npz", frames, task_reward=task_reward)
+    compared = {"tasks": [TASK, "pendulum_swingup"], "videos": 48, "sha256": "1"}
+    write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), expert_videos=compared)
+    write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 500: [800, 900]})
+    text = text_of(write_report(run))
+    assert "learned by AMP" in text
+    assert f"48 expert videos of {TASK}, pendulum_swingup" in text
+    assert "likelihood" not in text
+    assert "learned from the task's own reward" not in text
+    assert "Task Oracle 850 ± 50 2 episodes 85%" in text
+    assert "expert 38 ± 0 2 episodes 4%" in text  # no action led to the first frame
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
