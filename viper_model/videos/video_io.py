@@ -163,6 +163,7 @@ def _video(container: InputContainer) -> av.VideoStream:
     videos = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not videos:
         raise ModelError("it has no video" + (" but a cover picture" if container.streams.video else ""))
+    videos = [stream for stream in videos if stream.frames != 1] or videos  # Some covers are not called so.
     best = container.streams.best("video")
     video = next((stream for stream in videos if best and stream.index == best.index), videos[0])
     if video.codec_context is None:

@@ -195,6 +195,30 @@ def test_a_file_that_was_not_copied_with_the_others_is_told(tmp_path: Path, capl
     assert "bag_1.mcap is missing, which metadata.yaml lists" in caplog.text
 
 
+@pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n"])
+def test_a_last_file_that_holds_nothing_yet_leaves_the_others(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recorder that splits its files was killed when it had just begun one."""
+    split_files(tmp_path / "bag")
+    (tmp_path / "bag" / "bag_12.mcap").write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
+    assert "bag_12.mcap " in caplog.text
+    assert "the other files are used" in caplog.text
+
+
+@pytest.mark.parametrize("make", [renamed_file, packed_file])
+def test_a_file_under_another_name_than_the_listed_one_is_not_missing(
+    make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").write_text("rosbag2_bagfile_information: {relative_file_paths: [bag.mcap]}")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recording(tmp_path / "bag").frames) == FRAMES
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
