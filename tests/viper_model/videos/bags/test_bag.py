@@ -15,6 +15,7 @@ from backports import zstd
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_camera
+from viper_model.errors import ModelError
 from viper_model.videos.dataset import load_dataset, read_recording
 from viper_model.videos.find import find_videos
 from viper_model.videos.survey import survey
@@ -246,6 +247,24 @@ def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None
     more["/cam/image_raw/compressed"] = ("jpeg", jpeg)
     write_camera(tmp_path / "bag", frames, more=more)
     assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+
+
+def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: Path) -> None:
+    frames = numbered(20)
+    depth = [cv2.imencode(".png", np.full((48, 64), 900, np.uint16))[1].tobytes()] * 20
+    write_camera(tmp_path / "bag", frames, more={"/cam/depth/compressed": ("16UC1; png compressed ", depth)})
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+    write_camera(tmp_path / "sql", frames, storage=StoragePlugin.SQLITE3)
+    change(
+        tmp_path / "sql" / "sql.db3",
+        "INSERT INTO topics SELECT 99, '/rear/image_raw', type, serialization_format, offered_qos_profiles, "
+        "type_description_hash FROM topics LIMIT 1",
+    )
+    assert numbers(read_recording(tmp_path / "sql").frames) == list(range(20))
+    jpeg = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames]
+    write_camera(tmp_path / "two", frames, more={"/rear/image_raw/compressed": ("jpeg", jpeg)})
+    with pytest.raises(ModelError, match="several cameras"):
+        read_recording(tmp_path / "two")
 
 
 def test_a_simulator_that_was_reset_makes_two_videos_at_any_rate(tmp_path: Path) -> None:
