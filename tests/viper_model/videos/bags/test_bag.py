@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_camera
 from viper_model.errors import ModelError
+from viper_model.videos.bags.storage import Topic
 from viper_model.videos.dataset import load_dataset, read_recording
 from viper_model.videos.find import find_videos
+from viper_model.videos.rosbag import stamp_of
 from viper_model.videos.survey import survey
 
 FRAMES = 36
@@ -167,6 +170,42 @@ def test_a_file_without_its_folder_is_a_video_and_several_are_several(storage: S
     ]
     for take, video in enumerate(found.videos):
         assert numbers(read_recording(video.source.path).frames) == list(range(take, take + 20))
+
+
+def test_files_come_in_the_order_that_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    frames = numbered(FRAMES)
+    for name, few in (("z", slice(0, 18)), ("a", slice(18, FRAMES))):
+        write_camera(tmp_path / name, frames[few], received=TIMES[few])
+        (tmp_path / name / f"{name}.mcap").rename(tmp_path / "bag" / f"{name}.mcap")
+    (tmp_path / "bag" / "metadata.yaml").write_text(
+        "rosbag2_bagfile_information: {relative_file_paths: [z.mcap, a.mcap]}"
+    )
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
+
+
+def test_files_that_are_not_all_called_after_their_folder_are_a_video_each(tmp_path: Path) -> None:
+    for name in ("push_0", "other"):
+        write_camera(tmp_path / name, numbered(20))
+        (tmp_path / "push").mkdir(exist_ok=True)
+        (tmp_path / name / f"{name}.mcap").rename(tmp_path / "push" / f"{name}.mcap")
+        shutil.rmtree(tmp_path / name)
+    assert [video.name for video in find_videos(tmp_path, None).videos] == ["push/other.mcap", "push/push_0.mcap"]
+
+
+def test_pictures_that_are_stamped_in_whole_seconds_are_all_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_camera(tmp_path / "bag", numbered(FRAMES), [time // 10**9 * 10**9 for time in TIMES])
+    with caplog.at_level(logging.WARNING):
+        assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
+    assert "stamps whole seconds: when they were received counts instead" in caplog.text
+
+
+@pytest.mark.parametrize(("order", "byte"), [("<", 1), (">", 0)])
+def test_stamps_are_read_in_either_order_of_bytes(order: str, byte: int) -> None:
+    data = bytes([0, byte, 0, 0]) + struct.pack(f"{order}iI", 17, 5)
+    assert stamp_of(Topic("/cam", "sensor_msgs/msg/Image"), data) == 17 * 10**9 + 5
 
 
 @pytest.mark.parametrize(
