@@ -12,7 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type
 from av.stream import Disposition
 
 from viper_model.errors import ModelError
@@ -102,7 +101,7 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """How a stored frame is turned and mirrored to be watched: int [2, 2], the stored x's and y's displayed x and y."""
-    stored = frame.side_data.get(Type.DISPLAYMATRIX)
+    stored = frame.side_data.get("DISPLAYMATRIX")
     whole = np.eye(3, dtype=np.int32) if stored is None else np.frombuffer(bytes(stored), np.int32).reshape(3, 3)
     return whole[:2, :2]
 
