@@ -101,8 +101,9 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """How a stored frame is turned and mirrored to be watched: int [2, 2], the stored x's and y's displayed x and y."""
-    stored = frame.side_data.get("DISPLAYMATRIX")
-    whole = np.eye(3, dtype=np.int32) if stored is None else np.frombuffer(bytes(stored), np.int32).reshape(3, 3)
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return np.eye(2, dtype=np.int32)
+    whole = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
     return whole[:2, :2]
 
 
