@@ -50,8 +50,8 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
 
     @wraps(make)
     def locked(plan: Plan, console: Console) -> None:
-        if plan.model_is_given:
-            return make(plan, console)
+        if not plan.needs_preparation:
+            return
         lock = plan.model.with_name(f".{plan.model.name}.lock")
         with ExitStack() as stack:
             # Where it can't be written nothing can be made, which is told where that is tried.
@@ -71,8 +71,6 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
 @_one_at_a_time
 def prepare(plan: Plan, console: Console) -> None:
     """Record and fit what is missing for the plan: of a reward without a video model, experts' videos."""
-    if not plan.needs_preparation:
-        return
     if not plan.reward.has_video_model:
         record_videos(plan, EXPERT)
         return
