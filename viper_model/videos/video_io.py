@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -101,9 +102,10 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """How a stored frame is turned and mirrored to be watched: int [2, 2], the stored x's and y's displayed x and y."""
-    if "DISPLAYMATRIX" not in frame.side_data:
+    side_data: Any = frame.side_data  # PyAV's type hints know but one kind of it.
+    if "DISPLAYMATRIX" not in side_data:
         return np.eye(2, dtype=np.int32)
-    whole = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+    whole = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
     return whole[:2, :2]
 
 
