@@ -39,14 +39,6 @@ class TestATaskThatRemembers(EnvContract):
         return make("wipe_desk", "panda", 48, seed=seed, action_repeat=10)
 
 
-class TestSomethingWithAJoint(EnvContract):
-    steps_to_compare = 3
-    episode_steps = 10
-
-    def make(self, seed: int) -> Env:
-        return make("close_box", "sawyer", 48, seed=seed, action_repeat=10)
-
-
 class TestSawyerAtATaskOfRobosuites(EnvContract):
     steps_to_compare = 3
     episode_steps = 9  # 60 control steps by sevens: the last step is cut short
