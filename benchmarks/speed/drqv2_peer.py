@@ -56,14 +56,14 @@ def load_peer(code: Path) -> Any:
     return importlib.import_module("drqv2")
 
 
-def peer_encoder(peer: Any, size_name: str) -> type[nn.Module]:
-    """The authors' encoder with the convolutions of one of our sizes: for `paper` those that it has."""
+def tiny_encoder(encoder: Any) -> type[nn.Module]:
+    """The authors' encoder with the convolutions of our `tiny`."""
 
-    class Encoder(peer.Encoder):  # type: ignore[misc, name-defined]
+    class Encoder(encoder):  # type: ignore[misc]
         def __init__(self, obs_shape: tuple[int, int, int]) -> None:
             super().__init__(obs_shape)
             channels, side, layers = obs_shape[0], obs_shape[1], list[nn.Module]()
-            for convolution in SIZES[size_name].convolutions:
+            for convolution in SIZES["tiny"].convolutions:
                 layers += [nn.Conv2d(channels, *convolution), nn.ReLU()]
                 channels = convolution.channels
                 side = (side + 2 * convolution.padding - convolution.kernel) // convolution.stride + 1
@@ -74,7 +74,9 @@ def peer_encoder(peer: Any, size_name: str) -> type[nn.Module]:
 
 def peer_update(peer: Any, size_name: str) -> Callable[[], object]:
     size, side = SIZES[size_name], IMAGE_SIZES[size_name]
-    peer.Encoder = peer.Encoder if size_name == "paper" else peer_encoder(peer, size_name)
+    authors = peer.Encoder
+    if size_name == "tiny":
+        peer.Encoder = tiny_encoder(authors)
     agent = peer.DrQV2Agent(
         (3 * FRAMES, side, side),
         (ACTION_SIZE,),
@@ -85,14 +87,14 @@ def peer_update(peer: Any, size_name: str) -> Callable[[], object]:
         **CONFIG,
         **SCHEDULE,
     )
+    peer.Encoder = authors
     return partial(agent.update, peer_batches(size.batch_size, side), 0)
 
 
 def peer_batches(n: int, side: int) -> Iterator[tuple[np.ndarray, ...]]:
     """The same batch over and over, as its replay's loader gives it."""
     rng = np.random.default_rng(0)
-    stacks = (rng.integers(0, 256, (n, 3 * FRAMES, side, side), np.uint8) for _ in range(2))
-    obs, next_obs = stacks
+    obs, next_obs = rng.integers(0, 256, (2, n, 3 * FRAMES, side, side), np.uint8)
     action = rng.uniform(-1, 1, (n, ACTION_SIZE)).astype(np.float32)
     reward, discount = rng.normal(size=(n, 1)).astype(np.float32), np.full((n, 1), 0.99**STEPS, np.float32)
     return itertools.repeat((obs, action, reward, discount, next_obs))

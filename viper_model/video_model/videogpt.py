@@ -144,10 +144,10 @@ class VideoGPT(CodeModel):
         frame: int64 [n], each video's current frame. Returns [n, 1, q, context × tokens]: 0, or -∞ for what is hidden.
         """
         context, tokens = self.config.context, self.tokens
-        options = {"dtype": self.head.weight.dtype, "device": frame.device}
-        age = (frame[:, None] - torch.arange(context, device=frame.device)) % context  # [n, context], 0: the frame
-        empty = torch.zeros(age.shape, **options).masked_fill_(age > frame[:, None], -torch.inf)
-        later = torch.full((tokens, tokens), -torch.inf, **options).triu_(1)[position]  # [q, tokens]
+        dtype, device = self.head.weight.dtype, frame.device
+        age = (frame[:, None] - torch.arange(context, device=device)) % context  # [n, context], 0: the frame
+        empty = torch.zeros(age.shape, dtype=dtype, device=device).masked_fill_(age > frame[:, None], -torch.inf)
+        later = torch.full((tokens, tokens), -torch.inf, dtype=dtype, device=device).triu_(1)[position]  # [q, tokens]
         hidden = empty[:, None, :, None].repeat(1, len(later), 1, tokens)  # [n, q, context, tokens]
-        hidden[torch.arange(len(frame), device=frame.device), :, frame % context] = later
+        hidden[torch.arange(len(frame), device=device), :, frame % context] = later
         return hidden.flatten(2)[:, None]
