@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "viper_lab.lerobot": {*LABS, *TORCH, "viper_model"},
     "viper_lab.experiment": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.results"},
     "viper_lab.results": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.experiment"},
+    "viper_lab.evaluation": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.experiment", "viper_lab.results"},
     "viper_ros.arm": {*LABS},
     "viper_ros.bags": {*LABS, "viper_lab.results", "viper_model"},
     "viper_ros.cli": {"sim", "viper_lab", "viper_model"},

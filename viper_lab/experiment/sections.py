@@ -85,6 +85,12 @@ POLICY_NODE = (
         "; ".join(f"{source.name}: {source.description}" for source in REWARD_SOURCES.values()) + ".",
         choices=tuple(REWARD_SOURCES),
     ),
+    Parameter(
+        "videos",
+        "",
+        "Data folder of the expert videos that amp and amp_multi_task compare with; empty: data/<sim>, recorded where "
+        "they are missing.",
+    ),
     Parameter("agent", "drqv2", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
     Parameter(
         "size", "tiny", "Named size of the agent. dreamer: tiny, XS, S, M; drqv2: tiny, paper.", choices=AGENT_SIZES

@@ -71,7 +71,7 @@ class Dreamer(GradientAgent):
             fused=True,
         )
         sequences, steps = settings.batch_size or self.size.batch_size, settings.batch_length or self.size.batch_length
-        super().__init__(settings, networks, optimizer, BatchShape(sequences, steps, sequences * steps))
+        super().__init__(settings, networks, optimizer, BatchShape(sequences, steps, sequences * steps, steps))
 
     def policy(self) -> DreamerPolicy:
         return DreamerPolicy(self.world_model, self.actor, self._weights_lock, self.settings)
