@@ -28,7 +28,7 @@ def data_url(path: Path) -> str:
     return f"data:{KINDS[path.suffix]};base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def template(name: str) -> jinja2.Template:
-    """A template of this folder."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+def template(name: str, folder: Path = Path(__file__).parent) -> jinja2.Template:
+    """A template of a folder, this one unless told otherwise."""
+    loader = jinja2.FileSystemLoader(folder)
     return jinja2.Environment(loader=loader, autoescape=True).get_template(name)
