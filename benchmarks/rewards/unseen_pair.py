@@ -1,14 +1,14 @@
 """A policy for a pair of arm and task by the reward of a model that never saw it, beside what others learn.
 
-    .venv/bin/in_ros viper cross-embodiment pairs:=small
-    .venv/bin/in_ros python -m benchmarks.rewards.unseen_pair --pairs small --pair panda/take_lid_off_saucepan \
-        --steps 200000 --seeds 0 1 2 --set policy_node.device=cuda --set reward_node.device=cuda --set fit.device=cuda
+    .venv/bin/viper cross-embodiment pairs:=small
+    .venv/bin/in_ros python -m benchmarks.rewards.unseen_pair --pair panda/take_lid_off_saucepan --steps 200000
+    … --pairs small --seeds 0 1 2 --set policy_node.device=cuda --set reward_node.device=cuda --set fit.device=cuda
 
-Policies learn from: the model of the seen pairs, by the plain likelihood and by the ratio; a model that saw this pair as
-well, by both; and the task's own reward, the oracle. The command before has made the first model; the second is fitted
-here, by the same settings, into the same folder. Each is a run, `runs/<arm>_<task>_<reward>_<seed>`: the same command
-goes on where it was. Printed: the mean ground-truth return, which is the rate of success, with the standard error over
-episodes, a line a run, and over seeds at the end.
+Policies learn from: the model of the seen pairs, by the plain likelihood and by the ratio; a model that saw this pair
+as well, by both; and the task's own reward, the oracle. The command before has made the first model; the second is
+fitted here, by the same settings, into the same folder. Each is a run, `runs/<arm>_<task>_<reward>_<seed>`: the same
+command goes on where it was. Printed: the mean ground-truth return, which is the rate of success, with the standard
+error over episodes, a line a run, and over seeds at the end.
 """
 
 from __future__ import annotations

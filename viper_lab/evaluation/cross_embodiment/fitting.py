@@ -14,7 +14,7 @@ from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.experiment.preparation import fit_model, record_videos
 from viper_model.videos.find import BACKGROUND, EXPERT
 
-JUDGES = ("random", "parked")
+COMPARED = ("random", "parked")
 """Behaviours that are recorded of every pair to compare experts with."""
 LEAST = {"episodes": 10, "background_episodes": 2, "other_episodes": 2}
 """Videos. Of ten experts' two are held out: with fewer there is no interval."""
@@ -56,7 +56,7 @@ def record_pairs(plans: Mapping[Pair, Plan], pairs: Pairs, console: Console) -> 
     """Record what is missing. The background is not recorded where nothing is learned from it."""
     for number, (pair, plan) in enumerate(plans.items(), 1):
         console.print(f"videos of {pair}, {number} of {len(plans)}", highlight=False)
-        for behaviour in (EXPERT, *((BACKGROUND,) if pair in pairs.seen else ()), *JUDGES):
+        for behaviour in (EXPERT, *((BACKGROUND,) if pair in pairs.seen else ()), *COMPARED):
             record_videos(plan, behaviour)
 
 

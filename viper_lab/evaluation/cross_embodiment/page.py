@@ -27,7 +27,7 @@ from viper_model.videos.video_io import write_video
 NAME = "cross_embodiment"
 RATE = 5.0
 """Frames a second of the video of predictions."""
-COMPARED = tuple(kind for kind in KINDS if kind != EXPERT)
+AGAINST = tuple(kind for kind in KINDS if kind != EXPERT)
 
 
 def write_results(
@@ -50,7 +50,7 @@ def write_results(
             )
             for form in FORMS
         },
-        **{f"auc_{form}": figures.plot_auc(results, form, COMPARED) for form in FORMS},
+        **{f"auc_{form}": figures.plot_auc(results, form, AGAINST) for form in FORMS},
     }
     urls = {name: _save(out / "figures" / f"{name}.png", figure) for name, figure in plots.items()}
     grid = out / "grid.mp4"
@@ -63,7 +63,7 @@ def write_results(
         summary=summary(results),
         who={"right": RIGHT, "wrong": WRONG_LABEL, "other": OTHER_ARM},
         forms=FORMS,
-        kinds=COMPARED,
+        kinds=AGAINST,
         plots=urls,
         grid=Clip("", grid),
     )

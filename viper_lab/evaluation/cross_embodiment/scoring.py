@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from viper_lab.errors import UserError
-from viper_lab.evaluation.cross_embodiment.fitting import JUDGES, Models
+from viper_lab.evaluation.cross_embodiment.fitting import COMPARED, Models
 from viper_lab.evaluation.cross_embodiment.kept import kept
 from viper_lab.evaluation.cross_embodiment.pairs import Pair, Pairs
 from viper_model.reward.check import FROZEN, OTHER_TASK, JudgedVideo, judged_videos
@@ -21,13 +21,13 @@ from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Dataset, load_dataset
 from viper_model.videos.find import EXPERT
 
-KINDS = (EXPERT, *JUDGES, FROZEN, OTHER_TASK)
+KINDS = (EXPERT, *COMPARED, FROZEN, OTHER_TASK)
 """Of videos: experts', of the same arm all, and what they are compared with."""
 FORMS = ("conditional", "ratio")
 RIGHT, WRONG_LABEL, OTHER_ARM = "right label", "wrong label", "other arm's model"
 """Who is asked: the model of all seen pairs under the task's label; the same under another's; and under the task's
 label a model that has never seen the pair's arm."""
-LEAST_EXPERTS = 2
+LEAST_VIDEOS = 2
 
 Likelihoods = dict[str, dict[str, list[np.ndarray]]]
 """By who was asked and by kind: of each video, float32 [forms, time], nats."""
@@ -90,9 +90,9 @@ def judged_of_pair(dataset: Dataset, pairs: Pairs, pair: Pair) -> dict[str, list
     same_arm = [str(each) for each in pairs.all if each.arm == pair.arm]
     videos = judged_videos(dataset, str(pair), same_arm)
     for kind in KINDS:
-        if len(videos.get(kind, ())) < LEAST_EXPERTS:
+        if len(videos.get(kind, ())) < LEAST_VIDEOS:
             raise UserError(
-                f"{pair}: {len(videos.get(kind, ()))} {kind} videos can be used to judge by, {LEAST_EXPERTS} are "
+                f"{pair}: {len(videos.get(kind, ()))} {kind} videos can be used to judge by, {LEAST_VIDEOS} are "
                 "needed: record more, or longer ones (`viper data` names what is too short)"
             )
     return {kind: videos[kind] for kind in KINDS}
