@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+NEW_NODE = "a node that has just appeared"
 
 
 def unheard_publishers(node: Node, subscriptions: Iterable[Subscription]) -> dict[str, str]:
@@ -22,7 +25,7 @@ def unheard_publishers(node: Node, subscriptions: Iterable[Subscription]) -> dic
     for topic, listening in by_topic.items():
         expected = type_name(listening[0].msg_type)
         for publisher in node.get_publishers_info_by_topic(topic):
-            who = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            who = node_of(publisher)
             if publisher.topic_type != expected:
                 told[topic] = f"{topic}: {who} publishes {publisher.topic_type}, but {expected} is expected"
                 continue
@@ -30,6 +33,13 @@ def unheard_publishers(node: Node, subscriptions: Iterable[Subscription]) -> dic
             if all(compatible == QoSCompatibility.ERROR for compatible, _ in why):
                 told[topic] = f"{topic}: {who} can't be heard: {why[0][1].strip().removeprefix('ERROR: ').rstrip(';')}"
     return told
+
+
+def node_of(endpoint: TopicEndpointInfo) -> str:
+    """The full name of the node that a publisher or subscription belongs to, NEW_NODE before discovery has told it."""
+    if endpoint.node_name == "_NODE_NAME_UNKNOWN_":  # rmw's own mark
+        return NEW_NODE
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
 
 
 def type_name(message: type) -> str:

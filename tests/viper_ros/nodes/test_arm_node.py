@@ -32,6 +32,7 @@ from viper_ros.nodes.simulated_arm_node import SimulatedArmNode
 from viper_ros.runtime.node import ViperNode
 from viper_ros.runtime.qos import RELIABLE
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
+from viper_ros.runtime.unheard import NEW_NODE
 
 pytest.importorskip("robosuite", reason="ships the arms' models")
 pytestmark = pytest.mark.usefixtures("ros")
@@ -105,8 +106,8 @@ class Cell:
         return future.result()
 
     def refuses(self, service: str, why: str) -> None:
-        """For this reason, unless joint states come late where the machine is busy: then it is asked again."""
-        while "no joint states for" in (refusal := self.call(service)).message:
+        """For this reason, unless joint states come late or names aren't known yet: then it is asked again."""
+        while any(passing in (refusal := self.call(service)).message for passing in ("no joint states for", NEW_NODE)):
             pass
         assert not refusal.success
         assert why in refusal.message
