@@ -7,6 +7,7 @@ episode of the task's length: that is what a policy makes as large as it can.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,7 @@ def _calibration(model: LikelihoodModel, data: Dataset, task: str) -> Calibratio
 def judged_videos(
     data: Dataset, task: str, known_tasks: Sequence[str], policy: Sequence[Recording] = ()
 ) -> dict[str, list[JudgedVideo]]:
-    """What a reward for `task` is judged by, by kind, the same on every call.
+    """What a reward for `task`, or a pair as `panda/lift`, is judged by, by kind, the same on every call.
 
     `expert`: held-out videos; made of those: `frozen` (a single frame from anywhere in it is all there is: what a robot
     sees that doesn't move), `reversed` and `shuffled` in time; `other_task`, held-out expert videos of other
@@ -187,7 +188,7 @@ def judged_videos(
         videos[OTHER_TASK] = [dataclasses.replace(_as_recorded(video), frame_worth=None) for video in _some(others)]
     if policy:
         videos["policy"] = [_as_recorded(video) for video in policy]
-    for behaviour in sorted({video.behaviour for video in data.videos if video.task == task} - {EXPERT}):
+    for behaviour in sorted({video.behaviour for video in data.videos if task in (video.task, video.pair)} - {EXPERT}):
         if behaviour in (*MADE, "policy"):
             raise ModelError(
                 f"the data has videos of a behaviour '{behaviour}' of '{task}', which is also what the check calls "
@@ -198,7 +199,13 @@ def judged_videos(
 
 
 def _some(videos: list[Video]) -> list[Video]:
-    """At most MOST_VIDEOS of them, from all over the list."""
+    """At most MOST_VIDEOS of them, from all over the list, those of several embodiments in turn."""
+    seen = Counter[str]()
+    turns = []
+    for video in videos:
+        turns.append(seen[video.embodiment])
+        seen[video.embodiment] += 1
+    videos = [videos[i] for i in np.argsort(turns, kind="stable")]
     if len(videos) <= MOST_VIDEOS:
         return videos
     return [videos[i * len(videos) // MOST_VIDEOS] for i in range(MOST_VIDEOS)]

@@ -327,3 +327,15 @@ def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Datase
     model = KnowsTheSlide()
     model.has_background = False
     assert calibrate(model, data)["slide"].ratio_quantiles == {}
+
+
+def test_the_first_videos_that_are_judged_are_of_all_embodiments(data: Dataset) -> None:
+    """A calibration takes a few: they must not all be one arm's."""
+    videos = tuple(
+        dataclasses.replace(video, embodiment=arm, held_out=True)
+        for arm in ("panda", "sawyer")
+        for video in data.videos
+    )
+    experts = judged_videos(dataclasses.replace(data, videos=videos), "slide", ("slide",))["expert"]
+    assert [expert.video.embodiment for expert in experts[:4]] == ["panda", "sawyer"] * 2  # type: ignore[union-attr]
+    assert [expert.video.name for expert in experts[:4:2]] != [experts[0].video.name] * 2  # type: ignore[union-attr]
