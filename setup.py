@@ -27,6 +27,7 @@ setup(
     package_dir={"viper_lab.share.config": "config", "viper_lab.share.msg": "msg"},
     package_data={
         "viper_lab.evaluation": ["*.jinja"],
+        "viper_lab.evaluation.cross_embodiment": ["*.jinja"],
         "viper_lab.results": ["*.jinja"],
         "viper_lab.share.config": ["**/*"],
         "viper_lab.share.msg": ["*.msg"],

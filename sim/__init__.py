@@ -18,7 +18,18 @@ from typing import Any
 from sim import opengl
 from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeStep
 
-__all__ = ["SIMS", "ActionSpace", "Description", "Env", "SimDiedError", "SimError", "TimeStep", "make", "tasks"]
+__all__ = [
+    "SIMS",
+    "ActionSpace",
+    "Description",
+    "Env",
+    "SimDiedError",
+    "SimError",
+    "TimeStep",
+    "arms_of",
+    "make",
+    "tasks",
+]
 
 SIMS = {
     "dmc": "mujoco==3.3.7 dm_control==1.0.34",
@@ -28,7 +39,8 @@ SIMS = {
 }
 """The simulators, each the name of a module in this package, with the Python packages that it needs.
 
-Such a module has `tasks() -> tuple[str, ...]` and `make(task, *, image_size, action_repeat, seed, **options) -> Env`.
+Such a module has `tasks() -> tuple[str, ...]` and `make(task, *, image_size, action_repeat, seed, **options) -> Env`;
+where there are several arms, `ARMS` has their names.
 """
 
 
@@ -71,6 +83,11 @@ def tasks(sim: str) -> tuple[str, ...]:
     """The names of a simulator's tasks."""
     names: tuple[str, ...] = _module(sim).tasks()
     return names
+
+
+def arms_of(sim: str) -> tuple[str, ...]:
+    """The names of the arms that a simulator can choose from, its option `arm`; none where it has no such option."""
+    return tuple(getattr(_module(sim), "ARMS", ()))
 
 
 def _module(sim: str) -> ModuleType:

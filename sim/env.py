@@ -60,14 +60,6 @@ class ActionSpace:
         return action
 
 
-def task_label(task: str, arm: str = "") -> str:
-    """What the video model calls a task: its name, and with which arm where there are several (`sawyer_lift`).
-
-    The same task looks different with another arm, and one model may know both.
-    """
-    return f"{arm}_{task}" if arm else task
-
-
 @dataclass(frozen=True)
 class Description:
     """What is true of an environment for as long as it lives."""
@@ -75,7 +67,8 @@ class Description:
     sim: str
     """The simulator's name, as in `sim.make`."""
     task: str
-    """The label that conditions the video model and names the videos: see `task_label`."""
+    """The label that conditions the video model. It says nothing of the arm, which the picture shows: so an arm may be
+    asked for a task that only another was seen at."""
     action_space: ActionSpace
     image_size: tuple[int, int]
     """Height and width of a frame in pixels."""

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeStep, task_label
+from sim.env import ActionSpace, Description, Env, SimDiedError, SimError, TimeStep
 
 ARMS = ("panda", "jaco", "mico", "sawyer", "ur5")
 CAMERAS = ("front", "left_shoulder", "right_shoulder", "overhead", "wrist")
@@ -160,7 +160,7 @@ class RLBenchEnv(Env):
         self._seed = seed
         self.description = Description(
             sim="rlbench",
-            task=task_label(task, arm),
+            task=task,
             action_space=ActionSpace("continuous", 7),
             image_size=image_size,
             step_seconds=_STEP_SECONDS * action_repeat,

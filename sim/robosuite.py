@@ -30,7 +30,7 @@ from sim.arms import controller
 from sim.arms.controller import ARMS, CONTROL_SECONDS
 from sim.arms.look import CAMERA, hide_marks, leave_out_meshes
 from sim.arms.tasks import TASKS
-from sim.env import ActionSpace, Description, Env, SimError, TimeStep, task_label
+from sim.env import ActionSpace, Description, Env, SimError, TimeStep
 from sim.rendering import FrameRenderer
 
 ARM = "panda"
@@ -94,7 +94,7 @@ class ArmEnv(Env):
         self._renderer = FrameRenderer(model, image_size, camera, fast=fast_render)
         self.description = Description(
             sim="robosuite",
-            task=task_label(task, arm),
+            task=task,
             action_space=ActionSpace("continuous", 5 if self._task.turns else 4),
             image_size=image_size,
             step_seconds=CONTROL_SECONDS * action_repeat,

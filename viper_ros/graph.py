@@ -71,7 +71,7 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
             TextColumn("{task.fields[news]}"),
         )
         with Progress(*columns, console=console) as progress:
-            bar = progress.add_task(f"training on {plan.label}", total=policy.value("steps"), news="")
+            bar = progress.add_task(f"training on {plan.task}", total=policy.value("steps"), news="")
 
             def show() -> None:
                 if policy.trainer:

@@ -81,7 +81,7 @@ def plain_loop(plan: Plan, steps: int) -> float:
         )
         while not (answers := trainer.answers()):
             time.sleep(0.001)
-        (score,) = scorer.step([0], resize(time_step.image[None], model.image_size), [plan.label], [time_step.is_first])
+        (score,) = scorer.step([0], resize(time_step.image[None], model.image_size), [plan.task], [time_step.is_first])
         trainer.reward("env_0", stamp, score.reward, score.log_likelihood)
         time_step = environment.reset() if time_step.is_last else environment.step(answers[0][2])
         if trainer.collected == 1 and not begin:
@@ -107,7 +107,7 @@ def main() -> None:
     for number in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
             plan = make_plan("dmc", directory=Path(folder), assignments=settings)
-            untrained_model(plan.model, plan.label)
+            untrained_model(plan.model, plan.task)
             ros.append(through_ros(dataclasses.replace(plan, run=plan.run / "ros"), arguments.steps))
             plain.append(plain_loop(dataclasses.replace(plan, run=plan.run / "plain"), arguments.steps))
         print(f"round {number + 1}: {ros[-1]:.1f} steps/s through ROS, {plain[-1]:.1f} in a plain loop", flush=True)

@@ -102,7 +102,7 @@ class BasketballInHoop(TableTask):
         self.put("hoop", self.rng.uniform(-0.12, 0.0), side * self.rng.uniform(0.12, 0.16), yaw=np.pi / 2 * (1 + side))
 
     def _check_success(self) -> bool:
-        return self.within("ball", "hoop", 0.05, (0.06, 0.19))
+        return self.within("ball", "hoop", 0.05, (0.03, 0.19))
 
 
 class InsertOntoSquarePeg(TableTask):

@@ -1,6 +1,6 @@
 """What a recorded episode is.
 
-Two files in `<directory>/<task>/<behaviour>/`, the task being `Description.task`. The first has the video, `00000.npz`:
+Two files in `<directory>/<task>/<behaviour>/`. The first has the video, `00000.npz`:
 
     image        uint8   [time, height, width, 3]
     action       float32 [time, action size], the answer to the frame of the same index; zeros at the last

@@ -38,7 +38,7 @@ def record(
     Videos that are there already are kept and counted, so what was interrupted goes on. An expert's episode that
     reaches less than `min_score` of the environment's return range, or that is cut before the task is solved, is
     recorded again with other numbers drawn (`sim.record.episode`). `workers` processes (None: one a core) record side
-    by side; what they record doesn't depend on their number.
+    by side; what they record doesn't depend on their number. Each arm needs a `directory` of its own.
 
     `disturbance_steps`: before an expert, noisy or not, takes over and the video begins, a random action is held for 0
     to so many steps, drawn for each episode. From an environment's usual starts alone a model doesn't learn the way
@@ -63,7 +63,7 @@ def record(
             episode_steps=episode_steps,
             disturbance_steps=disturbance_steps if behaviour in _DISTURBED else 0,
         )
-        folder = directory / environment.description.task / behaviour
+        folder = directory / task / behaviour
     make_behaviour(behaviour, sim, task, seed)
     make_folder(folder)
     have = list_episodes(folder)

@@ -72,7 +72,7 @@ class TestRLBench(EnvContract):
 @pytest.mark.parametrize(("task", "arm"), [("take_lid_off_saucepan", "panda"), ("phone_on_base", "sawyer")])
 def test_the_planner_is_followed_to_success(task: str, arm: str) -> None:
     with make(task, arm=arm, seed=3) as environment:
-        assert environment.description.task == f"{arm}_{task}"
+        assert environment.description.task == task
         first = environment.reset()
         expert = make_behaviour("expert", "rlbench", task, seed=0)
         expert.reset(environment)
@@ -148,7 +148,7 @@ def test_videos_of_the_planner_are_recorded(tmp_path: Path) -> None:
 
     returns = record("rlbench", "take_lid_off_saucepan", "expert", 2, tmp_path, image_size=(64, 64), action_repeat=1)
     assert returns == [1, 1]
-    described = yaml.safe_load((tmp_path / "panda_take_lid_off_saucepan/expert/00000.yaml").read_text())
+    described = yaml.safe_load((tmp_path / "take_lid_off_saucepan/expert/00000.yaml").read_text())
     assert set(described["versions"]) == {"rlbench", "PyRep"}
 
 

@@ -30,6 +30,10 @@ PATCHES = PatchesConfig(image_size=16, codes=8, patch=4)
 
 @pytest.fixture
 def micro(monkeypatch: pytest.MonkeyPatch) -> None:
+    micro_size(monkeypatch)
+
+
+def micro_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """A size named `micro` that trains in seconds, and short example videos: sampling one takes longer than some
     trainings here."""
     monkeypatch.setattr(example_videos, "IMAGINED", 4)

@@ -28,11 +28,11 @@ from typing import Any
 import yaml
 
 import sim as simulators
-from sim.env import task_label
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError
 from viper_lab.evaluation.rewards import REWARDS, ComparedReward
 from viper_lab.experiment.plan import Plan, make_plan
+from viper_lab.results.run_files import arm_and_task
 from viper_model.agents.registry import AGENTS, check_agent
 from viper_model.videos.dataset import EXPERT
 
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        return task_label(self.task, self.arm)
+        return arm_and_task(self.arm, self.task)
 
     @property
     def name(self) -> str:

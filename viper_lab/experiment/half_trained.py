@@ -18,9 +18,9 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
     """Copy the run's videos of all rounds of evaluation but the first and the last to where `viper record` keeps
     videos.
 
-    That is `<directory>/data/<sim>/<task>/half_trained/<run>_<steps learned from>.npz`, beside which a YAML file says
-    where the video comes from. Returns the ground-truth return of each video by its path. Raises UserError where the
-    run has no such rounds, ModelError where a video can't be read or written.
+    That is `<directory>/data/<sim>/[<arm>/]<task>/half_trained/<run>_<steps learned from>.npz`, beside which a YAML
+    file says where the video comes from. Returns the ground-truth return of each video by its path. Raises UserError
+    where the run has no such rounds, ModelError where a video can't be read or written.
     """
     config = read_config(run)
     videos = sorted((run / EPISODES).glob("evaluation_*.npz"))[1:-1]
@@ -29,7 +29,9 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
             f"{run} has no evaluation between its first and its last: train longer, or with a smaller "
             "policy_node.evaluate_every"
         )
-    folder = directory / "data" / config["sim"] / config["task"] / BEHAVIOUR
+    environment = config["settings"].get("sim_node", {})
+    task = environment.get("task", config["task"])  # Older runs name it after their arm.
+    folder = directory / "data" / config["sim"] / environment.get("arm", "") / task / BEHAVIOUR
     returns = {}
     for video in videos:
         reward = read_recording(video).task_reward
@@ -40,7 +42,7 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
         returns[path] = float(reward.sum())
         origin = {
             "sim": config["sim"],
-            "task": config["task"],
+            "task": task,
             "behaviour": BEHAVIOUR,
             "run": run.resolve().name,
             "steps": steps,

@@ -9,23 +9,24 @@ from typing import Any
 
 import yaml
 
-from sim.env import task_label
 from viper_lab.errors import UserError
 from viper_lab.experiment import settings
 from viper_lab.experiment.provenance import experiment_text
 from viper_lab.experiment.reward_source import RewardSource, reward_source
 from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
+from viper_lab.results.run_files import arm_and_task
+from viper_model.video_model.folder import read_calibration
 
 
 @dataclass(frozen=True)
 class Plan:
     sim: str
     task: str
-    label: str
-    """What the video model and the videos call the task: see `sim.env.task_label`."""
+    arm: str
+    """Empty where the simulator has one robot only."""
     data: Path
-    """Videos, in <label>/<behaviour>/."""
+    """Videos, in <task>/<behaviour>/: those of one arm, where there are several."""
     model: Path
     is_given: bool
     """The video model, or the videos that the reward compares with, are the user's own: nothing is recorded or
@@ -102,12 +103,12 @@ def make_plan(
     """A plan for one run under `directory`; what is None or empty is as in the simulator's parameter file.
 
     reward_task: label under which the frames are scored, the task's own unless given.
-    reward_model: folder of the video model that scores them, models/<sim>/<label> unless given.
+    reward_model: folder of the video model that scores them, models/<sim>/[<arm>/]<task> unless given.
     assignments: `section.parameter=value`, the value in YAML.
     params_file: a ROS 2 parameter file; what it says counts above all else.
     Raises UserError for an unknown simulator, section or parameter, an assignment or a file that is none, a wrong
-    value, a `reward_model` or videos that aren't there, a `reward_task` that the model to be fitted would not know, and
-    choices of a video model beside a reward that compares with the videos themselves.
+    value, a `reward_model` or videos that aren't there, a task or `reward_task` that the model doesn't or wouldn't
+    know, and choices of a video model beside a reward that compares with the videos themselves.
     """
     chosen = settings.load(sim)
     for assignment in assignments:
@@ -135,7 +136,7 @@ def make_plan(
                 of_every_node = option in settings.OF_EVERY_NODE
                 (node_options if of_every_node else chosen)[section][option] = value
     chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
-    label = task_label(chosen["sim_node"]["task"], chosen["sim_node"]["arm"])
+    task, arm = chosen["sim_node"]["task"], chosen["sim_node"]["arm"]
     source = reward_source(chosen["policy_node"]["reward"])
     if source.compares_with != "nothing":
         of_model = {"likelihood": likelihood, "reward_task": reward_task, "reward_model": reward_model}
@@ -147,12 +148,12 @@ def make_plan(
     videos = chosen["policy_node"]["videos"] if source.compares_with != "nothing" else ""
     plan = Plan(
         sim=sim,
-        task=chosen["sim_node"]["task"],
-        label=label,
-        data=Path(videos or directory / "data" / sim).expanduser(),
-        model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / label).expanduser(),
+        task=task,
+        arm=arm,
+        data=Path(videos or directory / "data" / sim / arm).expanduser(),
+        model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / arm / task).expanduser(),
         is_given=bool(chosen["reward_node"]["model"] if source.has_video_model else videos),
-        run=directory / "runs" / (name or label + source.run_suffix),
+        run=directory / "runs" / (name or arm_and_task(arm, task) + source.run_suffix),
         namespace=namespace,
         environments=inside,
         settings=chosen,
@@ -176,15 +177,18 @@ def _node_names(namespace: str, environments: Sequence[str]) -> dict[str, list[s
 
 
 def _check_model(plan: Plan) -> None:
-    """Refuse what could only fail once videos are recorded and a model is fitted."""
+    """Refuse what could only fail once videos are recorded and a model is fitted, or once the graph runs."""
+    scored_as = plan.settings["reward_node"]["reward_task"] or plan.task
     if (plan.model / "config.yaml").exists():
-        return  # The reward node asks it which tasks it knows before anything is recorded.
-    if plan.is_given:
+        known, old = tuple(read_calibration(plan.model)), f"{plan.arm}_{plan.task}"
+        if scored_as not in known:
+            advice = f"add reward_task:={old}" if old in known else "choose one by reward_task:="
+            raise UserError(f"{plan.model} knows no task '{scored_as}', but {', '.join(known)}: {advice}")
+    elif plan.is_given:
         raise UserError(f"no video model in {plan.model}: reward_model:= takes a folder that `viper fit` made")
-    reward_task = plan.settings["reward_node"]["reward_task"]
-    if reward_task not in ("", plan.label):
+    elif scored_as != plan.task:
         raise UserError(
-            f"reward_task:={reward_task}: the model of {plan.label} would not know it; "
+            f"reward_task:={scored_as}: the model of {plan.task} would not know it; "
             f"give one that does by reward_model:="
         )
 

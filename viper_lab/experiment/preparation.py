@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import wraps
+from pathlib import Path
 
 from rich.console import Console
 
 from sim.options import parse_options
 from sim.record import record
+from viper_lab.errors import UserError
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
@@ -26,6 +28,7 @@ WHOLE_EPISODES = ("random", "parked", "stopped")
 def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> list[float]:
     """Record a behaviour in the plan's environment; returns the ground-truth return of each video. Videos already there
     count. episodes: as in the plan's settings where None."""
+    _refuse_old_layout(plan, plan.data / plan.task, "")
     options = plan.settings["record"]
     environment = plan.settings["sim_node"]
     size = environment["image_size"]
@@ -50,8 +53,8 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
 
     @wraps(make)
     def locked(plan: Plan, console: Console) -> None:
-        if plan.model_is_given:
-            return make(plan, console)
+        if not plan.needs_preparation:
+            return
         lock = plan.model.with_name(f".{plan.model.name}.lock")
         with ExitStack() as stack:
             # Where it can't be written nothing can be made, which is told where that is tried.
@@ -61,7 +64,7 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    console.print(f"another process prepares {plan.label}: waiting for it")
+                    console.print(f"another process prepares {plan.task}: waiting for it")
                     fcntl.flock(file, fcntl.LOCK_EX)
             make(plan, console)
 
@@ -71,37 +74,52 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
 @_one_at_a_time
 def prepare(plan: Plan, console: Console) -> None:
     """Record and fit what is missing for the plan: of a reward without a video model, experts' videos."""
-    if not plan.needs_preparation:
-        return
     if not plan.reward.has_video_model:
         record_videos(plan, EXPERT)
         return
     if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
         return
-    options = plan.settings["fit"]
-    device = torch_device(options["device"])
+    old = f"{plan.arm}_{plan.task}"
+    _refuse_old_layout(plan, plan.model, f", and rename {old} to {plan.task} in its tasks.yaml and check.json")
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
+    device = torch_device(plan.settings["fit"]["device"])  # refused before anything is recorded
     for behaviour in (EXPERT, *background, *JUDGES):
         record_videos(plan, behaviour)
-    fit(
-        plan.data,
-        plan.model,
-        options["size"],
-        tokenizer=options["tokenizer"],
-        code_model=options["code_model"],
-        background=options["background"],
-        tasks=(plan.label,),
-        seed=options["seed"],
-        tokenizer_steps=options["tokenizer_steps"],
-        code_model_steps=options["code_model_steps"],
-        background_steps=options["background_steps"],
-        device=device,
-    )
+    fit_model(plan, plan.data, plan.model, (plan.task,))
     check_model(
         plan.data,
         plan.model,
         console,
         form=plan.settings["reward_node"]["likelihood"],
-        tasks=(plan.label,),
+        tasks=(plan.task,),
         device=device,
     )
+
+
+def fit_model(plan: Plan, data: Path, folder: Path, tasks: Sequence[str]) -> None:
+    """Fit a model of `tasks` (see `fit`) with the plan's settings, where it is missing. Raises ModelError."""
+    options = plan.settings["fit"]
+    fit(
+        data,
+        folder,
+        options["size"],
+        tokenizer=options["tokenizer"],
+        code_model=options["code_model"],
+        background=options["background"],
+        tasks=tasks,
+        seed=options["seed"],
+        tokenizer_steps=options["tokenizer_steps"],
+        code_model_steps=options["code_model_steps"],
+        background_steps=options["background_steps"],
+        device=torch_device(options["device"]),
+    )
+
+
+def _refuse_old_layout(plan: Plan, folder: Path, besides: str) -> None:
+    """Refuse to make `folder` anew where an older version, which named tasks after their arm, kept it elsewhere.
+
+    Raises UserError, which says what to move, and `besides`.
+    """
+    old = folder.parent.parent / f"{plan.arm}_{plan.task}"
+    if plan.arm and old.exists() and not folder.exists():
+        raise UserError(f"{old} is of an older version: `mkdir -p {folder.parent} && mv {old} {folder}`{besides}")

@@ -127,7 +127,7 @@ RUN = (
         "reward_model",
         "",
         "Folder of the video model that is the reward; nothing is then recorded or fitted. Empty: models/<sim>/<task>, "
-        "made where it is missing.",
+        "of one arm models/<sim>/<arm>/<task>, made where it is missing.",
     ),
     Parameter("environments", 1, "Environments side by side.", 1, 1_000),
     Parameter("namespace", "", "ROS namespace of the nodes, to run several graphs side by side."),

@@ -26,7 +26,7 @@ def print_survey(folder: Path, console: Console) -> bool:
         table.add_column(column, justify="right")
     for group in result.groups:
         table.add_row(
-            group.task,
+            group.pair,
             group.behaviour,
             group.format,
             str(len(group.videos)),

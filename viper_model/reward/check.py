@@ -7,24 +7,17 @@ episode of the task's length: that is what a policy makes as large as it can.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, spearmanr
-from torch import Tensor
 
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import (
-    Calibration,
-    CodeLogProbs,
-    Form,
-    LikelihoodModel,
-    conditional,
-    frame_likelihood,
-)
+from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, conditional, ratio
 from viper_model.reward.scorer import CalibratedModel, score_video
 from viper_model.reward.verdict import Verdict, judge
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
@@ -140,32 +133,25 @@ def calibrate(model: LikelihoodModel, data: Dataset) -> dict[str, Calibration]:
 
 
 def _calibration(model: LikelihoodModel, data: Dataset, task: str) -> Calibration:
+    of_forms: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
     index = torch.tensor([model.tasks.index(task)])
-    scored = {
-        kind: [
+    for kind, videos in judged_videos(data, task, model.tasks).items():
+        scored = [
             model.log_probs(torch.from_numpy(video.frames)[None], index, background=model.has_background)
             for video in videos[:CALIBRATION_VIDEOS]
         ]
-        for kind, videos in judged_videos(data, task, model.tasks).items()
-    }
-
-    def quantiles(frame_nats: Callable[[CodeLogProbs], Tensor]) -> dict[str, tuple[float, ...]]:
-        nats = {kind: torch.cat([frame_nats(each)[0] for each in of_kind]) for kind, of_kind in scored.items()}
-        return Calibration.quantiles_of({kind: of_kind.cpu().numpy() for kind, of_kind in nats.items()})
-
-    calibration = Calibration(quantiles(lambda each: conditional(each.task)))
-    if not model.has_background:
-        return calibration
-    return dataclasses.replace(
-        calibration,
-        ratio_quantiles=quantiles(lambda each: frame_likelihood("ratio", each, model.context, calibration.outlier)),
-    )
+        of_forms[0][kind] = np.concatenate([conditional(each.task)[0].cpu().numpy() for each in scored])
+        if model.has_background:
+            of_forms[1][kind] = np.concatenate(
+                [ratio(each.task, each.background)[0].cpu().numpy() for each in scored if each.background is not None]
+            )
+    return Calibration(*map(Calibration.quantiles_of, of_forms))
 
 
 def judged_videos(
     data: Dataset, task: str, known_tasks: Sequence[str], policy: Sequence[Recording] = ()
 ) -> dict[str, list[JudgedVideo]]:
-    """What a reward for `task` is judged by, by kind, the same on every call.
+    """What a reward for `task`, or a pair as `panda/lift`, is judged by, by kind, the same on every call.
 
     `expert`: held-out videos; made of those: `frozen` (a single frame from anywhere in it is all there is: what a robot
     sees that doesn't move), `reversed` and `shuffled` in time; `other_task`, held-out expert videos of other
@@ -187,7 +173,7 @@ def judged_videos(
         videos[OTHER_TASK] = [dataclasses.replace(_as_recorded(video), frame_worth=None) for video in _some(others)]
     if policy:
         videos["policy"] = [_as_recorded(video) for video in policy]
-    for behaviour in sorted({video.behaviour for video in data.videos if video.task == task} - {EXPERT}):
+    for behaviour in sorted({video.behaviour for video in data.videos if task in (video.task, video.pair)} - {EXPERT}):
         if behaviour in (*MADE, "policy"):
             raise ModelError(
                 f"the data has videos of a behaviour '{behaviour}' of '{task}', which is also what the check calls "
@@ -198,7 +184,13 @@ def judged_videos(
 
 
 def _some(videos: list[Video]) -> list[Video]:
-    """At most MOST_VIDEOS of them, from all over the list."""
+    """At most MOST_VIDEOS of them, from all over the list, those of several embodiments in turn."""
+    seen = Counter[str]()
+    turns = []
+    for video in videos:
+        turns.append(seen[video.embodiment])
+        seen[video.embodiment] += 1
+    videos = [videos[i] for i in np.argsort(turns, kind="stable")]
     if len(videos) <= MOST_VIDEOS:
         return videos
     return [videos[i * len(videos) // MOST_VIDEOS] for i in range(MOST_VIDEOS)]

@@ -21,7 +21,7 @@ from viper_model.errors import ModelError
 from viper_model.videos import video_file
 from viper_model.videos.cache import Decoded, Job, cache_folder, decode_videos
 from viper_model.videos.find import EXPERT as EXPERT
-from viper_model.videos.find import FoundVideo, find_videos, format_of, read, sources_at
+from viper_model.videos.find import FoundVideo, find_videos, format_of, pair_name, read, sources_at
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS
 from viper_model.videos.split import SHORTEST, held_out_names
@@ -58,6 +58,13 @@ class Video:
     """A .npy of its frames."""
     task_reward: np.ndarray | None
     """The task's ground-truth reward, float64 [time], where it is known."""
+    embodiment: str = ""
+    """The robot that does the task, where the folders tell."""
+
+    @property
+    def pair(self) -> str:
+        """See `find.pair_name`."""
+        return pair_name(self.embodiment, self.task)
 
     @property
     def frames(self) -> np.ndarray:
@@ -104,31 +111,33 @@ class Dataset:
         return tuple(sorted({video.task for video in self.videos}))
 
     def select(self, behaviour: str, *, task: str | None = None, held_out: bool = True) -> list[Video]:
-        """The videos of a behaviour (and task), trained on or kept from training."""
+        """The videos of a behaviour (and task, or pair as `panda/lift`), trained on or kept from training."""
         return [
             video
             for video in self.videos
-            if video.behaviour == behaviour and video.held_out == held_out and task in (None, video.task)
+            if video.behaviour == behaviour and video.held_out == held_out and task in (None, video.task, video.pair)
         ]
 
 
 def load_dataset(
     root: Path, image_size: int, tasks: Sequence[str] | None = None, *, shortest: int = SHORTEST
 ) -> Dataset:
-    """The videos under `root` (of `tasks`; all where None) at `image_size` pixels a side, decoded into a cache on disk.
+    """The videos under `root` at `image_size` pixels a side, decoded into a cache on disk.
 
+    tasks: only these, of whichever embodiment, or of one, as `panda/lift`; all where None.
     Memory is bounded by the number of videos, not by their length. Videos of fewer frames than `shortest` are skipped,
     as are broken ones; a warning names them. Every task needs two expert videos at least, one of which is held out;
     which ones depends on their names only. Raises ModelError where there are none, and for a bad videos.yaml.
     """
     settings = VideoSettings.load(root)
     found = find_videos(root, settings.camera)
-    available = sorted({video.task for video in found.videos})
+    available = sorted({video.pair for video in found.videos})
+    known = {video.task for video in found.videos}
     for task in settings.masks:
-        if task not in available and available:
+        if task not in known and known:
             raise ModelError(f"{root / SETTINGS} has a mask for '{task}', but there are no videos of such a task")
-    wanted = [video for video in found.videos if tasks is None or video.task in tasks]
-    preparations = {task: settings.of(task) for task in available}
+    wanted = [video for video in found.videos if tasks is None or not {video.task, video.pair}.isdisjoint(tasks)]
+    preparations = {task: settings.of(task) for task in known}
     jobs = [Job(video.source, preparations[video.task], image_size) for video in wanted]
     skipped = dict(found.broken)
     usable: list[tuple[FoundVideo, Decoded]] = []
@@ -141,7 +150,15 @@ def load_dataset(
             usable.append((video, decoded))
     held_out = held_out_names(video for video, _ in usable)
     videos = tuple(
-        Video(video.task, video.behaviour, video.name, video.name in held_out, decoded.frames_file, decoded.task_reward)
+        Video(
+            video.task,
+            video.behaviour,
+            video.name,
+            video.name in held_out,
+            decoded.frames_file,
+            decoded.task_reward,
+            video.embodiment,
+        )
         for video, decoded in usable
     )
     dataset = Dataset(videos, skipped, settings)

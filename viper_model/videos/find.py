@@ -1,8 +1,10 @@
 """Which videos a folder holds.
 
 A data folder is laid out as `<task>/<behaviour>/<video>`, or `<task>/<video>` where all are experts', or holds the
-videos of a single task itself. A video is a file, or a folder that a recorder made. The folders `train` and `test` hold
-experts' videos, as the data published with VIPER do; those in `test` are kept from training.
+videos of a single task itself. Where several robots do the tasks it is `<embodiment>/<task>/<behaviour>/<video>`: what
+is learned is told the task alone, and the folder of one robot is a data folder too. A video is a file, or a folder that
+a recorder made. The folders `train` and `test` hold experts' videos, as the data published with VIPER do; those in
+`test` are kept from training.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ BACKGROUND = "background"
 """Name of the behaviour whose videos train the background model of the likelihood ratio: anything but the task."""
 SPLITS = {"train": False, "test": True}
 """Whether the videos in such a folder are kept from training."""
+_OF_A_TASK = {EXPERT, BACKGROUND, *SPLITS}
+"""Folders that tell a task's folder from an embodiment's."""
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".thm")
 BESIDE_VIDEOS = (*PICTURES, ".wav", ".mp3", ".m4a", ".pdf", ".safetensors")
 """Endings of files that lie beside videos and are none."""
@@ -38,6 +42,17 @@ class FoundVideo:
     held_out: bool | None
     """Kept from training; None where the folders don't say."""
     source: Source
+    embodiment: str = ""
+    """The robot that does the task, where the folders tell."""
+
+    @property
+    def pair(self) -> str:
+        return pair_name(self.embodiment, self.task)
+
+
+def pair_name(embodiment: str, task: str) -> str:
+    """A task and who does it, as `panda/lift`; the task alone where the embodiment is not known."""
+    return f"{embodiment}/{task}" if embodiment else task
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def find_videos(root: Path, camera: str | None) -> Found:
     videos: list[FoundVideo] = []
     broken: dict[str, str] = {}
 
-    def look(path: Path, task: str, behaviour: str) -> bool:
+    def look(path: Path, task: str, behaviour: str, embodiment: str = "") -> bool:
         """Add the videos at `path`, or why there are none. False for a folder to look into."""
         name = str(path.relative_to(root)) if path != root else root.name
         try:
@@ -66,7 +81,7 @@ def find_videos(root: Path, camera: str | None) -> Found:
         who = EXPERT if behaviour in SPLITS else behaviour
         for source in sources:
             full_name = "/".join(filter(None, (name if path != root else "", source.part)))
-            videos.append(FoundVideo(source.task or task, who, full_name, held_out, source))
+            videos.append(FoundVideo(source.task or task, who, full_name, held_out, source, embodiment))
         return bool(sources) or not path.is_dir()
 
     only = root.resolve().name
@@ -78,8 +93,18 @@ def find_videos(root: Path, camera: str | None) -> Found:
                 if look(second, first.name, EXPERT):
                     continue
                 for third in _entries(second):
-                    if not look(third, first.name, second.name) and any(map(format_of, _entries(third))):
-                        broken[str(third.relative_to(root))] = "its videos lie too deep: put them one folder higher"
+                    if look(third, first.name, second.name):
+                        continue
+                    if _OF_A_TASK.isdisjoint(path.name for path in _entries(first)):
+                        folders = [
+                            each for each in _entries(third) if not look(each, second.name, third.name, first.name)
+                        ]
+                    else:
+                        folders = [third]
+                    for folder in folders:
+                        if any(map(format_of, _entries(folder))):
+                            name = str(folder.relative_to(root))
+                            broken[name] = "its videos lie too deep: put them one folder higher"
     return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
 
 

@@ -17,19 +17,24 @@ def held_out_names(videos: Iterable[FoundVideo]) -> set[str]:
     """Names of the videos that are kept from training; whole videos, chosen by nothing but names.
 
     Of each task's experts, and of its background, those in a folder `test`, or, where there are none, a fixed,
-    arbitrary choice of HELD_OUT of them, at least one. All videos of other behaviours.
+    arbitrary choice of HELD_OUT of them, at least one; of each embodiment's, where the folders tell several, and the
+    same as in the embodiment's own data folder. All videos of other behaviours.
     """
     held_out: set[str] = set()
     trained_on: dict[tuple[str, str], list[FoundVideo]] = {}
+
+    def order(video: FoundVideo) -> bytes:
+        name = video.name.removeprefix(f"{video.embodiment}/") if video.embodiment else video.name
+        return hashlib.sha256(name.encode()).digest()
+
     for video in videos:
         if video.behaviour in (EXPERT, BACKGROUND):
-            trained_on.setdefault((video.task, video.behaviour), []).append(video)
+            trained_on.setdefault((video.pair, video.behaviour), []).append(video)
         else:
             held_out.add(video.name)
     for alike in trained_on.values():
         chosen = {video.name for video in alike if video.held_out}
         if not chosen:
-            names = sorted((video.name for video in alike), key=lambda name: hashlib.sha256(name.encode()).digest())
-            chosen = set(names[: max(1, round(HELD_OUT * len(names)))])
+            chosen = {video.name for video in sorted(alike, key=order)[: max(1, round(HELD_OUT * len(alike)))]}
         held_out |= chosen
     return held_out

@@ -14,9 +14,10 @@ from viper_model.videos.split import SHORTEST, held_out_names
 
 @dataclass(frozen=True)
 class Group:
-    """Videos of one task, behaviour and format that can be used."""
+    """Videos of one task, embodiment, behaviour and format that can be used."""
 
-    task: str
+    pair: str
+    """See `find.pair_name`."""
     behaviour: str
     format: str
     videos: tuple[FoundVideo, ...]
@@ -62,10 +63,10 @@ def survey(root: Path) -> Survey:
         else:
             usable[video] = facts
     held_out = held_out_names(usable)
-    keys = sorted({(video.task, video.behaviour, video.source.format) for video in usable})
+    keys = sorted({(video.pair, video.behaviour, video.source.format) for video in usable})
     groups = []
     for key in keys:
-        videos = tuple(video for video in usable if (video.task, video.behaviour, video.source.format) == key)
+        videos = tuple(video for video in usable if (video.pair, video.behaviour, video.source.format) == key)
         kept = sum(video.name in held_out for video in videos)
         groups.append(Group(*key, videos, tuple(usable[video] for video in videos), kept))
     tasks = {video.task for video in found.videos}

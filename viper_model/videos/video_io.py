@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type
 from av.stream import Disposition
 
 from viper_model.errors import ModelError
@@ -102,8 +102,10 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
     """How a stored frame is turned and mirrored to be watched: int [2, 2], the stored x's and y's displayed x and y."""
-    stored = frame.side_data.get(Type.DISPLAYMATRIX)
-    whole = np.eye(3, dtype=np.int32) if stored is None else np.frombuffer(bytes(stored), np.int32).reshape(3, 3)
+    side_data: Any = frame.side_data  # PyAV's type hints know but one kind of it.
+    if "DISPLAYMATRIX" not in side_data:
+        return np.eye(2, dtype=np.int32)
+    whole = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
     return whole[:2, :2]
 
 

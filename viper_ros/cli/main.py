@@ -24,6 +24,7 @@ MODULES = {
     "models": ("fit", "check-reward", "score", "imagine", "progress"),
     "experiments": ("prepare", "train", "report"),
     "benchmarks": ("benchmark", "aggregate"),
+    "cross_embodiment": ("cross-embodiment",),
 }
 """By the name of a module in this folder: the commands that it has."""
 PACKAGES = "pip install -r requirements/python.txt; `viper doctor` says what else is missing"

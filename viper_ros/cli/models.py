@@ -27,10 +27,16 @@ console = Console()
 @commands.command()
 def fit(
     data: Annotated[
-        Path, typer.Option(help="Videos: <task>/<video> or <task>/<behaviour>/<video>, or a LeRobot dataset or bag.")
+        Path,
+        typer.Option(
+            help="Videos: <task>/<video>, <task>/<behaviour>/<video> or <arm>/<task>/<behaviour>/<video>, or a LeRobot "
+            "dataset or bag."
+        ),
     ],
     model: Annotated[Path, typer.Option(help="Folder for the video model.")],
-    task: Annotated[list[str] | None, typer.Option(help="Only these tasks of the data. Repeat.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only these tasks of the data, or an arm's, as panda/lift. Repeat.")
+    ] = None,
     size: Annotated[str, option(SIZE)] = SIZE.default,
     tokenizer: Annotated[str, option(TOKENIZER)] = TOKENIZER.default,
     code_model: Annotated[str, option(CODE_MODEL)] = CODE_MODEL.default,

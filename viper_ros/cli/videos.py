@@ -43,7 +43,7 @@ def record(
     plan = make_plan(sim, task=task, arm=arm, directory=directory, assignments=settings or ())
     returns = record_videos(plan, behaviour, episodes)
     mean = sum(returns) / len(returns)
-    console.print(f"{len(returns)} {behaviour} videos in {plan.data / plan.label / behaviour}: mean return {mean:.2f}")
+    console.print(f"{len(returns)} {behaviour} videos in {plan.data / plan.task / behaviour}: mean return {mean:.2f}")
 
 
 @commands.command()

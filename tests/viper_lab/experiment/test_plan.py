@@ -18,14 +18,42 @@ def test_an_arm_has_videos_a_model_and_a_run_of_its_own() -> None:
     plan = make_plan("robosuite", task="lift", arm="sawyer", directory=Path("here"))
     assert plan.task == "lift"
     assert plan.sim_parameters("env_0")["arm"] == "sawyer"
-    assert plan.label == plan.model.name == plan.run.name == "sawyer_lift"
-    assert make_plan("robosuite", task="lift").label == "panda_lift"
+    assert plan.data == Path("here/data/robosuite/sawyer")
+    assert plan.model == Path("here/models/robosuite/sawyer/lift")
+    assert plan.run == Path("here/runs/sawyer_lift")
+    assert make_plan("robosuite", task="lift").data == Path("data/robosuite/panda")
 
 
-def test_where_there_is_one_body_the_label_is_the_task() -> None:
+def test_where_there_is_one_robot_no_folder_is_called_after_it() -> None:
     plan = make_plan("dmc", task="cartpole_balance", reward="task")
-    assert plan.label == plan.task == "cartpole_balance"
+    assert plan.data == Path("data/dmc")
     assert plan.run.name == "cartpole_balance_oracle"
+
+
+def test_a_model_is_asked_for_the_task_whatever_the_arm(tmp_path: Path) -> None:
+    untrained_model(tmp_path / "new", "lift")
+    for arm in ("panda", "sawyer"):
+        make_plan("robosuite", task="lift", arm=arm, reward_model=str(tmp_path / "new"))
+    untrained_model(tmp_path / "old", "panda_lift")
+    old = {"task": "lift", "arm": "panda", "reward_model": str(tmp_path / "old")}
+    with pytest.raises(UserError, match=r"knows no task 'lift', but panda_lift: add reward_task:=panda_lift$"):
+        make_plan("robosuite", **old)
+    make_plan("robosuite", **old, reward_task="panda_lift")
+    with pytest.raises(UserError, match="knows no task 'stack', but panda_lift: choose one by reward_task:="):
+        make_plan("robosuite", task="stack", reward_model=str(tmp_path / "old"))
+
+
+@pytest.mark.parametrize("kept", ["data", "models"])
+def test_what_an_older_version_called_after_the_arm_is_to_be_moved_and_not_made_again(
+    kept: str, tmp_path: Path
+) -> None:
+    old, new = (tmp_path / kept / "robosuite" / name for name in ("panda_lift", "panda/lift"))
+    old.mkdir(parents=True)
+    plan = make_plan("robosuite", task="lift", directory=tmp_path)
+    with pytest.raises(UserError, match=f"mkdir -p {new.parent} && mv {old} {new}") as refusal:
+        prepare(plan, Console())
+    assert ("tasks.yaml" in str(refusal.value)) == (kept == "models")
+    assert not new.exists()
 
 
 def test_a_simulators_own_options_are_passed_on_as_written() -> None:
@@ -78,7 +106,7 @@ def test_what_a_parameter_file_says_counts_above_all_else(tmp_path: Path) -> Non
         params_file=parameter_file(tmp_path, **said),
     )
     assert not plan.learns_from_videos
-    assert plan.run.name == f"{plan.label}_oracle"
+    assert plan.run.name == f"{plan.task}_oracle"
     assert plan.policy_parameters()["steps"] == 30
     assert repr(plan.policy_parameters()["replay_ratio"]) == "2.0"
     assert plan.policy_parameters()["use_sim_time"] is True
@@ -135,7 +163,6 @@ def test_a_given_model_is_the_reward_and_is_not_made(tmp_path: Path) -> None:
     )
     assert plan.reward_parameters()["model"] == str(tmp_path / "model")
     assert plan.reward_parameters()["reward_task"] == "cartpole_balance"
-    assert plan.label == "cartpole_swingup"
     prepare(plan, Console())
     assert not (tmp_path / "here").exists()
 

@@ -38,6 +38,50 @@ def test_videos_are_split_by_episode_and_always_alike(root: Path) -> None:
     assert [video.name for video in again.select(EXPERT)] == [video.name for video in held_out]
 
 
+@pytest.fixture
+def arms(tmp_path: Path) -> Path:
+    """Videos of two arms at two tasks, one of them the Panda's alone."""
+    for number, pair in enumerate(("panda/lift", "panda/stack", "sawyer/lift")):
+        for video in range(10):
+            save_video(tmp_path / pair / EXPERT / f"{video}.npz", fill=number)
+        save_video(tmp_path / pair / "random" / "0.npz")
+    return tmp_path
+
+
+def test_arms_share_the_labels_of_their_tasks(arms: Path) -> None:
+    dataset = load_dataset(arms, 32)
+    assert dataset.tasks == ("lift", "stack")
+    assert {video.pair for video in dataset.select(EXPERT, task="lift")} == {"panda/lift", "sawyer/lift"}
+    for pair, fill in (("panda/lift", 0), ("panda/stack", 1), ("sawyer/lift", 2)):
+        videos = dataset.select(EXPERT, task=pair, held_out=False)
+        assert len(videos) == 8
+        assert {int(video.frames[0, 0, 0, 0]) for video in videos} == {fill}
+        assert len(dataset.select("random", task=pair)) == 1
+
+
+def test_an_arms_folder_is_a_data_folder_of_which_the_same_videos_are_held_out(arms: Path) -> None:
+    of_all = {video.name for video in load_dataset(arms, 32).select(EXPERT, task="panda/lift")}
+    alone = load_dataset(arms / "panda", 32)
+    assert alone.tasks == ("lift", "stack")
+    assert {f"panda/{video.name}" for video in alone.select(EXPERT, task="lift")} == of_all
+
+
+def test_videos_of_a_pair_that_was_not_asked_for_are_not_loaded(arms: Path) -> None:
+    dataset = load_dataset(arms, 32, tasks=["panda/stack", "sawyer/lift"])
+    assert {video.pair for video in dataset.videos} == {"panda/stack", "sawyer/lift"}
+    assert {video.pair for video in load_dataset(arms, 32, tasks=["lift"]).videos} == {"panda/lift", "sawyer/lift"}
+    with pytest.raises(ModelError, match=r"'sawyer/stack' into .*/sawyer/stack/expert: it has videos of panda/lift, "):
+        load_dataset(arms, 32, tasks=["sawyer/stack"])
+
+
+def test_folders_that_lie_too_deep_are_named(arms: Path) -> None:
+    save_video(arms / "panda" / "lift" / EXPERT / "monday" / "0.npz")
+    save_video(arms / "jump" / EXPERT / "0.npz")
+    save_video(arms / "jump" / "random" / "monday" / "0.npz")
+    skipped = load_dataset(arms, 32, tasks=["lift"]).skipped
+    assert set(skipped) == {"panda/lift/expert/monday", "jump/random/monday"}
+
+
 def test_only_expert_videos_are_trained_on(root: Path) -> None:
     dataset = load_dataset(root, 32)
     assert {video.behaviour for video in dataset.videos if not video.held_out} == {EXPERT}

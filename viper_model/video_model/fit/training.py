@@ -61,8 +61,9 @@ def fit(
     background_steps: int = 0,
     device: torch.device | str = "cpu",
 ) -> VideoModel:
-    """Train a model of a named size on the expert videos under `data` (of `tasks`; all where None), into `folder`.
+    """Train a model of a named size on the expert videos under `data`, into `folder`.
 
+    tasks: only these, of whichever embodiment, or of one, as `panda/lift`; all where None.
     tokenizer: a name in `TOKENIZERS` that the size has; its first where empty. code_model: a name in `CODE_MODELS`.
     background: see `Background`; `none` makes a model that can't give a reward of the form `ratio`.
 
