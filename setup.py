@@ -26,6 +26,7 @@ setup(
     # Where `viper_lab.config` looks for them.
     package_dir={"viper_lab.share.config": "config", "viper_lab.share.msg": "msg"},
     package_data={
+        "viper_lab.evaluation": ["*.jinja"],
         "viper_lab.evaluation.cross_embodiment": ["*.jinja"],
         "viper_lab.results": ["*.jinja"],
         "viper_lab.share.config": ["**/*"],

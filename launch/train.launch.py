@@ -25,7 +25,7 @@ def nodes(plan: Plan, values: dict[str, Any]) -> list[LaunchDescriptionEntity]:
     for name in plan.environments:
         environment = plan.sim_parameters(name)
         started += restarted(partial(node, "sim_node", environment, common, inside=name))
-    if plan.learns_from_videos:
+    if plan.reward.has_video_model:
         started += restarted(partial(node, "reward_node", plan.reward_parameters(), common))
     policy = partial(node, "policy_node", plan.policy_parameters(), common)
     report = viper("report", str(plan.run))
@@ -40,14 +40,16 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     names = (*plain, "environments", "namespace", "directory", "params_file")
     plan = make_plan(values["sim"], **{name: values[name] for name in names})
     running = nodes(plan, values)
-    if plan.model_is_given or not plan.learns_from_videos:
+    if not plan.needs_preparation:
         return running
     assignments = [
         f"--set={section}.{name}={value}"
         for section in ("record", "fit", "sim_node", "reward_node")
         for name, value in plan.settings[section].items()
     ]
-    prepare = viper("prepare", f"sim:={plan.sim}", f"directory:={values['directory']}", *assignments)
+    prepare = viper(
+        "prepare", f"sim:={plan.sim}", f"reward:={plan.reward.name}", f"directory:={values['directory']}", *assignments
+    )
 
     def prepared(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if event.returncode != 0:

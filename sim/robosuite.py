@@ -21,8 +21,10 @@ import math
 import xml.etree.ElementTree as ET
 from typing import Any
 
+import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from sim.arms import controller
 from sim.arms.controller import ARMS, CONTROL_SECONDS
@@ -114,6 +116,22 @@ class ArmEnv(Env):
         """Where the point `offset` [3] of a body is in the world frame, float64 [3] in metres."""
         place, rotation = self._pose(body)
         return np.asarray(place + rotation @ np.asarray(offset))
+
+    def joint(self, name: str) -> float:
+        """Where a joint is, in radians or metres."""
+        return float(self._suite_env.sim.data.get_joint_qpos(name))
+
+    def point_ahead(self, joint: str, offset: ArrayLike, metres: float) -> NDArray[np.float64]:
+        """Where the point `offset` [3] of the body of a joint's name would be, had the joint moved it on by so much:
+        float64 [3] in metres."""
+        data = self._suite_env.sim.data._data
+        index = self._suite_env.sim.model.joint_name2id(joint)
+        place, axis = self.point(joint, offset), np.array(data.xaxis[index])
+        if self._suite_env.sim.model.jnt_type[index] == mujoco.mjtJoint.mjJNT_SLIDE:
+            return place + metres * axis
+        arm = place - data.xanchor[index]
+        radius = float(np.linalg.norm(np.cross(axis, arm)))
+        return np.asarray(data.xanchor[index] + Rotation.from_rotvec(metres / radius * axis).apply(arm))
 
     def yaw(self, body: str) -> float:
         """A body's turn about the vertical, in radians."""

@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 suffix=${ROS:+-$ROS}
 venv=$PWD/.venv$suffix
 ros=requirements/ros$suffix.txt
+build=build$suffix
 install=$PWD/install$suffix
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
@@ -21,7 +22,9 @@ packages() {
     done
     [ -n "$python" ] || fail "needs Python 3.10 to 3.13 with venv: install python3 and python3-venv, or say make PYTHON=/path/to/python3"
     command -v cc c++ >/dev/null || fail "needs a C and C++ compiler: sudo apt install build-essential"
-    say "Installing Python packages and ROS 2 into .venv$suffix (a few minutes the first time)"
+    say "Installing Python packages and ROS 2 into .venv$suffix (a few minutes)"
+    python=$("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))') # Not that of the environment itself.
+    rm -rf "$venv" "$build" "$install" # What two ROS 2 left in one folder would be neither.
     "$python" -m venv "$venv"
     local pip_install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
     "${pip_install[@]}" -r requirements/pip.txt
@@ -55,7 +58,6 @@ graphics() {
 build() {
     say "Building the ROS 2 package"
     # CMake refuses include folders inside the source tree, and .venv is inside ours: build a tree of links to it.
-    local build=build$suffix
     local source=$build/src/viper_ros
     rm -rf "$build"/src "$build"/viper_ros/bin && mkdir -p "$source"
     ln -s "$PWD"/{package.xml,CMakeLists.txt,msg,action,sim,viper_lab,viper_model,viper_ros,launch,config,resource} "$source"

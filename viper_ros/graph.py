@@ -27,7 +27,7 @@ def make_nodes(plan: Plan) -> tuple[list[ViperNode], PolicyNode]:
         namespace=inside, parameter_overrides=overrides(policy_node.PARAMETERS, plan.policy_parameters())
     )
     nodes: list[ViperNode] = [policy]
-    if plan.learns_from_videos:
+    if plan.reward.has_video_model:
         values = plan.reward_parameters()
         nodes.append(RewardNode(namespace=inside, parameter_overrides=overrides(reward_node.PARAMETERS, values)))
     for name in plan.environments:
@@ -50,7 +50,7 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
             file = "" if viz_file is None else str(viz_file)
             values = overrides(viz_node.PARAMETERS, {"environments": list(plan.environments), "file": file})
             nodes.append(VizNode(namespace=plan.namespace, parameter_overrides=values))
-        if plan.learns_from_videos:
+        if plan.needs_preparation:
             from viper_lab.experiment.preparation import prepare  # Slow to import: all that fitting and checks need.
 
             for node in nodes:

@@ -25,9 +25,9 @@ def count_successes(job: tuple[str, str, int, int]) -> int:
             time_step = environment.reset()
             expert = make_behaviour("expert", SIM, task, episode)
             expert.reset(environment)
-            while not time_step.is_last:
+            while not time_step.is_last and not time_step.task_reward:
                 time_step = environment.step(expert.act(environment))
-                count += int(time_step.task_reward)
+            count += int(time_step.task_reward)
     return count
 
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from benchmarks.timing import CLOCKS, Timer, device_name
 from viper_model.reward.likelihood import CodeLogProbs, conditional
-from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.torch_tools.precision import PRECISIONS
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel

@@ -29,7 +29,7 @@ import torch
 
 from benchmarks.speed.reward import TRAJECTORY, camera_step, random_frames
 from benchmarks.timing import CLOCKS, Timer
-from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.torch_tools.precision import PRECISIONS
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.video_model import VideoModel
 

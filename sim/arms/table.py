@@ -17,7 +17,11 @@ TABLE_HEIGHT = 0.8
 
 
 class TableTask(ManipulationEnv):
-    """A task whose bodies are MJCF. Subclasses say `bodies`, `place` and `_check_success`."""
+    """A task whose bodies are MJCF. Subclasses say `bodies`, `place` and `_check_success`.
+
+    `_check_success` is asked once after each control step until it is true: tasks in which an order counts remember
+    there what has been done, from `place` on.
+    """
 
     bodies: ClassVar[str]
     """MJCF body elements. Those with a free joint are loose, the others stand where they are placed."""
@@ -39,6 +43,11 @@ class TableTask(ManipulationEnv):
         index = model.body_name2id(body)
         geoms = [name for name in model.geom_names if name and model.geom_bodyid[model.geom_name2id(name)] == index]
         return bool(self._check_grasp(self.robots[0].gripper, geoms))
+
+    def within(self, body: str, other: str, radius: float, heights: tuple[float, float]) -> bool:
+        """Whether a body's origin is in an upright cylinder over another one's: RLBench's sensors."""
+        offset = self.position(body) - self.position(other)
+        return bool(np.linalg.norm(offset[:2]) < radius and heights[0] < offset[2] < heights[1])
 
     def put(self, body: str, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> None:
         """Put a body on the table, its origin `z` metres above it."""

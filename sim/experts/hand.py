@@ -18,6 +18,8 @@ Motion = Iterator[NDArray[np.float32]]
 OPEN, CLOSED = -1.0, 1.0
 _CORRECTION = 0.3
 """Share of what is missing at the goal that is added to the goal in each step: arms sag and rub."""
+_AHEAD = 0.03
+"""Metres by which the hand's goal is ahead of where a thing is that it moves."""
 _QUARTER = math.pi / 2
 
 
@@ -55,6 +57,16 @@ class Hand:
             if np.linalg.norm(goal + correction - self.environment.goal_position) < STEP_METRES:
                 correction = (correction + _CORRECTION * missing).clip(-0.03, 0.03)
             yield self._action((goal + correction - self.environment.goal_position) / STEP_METRES, turn, speed)
+
+    def follow(self, joint: str, at: ArrayLike, to: float, *, speed: float = 1.0, steps: int = 30) -> Motion:
+        """Take a joint to its position `to`, ahead of the point `at` [3] of its body by so much that it is pulled or
+        pushed along."""
+        towards = np.sign(to - self.environment.joint(joint))
+        for _ in range(steps):
+            if towards * (to - self.environment.joint(joint)) <= 0:
+                return
+            goal = self.environment.point_ahead(joint, at, towards * _AHEAD)
+            yield self._action((goal - self.environment.goal_position) / STEP_METRES, 0.0, speed)
 
     def stay(self, steps: int) -> Motion:
         for _ in range(steps):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,16 @@ class TestPanda(EnvContract):
         return make("put_rubbish_in_bin", "panda", 48, seed=seed, action_repeat=10)
 
 
+class TestATaskThatRemembers(EnvContract):
+    """What has been wiped is no state of the physics."""
+
+    steps_to_compare = 3
+    episode_steps = 12
+
+    def make(self, seed: int) -> Env:
+        return make("wipe_desk", "panda", 48, seed=seed, action_repeat=10)
+
+
 class TestSawyerAtATaskOfRobosuites(EnvContract):
     steps_to_compare = 3
     episode_steps = 9  # 60 control steps by sevens: the last step is cut short
@@ -37,18 +48,29 @@ class TestSawyerAtATaskOfRobosuites(EnvContract):
 
 
 @pytest.mark.parametrize("task", sim.tasks("robosuite"))
-def test_every_task_begins_unsolved(task: str) -> None:
+def test_every_task_begins_unsolved_and_as_its_seed_says(task: str) -> None:
     arm = ("panda", "sawyer")[len(task) % 2]
-    with make(task, arm, seed=1) as environment:
-        environment.reset()
+    with make(task, arm, size=48, seed=1) as environment:
+        first = environment.reset().image
         still = np.zeros(environment.description.action_space.size, np.float32)
         assert [environment.step(still).task_reward for _ in range(3)] == [0, 0, 0]
         assert environment.description.task == task  # not the arm: it is seen
+        assert not np.array_equal(environment.reset().image, first)
+        assert np.array_equal(environment.reset(seed=1).image, first)
 
 
 # One of each kind of motion: the whole table is what benchmarks/experts/arms.py prints.
-@pytest.mark.parametrize("arm", ["panda", "sawyer"])
-@pytest.mark.parametrize("task", ["push_button", "pick_and_lift", "stack"])
+@pytest.mark.parametrize(
+    ("task", "arm"),
+    [
+        *product(("push_button", "pick_and_lift", "stack"), ("panda", "sawyer")),
+        ("open_drawer", "sawyer"),
+        ("close_laptop_lid", "panda"),
+        ("turn_oven_on", "sawyer"),
+        ("put_knife_on_chopping_board", "panda"),
+        ("sweep_to_dustpan", "sawyer"),
+    ],
+)
 def test_experts_solve_their_tasks(task: str, arm: str) -> None:
     with make(task, arm, seed=5) as environment:
         earned = rewards(environment, sim.experts.make_behaviour("expert", "robosuite", task, seed=0))
@@ -134,6 +156,59 @@ def test_a_cup_that_is_moved_but_not_held_is_not_picked_up() -> None:
         environment._suite_env.put("cup", 0.0, 0.3)
         assert environment.step(np.zeros(4, np.float32)).task_reward == 0
         assert np.linalg.norm(environment.point("cup") - before) > 0.1
+
+
+def solved(environment: ArmEnv) -> bool:
+    return bool(environment._suite_env._check_success())
+
+
+@pytest.mark.parametrize(
+    ("task", "joint", "direction", "moves"), [("close_box", "lid", -1, 2.6), ("turn_tap", "handle", 1, 1.57)]
+)
+def test_what_has_a_joint_is_judged_by_how_far_that_has_moved_in_the_episode(
+    task: str, joint: str, direction: int, moves: float
+) -> None:
+    with make(task, seed=2) as environment:
+        environment.reset()
+        began = environment.joint(joint)
+        for share, expected in ((0.97, False), (1.03, True)):
+            environment._suite_env.sim.data.set_joint_qpos(joint, began + direction * share * moves)
+            assert solved(environment) == expected
+
+
+def test_buttons_count_in_their_order() -> None:
+    def press(environment: ArmEnv, *buttons: str) -> bool:
+        for button in buttons:
+            environment._suite_env.sim.data.set_joint_qpos(button, -0.01)
+            done = solved(environment)
+            environment._suite_env.sim.data.set_joint_qpos(button, 0.0)
+        return done
+
+    with make("push_buttons", seed=2) as environment:
+        environment.reset()
+        assert not press(environment, "red", "blue", "green")
+        assert press(environment, "blue")
+        environment.reset()
+        assert not press(environment, "blue")
+
+
+def test_the_lamp_shines_from_when_its_button_is_pressed_until_the_next_episode() -> None:
+    with make("lamp_on", seed=2, size=64) as environment:
+        dark = environment.reset().image
+        environment._suite_env.sim.data.set_joint_qpos("button", -0.01)
+        assert solved(environment)
+        yellow = environment._frame()[..., 0].astype(int) - environment._frame()[..., 2]
+        assert (yellow > 100).sum() > (dark[..., 0].astype(int) - dark[..., 2] > 100).sum() + 5
+        assert np.array_equal(environment.reset(seed=2).image, dark)
+
+
+def test_a_point_ahead_is_where_the_joint_takes_it() -> None:
+    with make("close_laptop_lid", seed=2) as environment:
+        environment.reset()
+        ahead = environment.point_ahead("screen", (0.1, 0.05, 0.0), 0.02)
+        environment._suite_env.sim.data.set_joint_qpos("screen", environment.joint("screen") + 0.02 / 0.1)
+        environment._suite_env.sim.forward()
+        assert environment.point("screen", (0.1, 0.05, 0.0)) == pytest.approx(ahead, abs=1e-9)
 
 
 def test_the_usual_look_shows_the_same_scene_otherwise() -> None:

@@ -11,12 +11,14 @@ import pytest
 from rich.console import Console
 from rosbags.rosbag2 import StoragePlugin
 
+from tests.viper_model.conftest import MICRO, PATCHES
 from tests.viper_model.videos.writers import write_bag, write_lerobot_2, write_lerobot_3, write_mp4, write_npz
 from viper_lab.results.check_reward import check_model
 from viper_lab.results.data_table import print_survey
 from viper_lab.results.score import score_to_files
 from viper_model.video_model.fit import example_videos
 from viper_model.video_model.fit.training import fit
+from viper_model.video_model.sizes import SIZES, Size
 
 VIDEOS = 3
 FRAMES = 40
@@ -66,6 +68,7 @@ def test_videos_of_each_format_are_fitted_checked_and_scored(
     write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(example_videos, "IMAGINED", 2)  # sampling takes longer than all the rest
+    monkeypatch.setitem(SIZES, "tiny", Size({"patches": PATCHES}, MICRO.code_model, MICRO.frame_skip))
     data, model = tmp_path / "data", tmp_path / "model"
     data.mkdir()
     path = write(data)

@@ -16,11 +16,12 @@ from viper_ros.msg import Action
 
 from sim import ActionSpace, Description
 from tests.viper_lab.examples import example_config
+from tests.viper_model.videos.writers import write_npz
 from tests.viper_ros.conftest import Listener, spin_until
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
-from viper_lab.results.run_files import read_metrics
+from viper_lab.results.run_files import read_config, read_metrics
 from viper_model.agents.registry import AGENTS
 from viper_model.reward.likelihood import conditional
 from viper_model.reward.scorer import chosen_form
@@ -50,11 +51,13 @@ SMALL = (
 )
 
 
-def small_plan(directory: Path, model: Path | None, assignments: Sequence[str] = SMALL, **choices: Any) -> Plan:
+def small_plan(
+    directory: Path, model: Path | None, assignments: Sequence[str] = SMALL, reward: str = "", **choices: Any
+) -> Plan:
     plan = make_plan(
         "dmc",
         task="cartpole_swingup",
-        reward="viper" if model else "task",
+        reward=reward or ("viper" if model else "task"),
         directory=directory,
         assignments=assignments,
         **choices,
@@ -72,6 +75,7 @@ def run_to_the_end(plan: Plan) -> PolicyNode:
     assert policy.done.result() == 0
     for node in nodes:
         node.stop()
+        node.destroy_node()  # Another graph on the same topics may follow.
     return policy
 
 
@@ -151,6 +155,40 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path, model_folder: Path) -> None:
     for node in nodes:
         node.stop()
     assert [r["round"] for r in read_metrics(plan.run) if "round" in r] == [0, 200]
+
+
+@pytest.mark.usefixtures("ros")
+@pytest.mark.parametrize(("agent", "reward"), [("drqv2", "amp"), ("dreamer", "amp_multi_task")])
+def test_a_discriminator_rewards_without_a_reward_node_and_goes_on_where_it_was(
+    tmp_path: Path, agent: str, reward: str
+) -> None:
+    rng = np.random.default_rng(0)
+    for task in ("cartpole_swingup", "pendulum_swingup"):
+        for number in range(2):
+            video = rng.integers(0, 256, (20, 64, 64, 3), np.uint8)
+            write_npz(tmp_path / "data" / "dmc" / task / "expert" / f"{number}.npz", video)
+    length = 8 if agent == "dreamer" else 0
+    assignments = (*SMALL, f"policy_node.agent={agent}", f"policy_node.batch_length={length}")
+    plan = small_plan(tmp_path, None, assignments, reward, steps=60)
+    run_to_the_end(plan)
+    steps = replayed(plan, "env_0")
+    assert np.unique(steps["reward"]).size > 10
+    assert ((steps["reward"] >= -2) & (steps["reward"] <= 1)).all()
+    compared = read_config(plan.run)["expert_videos"]
+    assert compared["tasks"] == ["cartpole_swingup", *(["pendulum_swingup"] if reward == "amp_multi_task" else [])]
+    updates = read_tensors(plan.run / "checkpoint.safetensors")[1]["reward"]["updates"]
+    assert updates > 0
+    (last,) = [r["discriminator_loss"] for r in read_metrics(plan.run) if "discriminator_loss" in r][-1:]
+    assert 0 < last < 10
+
+    run_to_the_end(small_plan(tmp_path, None, assignments, reward, steps=100))
+    assert read_tensors(plan.run / "checkpoint.safetensors")[1]["reward"]["updates"] > updates
+
+    write_npz(tmp_path / "data" / "dmc" / "cartpole_swingup" / "expert" / "2.npz", video)
+    nodes, policy = make_nodes(plan)
+    assert all(node.start() for node in nodes)
+    spin_until(nodes, policy.done.done)
+    assert policy.done.result() == 1
 
 
 class Witness(Listener):

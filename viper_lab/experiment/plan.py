@@ -12,7 +12,7 @@ import yaml
 from viper_lab.errors import UserError
 from viper_lab.experiment import settings
 from viper_lab.experiment.provenance import experiment_text
-from viper_lab.experiment.reward_source import reward_source
+from viper_lab.experiment.reward_source import RewardSource, reward_source
 from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
 from viper_model.video_model.folder import read_calibration
@@ -27,8 +27,9 @@ class Plan:
     data: Path
     """Videos, in <task>/<behaviour>/: those of one arm, where there are several."""
     model: Path
-    model_is_given: bool
-    """The model is the user's own: nothing is recorded or fitted for it."""
+    is_given: bool
+    """The video model, or the videos that the reward compares with, are the user's own: nothing is recorded or
+    fitted."""
     run: Path
     namespace: str
     """Of the whole graph; empty for none."""
@@ -40,8 +41,17 @@ class Plan:
     """By section: what nodes are given besides, of `settings.OF_EVERY_NODE`."""
 
     @property
+    def reward(self) -> type[RewardSource]:
+        return reward_source(self.settings["policy_node"]["reward"])
+
+    @property
     def learns_from_videos(self) -> bool:
-        return reward_source(self.settings["policy_node"]["reward"]).learns_from_videos
+        return self.reward.has_video_model or self.reward.compares_with != "nothing"
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Whether videos, or a video model, have to be there that `preparation.prepare` makes."""
+        return self.learns_from_videos and not self.is_given
 
     def sim_parameters(self, environment: str) -> dict[str, Any]:
         """Parameters of the environment in one namespace: like the others but for its seed."""
@@ -58,10 +68,13 @@ class Plan:
 
     def policy_parameters(self) -> dict[str, Any]:
         others = {section: values for section, values in self.settings.items() if section != "policy_node"}
-        data, reward_model = (self.data, self.model) if self.learns_from_videos else (None, None)
+        data = self.data if self.learns_from_videos else None
+        reward_model = self.model if self.reward.has_video_model else None
+        compared = {} if self.reward.compares_with == "nothing" else {"videos": str(self.data)}
         return {
             **self.settings["policy_node"],
             **self.node_options["policy_node"],
+            **compared,
             "run": str(self.run),
             "environments": list(self.environments),
             "experiment": experiment_text(others, data, reward_model),
@@ -93,7 +106,8 @@ def make_plan(
     assignments: `section.parameter=value`, the value in YAML.
     params_file: a ROS 2 parameter file; what it says counts above all else.
     Raises UserError for an unknown simulator, section or parameter, an assignment or a file that is none, a wrong
-    value, a `reward_model` that isn't there, and a task or `reward_task` that the model doesn't or wouldn't know.
+    value, a `reward_model` or videos that aren't there, a task or `reward_task` that the model doesn't or wouldn't
+    know, and choices of a video model beside a reward that compares with the videos themselves.
     """
     chosen = settings.load(sim)
     for assignment in assignments:
@@ -122,22 +136,31 @@ def make_plan(
                 (node_options if of_every_node else chosen)[section][option] = value
     chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
     task, arm = chosen["sim_node"]["task"], chosen["sim_node"]["arm"]
-    run = f"{arm}_{task}" if arm else task
-    learns_from_videos = reward_source(chosen["policy_node"]["reward"]).learns_from_videos
+    source = reward_source(chosen["policy_node"]["reward"])
+    if source.compares_with != "nothing":
+        of_model = {"likelihood": likelihood, "reward_task": reward_task, "reward_model": reward_model}
+        for option, value in of_model.items():
+            if value:
+                raise UserError(
+                    f"{option}:={value} is said of a video model, and reward:={source.name} has none: leave it out"
+                )
+    videos = chosen["policy_node"]["videos"] if source.compares_with != "nothing" else ""
     plan = Plan(
         sim=sim,
         task=task,
         arm=arm,
-        data=directory / "data" / sim / arm,
+        data=Path(videos or directory / "data" / sim / arm).expanduser(),
         model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / arm / task).expanduser(),
-        model_is_given=bool(chosen["reward_node"]["model"]),
-        run=directory / "runs" / (name or (run if learns_from_videos else f"{run}_oracle")),
+        is_given=bool(chosen["reward_node"]["model"] if source.has_video_model else videos),
+        run=directory / "runs" / (name or (f"{arm}_{task}" if arm else task) + source.run_suffix),
         namespace=namespace,
         environments=inside,
         settings=chosen,
         node_options=node_options,
     )
-    if plan.learns_from_videos:
+    if videos and not plan.data.is_dir():
+        raise UserError(f"no data folder at {plan.data}: policy_node.videos is one of expert videos")
+    if source.has_video_model:
         _check_model(plan)
     return plan
 
@@ -160,7 +183,7 @@ def _check_model(plan: Plan) -> None:
         if scored_as not in known:
             advice = f"add reward_task:={old}" if old in known else "choose one by reward_task:="
             raise UserError(f"{plan.model} knows no task '{scored_as}', but {', '.join(known)}: {advice}")
-    elif plan.model_is_given:
+    elif plan.is_given:
         raise UserError(f"no video model in {plan.model}: reward_model:= takes a folder that `viper fit` made")
     elif scored_as != plan.task:
         raise UserError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import wraps
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +17,7 @@ from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
 from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.fit.training import fit
+from viper_model.videos.find import EXPERT
 
 JUDGES = ("random", "noisy", "parked", "stopped")
 """Behaviours that are recorded to judge the reward; nothing learns from them."""
@@ -44,15 +48,42 @@ def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> li
     )
 
 
+def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Console], None]:
+    """Of several processes that make the same videos and model one does, and the others wait for it."""
+
+    @wraps(make)
+    def locked(plan: Plan, console: Console) -> None:
+        if not plan.needs_preparation:
+            return
+        lock = plan.model.with_name(f".{plan.model.name}.lock")
+        with ExitStack() as stack:
+            # Where it can't be written nothing can be made, which is told where that is tried.
+            with suppress(OSError):
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(open(lock, "w"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    console.print(f"another process prepares {plan.task}: waiting for it")
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            make(plan, console)
+
+    return locked
+
+
+@_one_at_a_time
 def prepare(plan: Plan, console: Console) -> None:
-    """Record and fit what is missing for the plan."""
-    if plan.model_is_given or ((plan.model / "config.yaml").exists() and (plan.model / "check.json").exists()):
+    """Record and fit what is missing for the plan: of a reward without a video model, experts' videos."""
+    if not plan.reward.has_video_model:
+        record_videos(plan, EXPERT)
+        return
+    if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
         return
     old = f"{plan.arm}_{plan.task}"
     _refuse_old_layout(plan, plan.model, f", and rename {old} to {plan.task} in its tasks.yaml and check.json")
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
     device = torch_device(plan.settings["fit"]["device"])  # refused before anything is recorded
-    for behaviour in ("expert", *background, *JUDGES):
+    for behaviour in (EXPERT, *background, *JUDGES):
         record_videos(plan, behaviour)
     fit_model(plan, plan.data, plan.model, (plan.task,))
     check_model(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ IDENTITY = (
     "sim",
     "task",
     "video_model.sha256",
+    "expert_videos.sha256",
     *(
         f"settings.sim_node.{name}"
         for name in ("sim", "task", "arm", "camera", "options", "image_size", "action_repeat", "seed")
@@ -50,8 +51,8 @@ often it is evaluated and saved, where its nodes run."""
 def experiment_text(settings: Mapping[str, Mapping[str, Any]], data: Path | None, reward_model: Path | None) -> str:
     """What a policy node is told of the rest of its experiment, by its parameter `experiment`.
 
-    settings: of the other nodes and of what was prepared, by section. data: the videos' folder. reward_model: the video
-    model's folder. None where no videos are learned from.
+    settings: of the other nodes and of what was prepared, by section. data: the videos' folder; None where no videos
+    are learned from. reward_model: the video model's folder; None where there is none.
     """
     return json.dumps(
         {
@@ -62,11 +63,17 @@ def experiment_text(settings: Mapping[str, Mapping[str, Any]], data: Path | None
     )
 
 
-def run_config(description: Description, policy: Mapping[str, Any], experiment: str) -> dict[str, Any]:
+def run_config(
+    description: Description,
+    policy: Mapping[str, Any],
+    experiment: str,
+    expert_videos: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """All that made a run, for its config.yaml.
 
     description: of the environment. policy: the policy node's own settings, all of them. experiment: see
-    `experiment_text`; empty for a node that was started by itself. Raises UserError where that is no such text.
+    `experiment_text`; empty for a node that was started by itself. expert_videos: what the policy node compares with,
+    see `ExpertVideos.document`. Raises UserError where `experiment` is no such text.
     """
     try:
         rest = json.loads(experiment) if experiment else {}
@@ -81,9 +88,30 @@ def run_config(description: Description, policy: Mapping[str, Any], experiment: 
         "return_range": list(description.return_range),
         "data": data,
         "video_model": {"path": reward_model, "sha256": model_hash(Path(reward_model))} if reward_model else None,
+        "expert_videos": None if expert_videos is None else dict(expert_videos),
         "settings": settings,
         "versions": versions(),
     }
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any], keys: Iterable[str] = IDENTITY) -> str:
+    """What makes two runs different, in words; empty where nothing does.
+
+    before, now: all that made them, see `run_config`. keys: of IDENTITY, those that are compared.
+    """
+    for key in keys:
+        was, is_now = _value(before, key), _value(now, key)
+        if was != is_now:
+            return f"{key.removeprefix('settings.')} {was!r}, not {is_now!r}"
+    return ""
+
+
+def _value(config: Mapping[str, Any], dotted: str) -> Any:
+    """The value of a key such as `settings.policy_node.seed`; None where there is none."""
+    value: Any = config
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def versions() -> dict[str, str]:

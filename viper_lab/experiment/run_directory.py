@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from viper_lab.errors import UserError
-from viper_lab.experiment.provenance import IDENTITY
+from viper_lab.experiment.provenance import difference
 from viper_lab.results.run_files import CONFIG, EPISODES, read_config
 from viper_model.files import replace_file
 from viper_model.metrics import MetricsLog
@@ -68,13 +68,10 @@ class RunDirectory:
                 before = read_config(self.directory)
             except UserError as error:
                 raise UserError(f"{error}; or choose another name:= or remove {self.directory}") from error
-            for key in IDENTITY:
-                was, now = _value(before, key), _value(config, key)
-                if was != now:
-                    raise UserError(
-                        f"{self.directory} was started with {key.removeprefix('settings.')} {was!r}, not {now!r}: "
-                        "choose another name:= or remove the directory"
-                    )
+            if what := difference(before, config):
+                raise UserError(
+                    f"{self.directory} was started with {what}: choose another name:= or remove the directory"
+                )
         replace_file(path, yaml.safe_dump(config, sort_keys=False).encode())
 
     @contextmanager
@@ -83,11 +80,3 @@ class RunDirectory:
             yield
         except OSError as error:
             raise UserError(f"can't write to {self.directory}: {error.strerror}; make room and start again") from error
-
-
-def _value(config: Mapping[str, Any], dotted: str) -> Any:
-    """The value of a key such as `settings.policy_node.seed`; None where there is none."""
-    value: Any = config
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

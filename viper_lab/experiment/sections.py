@@ -15,7 +15,7 @@ from viper_model.agents.registry import AGENTS, IMAGE_SIZES
 from viper_model.agents.registry import SIZES as AGENT_SIZES
 from viper_model.reward.likelihood import FORMS
 from viper_model.torch_tools.device import DEVICES
-from viper_model.torch_tools.inference import PRECISIONS
+from viper_model.torch_tools.precision import PRECISION_CHOICES
 from viper_model.video_model.fit.background import BACKGROUNDS
 from viper_model.video_model.sizes import CODE_MODELS
 from viper_model.video_model.sizes import SIZES as VIDEO_MODEL_SIZES
@@ -70,8 +70,9 @@ REWARD_NODE = (
     Parameter(
         "precision",
         "float32",
-        "Of the model's transformer. bfloat16 is faster and moves a frame's likelihood by some 0.05 nats.",
-        choices=PRECISIONS,
+        "Of the model's transformer. bfloat16 moves a frame's likelihood by some 0.05 nats, and is faster where the "
+        "transformer is wide and the hardware multiplies bfloat16; auto: bfloat16 there, else float32.",
+        choices=PRECISION_CHOICES,
     ),
 )
 
@@ -83,6 +84,12 @@ POLICY_NODE = (
         "viper",
         "; ".join(f"{source.name}: {source.description}" for source in REWARD_SOURCES.values()) + ".",
         choices=tuple(REWARD_SOURCES),
+    ),
+    Parameter(
+        "videos",
+        "",
+        "Data folder of the expert videos that amp and amp_multi_task compare with; empty: data/<sim>, recorded where "
+        "they are missing.",
     ),
     Parameter("agent", "drqv2", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
     Parameter(

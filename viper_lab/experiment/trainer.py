@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sim import Description
-from viper_lab.experiment.reward_source import reward_source
+from viper_lab.experiment.reward_source import make_reward_source
 from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.schedule import Purpose, Schedule
 from viper_model.agents.learner import Learner
@@ -102,11 +103,21 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, run: RunDirectory, description: Description, environments: list[str]
+        self,
+        settings: Settings,
+        run: RunDirectory,
+        description: Description,
+        environments: list[str],
+        expert_videos: Sequence[np.ndarray] = (),
     ) -> None:
-        """Goes on from the checkpoint and the replay in the run's directory, where there are any."""
+        """Goes on from the checkpoint and the replay in the run's directory, where there are any.
+
+        expert_videos: uint8 [time, image_size, image_size, 3] each, where the reward compares with any.
+        """
         self.settings, self.run, self._description = settings, run, description
-        self.reward_source = reward_source(settings.reward)
+        self.reward_source = make_reward_source(
+            settings.reward, expert_videos, settings.size, settings.image_size, settings.seed, settings.device
+        )
         self._checkpoint = run.directory / "checkpoint.safetensors"
         self.agent = make_agent(
             settings.agent,
@@ -123,7 +134,14 @@ class Trainer:
         self.replay = Replay(
             run.directory / "replay", settings.replay_capacity, settings.image_size, description.action_space.size
         )
-        self.learner = Learner(self.agent, self.replay, settings.replay_ratio, settings.prefill, settings.seed)
+        self.learner = Learner(
+            self.agent,
+            self.replay,
+            settings.replay_ratio,
+            settings.prefill,
+            settings.seed,
+            self.reward_source.learned,
+        )
         self.schedule = Schedule(
             settings.steps, settings.evaluate_every, settings.evaluation_episodes, settings.end_evaluation_episodes
         )
@@ -158,7 +176,7 @@ class Trainer:
         if environment.episode is None and not time_step.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
             time_step = dataclasses.replace(time_step, is_first=True)
-        time_step.reward = self.reward_source.of_time_step(time_step.task_reward)
+        time_step.reward = self.reward_source.of_time_step(name, time_step)
         environment.current = time_step
 
     def last_answer(self, name: str, stamp: int) -> np.ndarray | None:

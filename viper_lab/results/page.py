@@ -29,6 +29,6 @@ def data_url(path: Path) -> str:
 
 
 def template(name: str, folder: Path = Path(__file__).parent) -> jinja2.Template:
-    """A template of a folder, this one unless told otherwise."""
+    """A page's template, by the name of its file in a folder."""
     loader = jinja2.FileSystemLoader(folder)
     return jinja2.Environment(loader=loader, autoescape=True).get_template(name)

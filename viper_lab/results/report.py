@@ -32,7 +32,7 @@ from viper_model.videos.video_io import write_video
 matplotlib.use("Agg")
 
 SUMMARY = "report.json"
-LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss")
+LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss", "discriminator_loss")
 PAGE_IMAGE_SIZE = 64
 """Pixels a side of videos that are only looked at."""
 
@@ -54,7 +54,7 @@ class Score:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean; 0 for a single episode."""
+        """Standard error of the mean, over episodes of one policy; 0 for a single episode."""
         return float(sem(self.returns)) if len(self.returns) > 1 else 0.0
 
 
@@ -94,7 +94,7 @@ def write_report(run: Path) -> Path:
         _save(run, "videos", plot_videos(videos))
     page = template("report.html.jinja").render(
         config=config,
-        learns_from_videos=bool(config["video_model"]),
+        compared=config.get("expert_videos"),
         untrained=untrained,
         trained=trained,
         improvement=improvement(untrained, trained),
@@ -123,7 +123,10 @@ def result_line(run: Path) -> str:
         f"{who.replace('_', ' ')} {score['mean']:.4g} ± {score['standard_error_over_episodes']:.2g}"
         for who, score in summary["returns"].items()
     ]
-    return f"{summary['task']}, ground-truth return at step {summary['steps']}: {', '.join(returns)}"
+    return (
+        f"{summary['task']}, ground-truth return at step {summary['steps']}: {', '.join(returns)} "
+        "(± standard error over episodes of one policy)"
+    )
 
 
 def _summary(config: dict[str, Any], scores: list[Score], step: int, check: dict[str, Any] | None) -> dict[str, Any]:
@@ -161,7 +164,12 @@ def plot_returns(
         axes.plot(*zip(*train, strict=True), ".", color="0.75", markersize=4, label="while collecting")
     means = [Score("", returns) for returns in rounds.values()]
     axes.errorbar(
-        list(rounds), [s.mean for s in means], [s.error for s in means], marker="o", capsize=3, label="evaluation ± SE"
+        list(rounds),
+        [s.mean for s in means],
+        [s.error for s in means],
+        marker="o",
+        capsize=3,
+        label="evaluation ± SE\nover episodes",
     )
     for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
         axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)
@@ -173,7 +181,7 @@ def plot_returns(
 
 
 def plot_learning(records: list[dict[str, Any]]) -> Figure:
-    """What is learned from beside what it is for, and the world model's losses."""
+    """What is learned from beside what it is for, and losses."""
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     episodes = [r for r in records if "train_return" in r]
@@ -193,7 +201,7 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
 
 
 def _videos(config: dict[str, Any]) -> Dataset | None:
-    """The videos that the video model learned from and was judged by, where they are still there."""
+    """The videos of the task that were learned from, and those that judge the result, where they are still there."""
     if not config["data"]:
         return None  # A run on the simulator's own reward needs no videos.
     try:
@@ -217,7 +225,8 @@ def _behaviours(data: Dataset | None) -> list[Score]:
 def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
     """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
     other = run.parent / f"{config['task']}_oracle"
-    if not config["video_model"] or not (other / "metrics.jsonl").exists():
+    learned_from_videos = config["video_model"] or config.get("expert_videos")
+    if not learned_from_videos or not (other / "metrics.jsonl").exists():
         return []
     rounds = evaluations(read_metrics(other))
     return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []
@@ -273,12 +282,14 @@ def _clip(run: Path, video: ScoredVideo) -> Clip:
 
 
 def _check(config: dict[str, Any]) -> dict[str, Any] | None:
-    """What `viper check-reward` found of the task's reward, where it has been asked."""
+    """What `viper check-reward` found of the task's reward, where it has been asked of the form that the run has."""
     path = Path(config["video_model"]["path"]) / "check.json" if config["video_model"] else None
     if path is None or not path.exists():
         return None
     tasks: dict[str, dict[str, Any]] = json.loads(path.read_text())["tasks"]
-    return tasks.get(config["task"])
+    check = tasks.get(config["task"])
+    form = config["settings"]["reward_node"]["likelihood"]
+    return check if check and form in ("auto", check["form"]) else None
 
 
 def _imagined(config: dict[str, Any]) -> list[Clip]:

@@ -42,6 +42,8 @@ class BatchShape(NamedTuple):
     """Consecutive steps in a sequence."""
     learned_steps: int
     """How many steps of a batch count as learned from, for the replay ratio."""
+    rewarded_steps: int
+    """How many steps at the end of a sequence have rewards that are learned from."""
 
 
 class ActingPolicy(Protocol):
@@ -106,3 +108,27 @@ class Agent(ABC):
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor], document: Mapping[str, Any], path: Path) -> None:
         """Put back what `state` gave, read from `path`. Raises ModelError where it is another agent's."""
+
+
+class LearnedReward(ABC):
+    """A reward that is learned beside the agent: what is replayed is rewarded anew, just before the agent learns."""
+
+    context: ClassVar[int]
+    """How many steps before a step its reward depends on."""
+
+    @abstractmethod
+    def relabel(self, batch: Mapping[str, np.ndarray], steps: int) -> tuple[np.ndarray, dict[str, float]]:
+        """Learn from sequences of experience, and then reward their last steps by what is known now.
+
+        batch: [sequences, context + steps or more, ...], as `Replay.sample` gives it. Returns the rewards of the last
+        `steps` of each sequence, float32 [sequences, steps], and what to log. Raises ModelError where the loss is not
+        finite: the reward is then as it was before.
+        """
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """As `Agent.state`."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor], document: Mapping[str, Any], path: Path) -> None:
+        """Put back what `state` gave, read from `path`. Raises ModelError where it is another reward's."""

@@ -54,3 +54,12 @@ def checked_batch(
             raise ModelError(f"the batch's {name} is not finite")
         tensors[name] = value.to(device)
     return tensors
+
+
+def episode_starts(is_first: Tensor) -> Tensor:
+    """The index at which the episode of each step began, 0 where that was before the sequence.
+
+    bool [sequences, steps] → int64 [sequences, steps].
+    """
+    index = torch.arange(is_first.shape[1], device=is_first.device)
+    return (index * is_first).cummax(1).values

@@ -64,8 +64,9 @@ class AgentContract:
 
     def test_its_own_batches_are_what_it_says(self) -> None:
         agent = make_agent(self.agent, "tiny", "continuous", ACTIONS, self.image_size, exploration_weight=0.0, seed=0)
-        sequences, steps, learned_steps = agent.batch
+        sequences, steps, learned_steps, rewarded_steps = agent.batch
         assert 0 < learned_steps <= sequences * steps
+        assert 0 < rewarded_steps <= steps
         agent.update(make_batch(agent, 0))
 
     def test_actions_are_what_environments_understand(self) -> None:

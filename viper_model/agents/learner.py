@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from viper_model.agents.base import Agent
+from viper_model.agents.base import Agent, LearnedReward
 from viper_model.agents.replay import Replay
 from viper_model.errors import ModelError
 from viper_model.torch_tools.checkpoint import read_tensors, write_tensors
 
 SLACK_UPDATES = 3
 """Acting goes on while fewer updates than these are owed, so that neither waits for each of the other's steps."""
+REWARD = "reward."
+"""What the names of a learned reward's tensors begin with in a checkpoint."""
 
 
 class Learner:
@@ -24,11 +26,23 @@ class Learner:
     An error in the thread stops it, and is raised in the caller by the next call of any method but `stop`.
     """
 
-    def __init__(self, agent: Agent, replay: Replay, replay_ratio: float, prefill_steps: int, seed: int) -> None:
-        """prefill_steps: so many are collected before learning begins; they earn no credit. The thread begins with
-        `start`.
+    def __init__(
+        self,
+        agent: Agent,
+        replay: Replay,
+        replay_ratio: float,
+        prefill_steps: int,
+        seed: int,
+        reward: LearnedReward | None = None,
+    ) -> None:
+        """prefill_steps: so many are collected before learning begins; they earn no credit. reward: learns from each
+        batch, and rewards it anew, before the agent learns from it; None where the rewards in the replay count. The
+        thread begins with `start`.
         """
-        self.agent, self.replay = agent, replay
+        self.agent, self.replay, self.reward = agent, replay, reward
+        unrewarded = agent.batch.steps - agent.batch.rewarded_steps
+        self._context = max(0, reward.context - unrewarded) if reward else 0
+        """Steps to sample before those that the agent learns from."""
         self._replay_ratio, self._prefill_steps = replay_ratio, prefill_steps
         self._rng = np.random.default_rng(seed)
         self._collected = 0
@@ -92,14 +106,19 @@ class Learner:
     def update(self) -> None:
         """One update now, in the calling thread: for callers that keep learning and acting in step without `start`."""
         shape = self.agent.batch
-        batch = self.replay.sample(shape.sequences, shape.steps, self._rng)
-        metrics = self.agent.update(batch)
+        batch = self.replay.sample(shape.sequences, self._context + shape.steps, self._rng)
+        metrics: dict[str, float] = {}
+        if self.reward:
+            rewards, metrics = self.reward.relabel(batch, shape.rewarded_steps)
+            batch["reward"][:, -shape.rewarded_steps :] = rewards
+            batch = {name: value[:, self._context :] for name, value in batch.items()}
+        metrics |= self.agent.update(batch)
         with self._changed:
             self._metrics = metrics
             self._credit -= shape.learned_steps
 
     def save(self, path: Path, **more: Any) -> None:
-        """Save all that training needs to go on exactly, as one file: weights, optimizer, random state, credit.
+        """Save all that training needs to go on exactly, as one file: weights, optimizers, random state, credit.
 
         `more` is kept beside it, as JSON. Waits for the update under way. Raises ModelError where the file cannot be
         written.
@@ -107,7 +126,6 @@ class Learner:
         with self._update_lock, self._changed:
             self._raise_error()
             tensors, agent = self.agent.state()
-            tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
             document = {
                 "agent": agent,
                 "collected": self._collected,
@@ -115,6 +133,10 @@ class Learner:
                 "random": self._rng.bit_generator.state,
                 "more": more,
             }
+            if self.reward:
+                reward_tensors, document["reward"] = self.reward.state()
+                tensors |= {REWARD + name: tensor for name, tensor in reward_tensors.items()}
+            tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         write_tensors(path, tensors, document)
 
     def load(self, path: Path) -> dict[str, Any]:
@@ -128,6 +150,11 @@ class Learner:
         with self._update_lock, self._changed:
             self._raise_error()
             self.agent.restore(tensors, document["agent"], path)
+            if self.reward:
+                if "reward" not in document:
+                    raise ModelError(f"{path} holds no learned reward")
+                of_reward = {k.removeprefix(REWARD): v for k, v in tensors.items() if k.startswith(REWARD)}
+                self.reward.restore(of_reward, document["reward"], path)
             self._collected, self._credit = document["collected"], document["credit"]
             self._rng.bit_generator.state = document["random"]
             self._changed.notify_all()
@@ -136,8 +163,10 @@ class Learner:
 
     def _owed(self, updates: int = 1) -> bool:
         shape = self.agent.batch
+        if self._credit < updates * shape.learned_steps:
+            return False
         # Fewer windows than sequences would be the same few over and over.
-        return self._credit >= updates * shape.learned_steps and self.replay.windows(shape.steps) >= shape.sequences
+        return self.replay.windows(self._context + shape.steps) >= shape.sequences
 
     def _raise_error(self) -> None:
         if self._error is not None:

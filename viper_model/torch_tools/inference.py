@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-PRECISIONS = ("float32", "bfloat16")
+NARROW = 2**16
+"""Weights of a linear layer in float32 below which oneDNN's call costs more than the order of the weights saves."""
 
 
 class PackedConv2d(nn.Module):
@@ -42,6 +43,7 @@ def pack_layers(module: nn.Module) -> None:
         if isinstance(child, nn.Conv2d):
             setattr(module, name, PackedConv2d(child))
         elif isinstance(child, nn.Linear):
-            setattr(module, name, PackedLinear(child))
+            if child.weight.numel() >= NARROW or child.weight.dtype != torch.float32:
+                setattr(module, name, PackedLinear(child))
         else:
             pack_layers(child)

@@ -28,20 +28,23 @@ class CodeModelConfig:
 
 
 def rotation(frame: Tensor, head_dim: int) -> Tensor:
-    """Cosines and sines of a frame's rotation: int64 [...] → float32 [2, ..., head_dim / 2].
+    """Cosines and sines of a frame's rotation, for `rotate`: int64 [...] → float32 [2, ..., head_dim].
 
     The angles are float64: a float32 angle of a video's millionth frame would be off by a tenth of a radian.
     """
     pairs = torch.arange(head_dim // 2, device=frame.device, dtype=torch.float64)
     angle = frame[..., None] * 1e-4 ** (pairs / len(pairs))
-    return torch.stack([angle.cos(), angle.sin()]).float()
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos, -sin, sin], -1).float().unflatten(-1, (2, head_dim)).movedim(-2, 0)
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate x, [..., head_dim], by a `rotation` that broadcasts against its pairs, [2, ..., head_dim / 2]."""
+    """Rotate x, [..., head_dim], by a `rotation` that broadcasts against it, [2, ..., head_dim].
+
+    The first and the second half of x are the pairs' parts: (a, b) → (a cos - b sin, a sin + b cos).
+    """
     cos, sin = rotation.to(x.dtype)
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 class AdaptiveNorm(nn.Module):
@@ -78,10 +81,15 @@ class Layer(nn.Module):
         for last in (self.out, self.mlp_out):  # as GPT-2: the residual stream starts as wide as a shallow model's
             nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.layers))
 
-    def queries_keys_values(self, x: Tensor, task: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[batch, ..., width] and int64 [batch] → three of [batch, ..., heads, head_dim]."""
-        q, k, v = self.qkv(self.attention_norm(x, task)).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        return q, k, v
+    def queries_keys_values(self, x: Tensor, task: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[batch, ..., width] and int64 [batch] → three of [batch, ..., heads, head_dim], queries and keys rotated.
+
+        turn: a `rotation` that broadcasts against [2, batch, ..., 2, heads, head_dim].
+        """
+        qkv = self.qkv(self.attention_norm(x, task)).unflatten(-1, (3, self.heads, -1))
+        queries_keys, v = qkv.split((2, 1), -3)
+        q, k = rotate(queries_keys, turn).unbind(-3)
+        return q, k, v.squeeze(-3)
 
     def finish(self, x: Tensor, attended: Tensor, task: Tensor) -> Tensor:
         """The rest of the layer. x: [batch, ..., width]; attended: [batch, ..., heads, head_dim]."""

@@ -33,7 +33,6 @@ from viper_model.video_model.code_model import (
     CodeModelConfig,
     attend,
     chosen,
-    rotate,
     rotation,
     rows,
 )
@@ -109,10 +108,10 @@ class MaskedModel(CodeModel):
             x = self.embed(inputs[:, begin : begin + step], slice(None))
             frames = x.shape[1]
             seen = visible(min(begin, context - 1), frames, variants, self.tokens, context, x.device)
-            turn = rotation(torch.arange(begin, begin + frames, device=x.device), self.head_dim)[:, :, None, None, None]
+            turn = rotation(torch.arange(begin, begin + frames, device=x.device), self.head_dim)
+            turn = turn[:, :, None, None, None, None]
             for number, layer in enumerate(self.layers):
-                q, k, v = layer.queries_keys_values(x, task)  # [batch, frames, variants, tokens, heads, head_dim]
-                q, k = rotate(q, turn), rotate(k, turn)
+                q, k, v = layer.queries_keys_values(x, task, turn)  # [batch, frames, variants, tokens, heads, head_dim]
                 # [batch, past frames, tokens, heads, head_dim]
                 past_k, past_v = past.get(number, (k[:, :0, -1], v[:, :0, -1]))
                 past_k, past_v = torch.cat([past_k, k[:, :, -1]], 1), torch.cat([past_v, v[:, :, -1]], 1)
@@ -176,11 +175,11 @@ class MaskedModel(CodeModel):
         frame = cache.frames[videos]  # [n]
         slot = frame % self.config.context
         mask = self._ring_mask(frame, variants)
-        turn = rotation(frame, self.head_dim)[:, :, None, None, None]  # [2, n, 1, 1, 1, head_dim / 2]
+        turn = rotation(frame, self.head_dim)[:, :, None, None, None, None]  # [2, n, 1, 1, 1, 1, head_dim]
         x = self.embed(inputs, slice(None))  # [n, variants, tokens, width]
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
-            q, k, v = (y.permute(0, 3, 1, 2, 4) for y in layer.queries_keys_values(x, task))
-            q, k = (rotate(y, turn) for y in (q, k))  # [n, heads, variants, tokens, head_dim]
+            # [n, heads, variants, tokens, head_dim]
+            q, k, v = (y.permute(0, 3, 1, 2, 4) for y in layer.queries_keys_values(x, task, turn))
             attended = attend(
                 q.flatten(2, 3),
                 torch.cat([rows(keys, videos).flatten(2, 3), k.flatten(2, 3)], 2),

@@ -12,7 +12,8 @@ from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Calibration, CodeLogProbs
 from viper_model.torch_tools.cuda_graphs import Graphed
 from viper_model.torch_tools.cuda_streams import QUICK, on, own_stream
-from viper_model.torch_tools.inference import PRECISIONS, pack_layers
+from viper_model.torch_tools.inference import pack_layers
+from viper_model.torch_tools.precision import chosen_precision
 from viper_model.video_model.code_model import CodeModel
 from viper_model.video_model.folder import load_model_weights, read_calibration, read_config, save_model
 from viper_model.video_model.sizes import CODE_MODELS, VideoModelConfig
@@ -106,15 +107,14 @@ class VideoModel(nn.Module):
     def prepare_for_inference(self, precision: str = "float32") -> None:
         """Make the model faster where it is. It can't be trained or saved any more.
 
-        precision: of the transformers. `bfloat16` moves a frame's likelihood by some 0.05 nats (docs/speed.md). The
-        tokenizer stays in float32: rounding it gives another code wherever two are about as near, and some frames tens
-        of nats with them.
+        precision: of the transformers, one of PRECISION_CHOICES. `bfloat16` moves a frame's likelihood by some 0.05
+        nats (docs/speed.md). The tokenizer stays in float32: rounding it gives another code wherever two are about as
+        near, and some frames tens of nats with them.
         Raises ModelError where there is no such precision.
         """
-        if precision not in PRECISIONS:
-            raise ModelError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
+        dtype = getattr(torch, chosen_precision(precision, self.device, self.config.code_model.width))
         for code_model in filter(None, (self.code_model, self.background)):
-            code_model.to(getattr(torch, precision))
+            code_model.to(dtype)
         if self.device.type == "cpu":
             pack_layers(self)
 

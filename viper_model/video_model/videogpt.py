@@ -19,7 +19,6 @@ from viper_model.video_model.code_model import (
     CodeModelConfig,
     attend,
     chosen,
-    rotate,
     rotation,
     rows,
 )
@@ -79,10 +78,9 @@ class VideoGPT(CodeModel):
         time, tokens = codes.shape[1:]
         shifted = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=self.no_code).reshape(codes.shape)
         x = self.embed(shifted, slice(0, tokens))  # [batch, time, tokens, width]
-        turn = rotation(torch.arange(time, device=codes.device), self.head_dim)[:, :, None, None]
+        turn = rotation(torch.arange(time, device=codes.device), self.head_dim)[:, :, None, None, None]
         for layer in self.layers:
-            q, k, v = layer.queries_keys_values(x, task)
-            x = layer.finish(x, banded_attention(rotate(q, turn), rotate(k, turn), v, self.config.context), task)
+            x = layer.finish(x, banded_attention(*layer.queries_keys_values(x, task, turn), self.config.context), task)
         return self.head(self.norm(x, task))
 
     def loss(self, codes: Tensor, task: Tensor) -> Tensor:
@@ -125,14 +123,14 @@ class VideoGPT(CodeModel):
         frame = cache.frames[videos]  # [n]
         slot = frame % self.config.context
         mask = self._ring_mask(frame, position)
-        turn = rotation(frame, self.head_dim)[:, :, None, None]  # [2, n, 1, 1, head_dim / 2]
+        turn = rotation(frame, self.head_dim)[:, :, None, None, None]  # [2, n, 1, 1, 1, head_dim]
         x = self.embed(inputs, position)  # [n, q, width]
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
-            query, key, value = layer.queries_keys_values(x, task)  # [n, q, heads, head_dim]
-            keys[videos, :, slot, position] = rotate(key, turn).transpose(1, 2)
+            query, key, value = layer.queries_keys_values(x, task, turn)  # [n, q, heads, head_dim]
+            keys[videos, :, slot, position] = key.transpose(1, 2)
             values[videos, :, slot, position] = value.transpose(1, 2)
             attended = attend(
-                rotate(query, turn).transpose(1, 2),
+                query.transpose(1, 2),
                 rows(keys, videos).flatten(2, 3),
                 rows(values, videos).flatten(2, 3),
                 mask,
@@ -145,17 +143,11 @@ class VideoGPT(CodeModel):
 
         frame: int64 [n], each video's current frame. Returns [n, 1, q, context × tokens]: 0, or -∞ for what is hidden.
         """
-        context = self.config.context
-        age = (
-            frame[:, None] - torch.arange(context, device=frame.device)
-        ) % context  # [n, context], 0 is the frame itself
-        token = torch.arange(self.tokens, device=frame.device)
-        causal = token <= token[position, None]  # [q, tokens]
-        past = (age > 0) & (age <= frame[:, None])  # [n, context]
-        seen = torch.where(
-            age[:, None, :, None] == 0, causal[:, None], past[:, None, :, None]
-        )  # [n, q, context, tokens]
-        hidden = torch.zeros(seen.shape, dtype=self.head.weight.dtype, device=seen.device).masked_fill_(
-            ~seen, -torch.inf
-        )
+        context, tokens = self.config.context, self.tokens
+        dtype, device = self.head.weight.dtype, frame.device
+        age = (frame[:, None] - torch.arange(context, device=device)) % context  # [n, context], 0: the frame
+        empty = torch.zeros(age.shape, dtype=dtype, device=device).masked_fill_(age > frame[:, None], -torch.inf)
+        later = torch.full((tokens, tokens), -torch.inf, dtype=dtype, device=device).triu_(1)[position]  # [q, tokens]
+        hidden = empty[:, None, :, None].repeat(1, len(later), 1, tokens)  # [n, q, context, tokens]
+        hidden[torch.arange(len(frame), device=device), :, frame % context] = later
         return hidden.flatten(2)[:, None]

@@ -19,6 +19,13 @@ MOSAICS = {
     "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
     "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
 }
+HALVED = {
+    "uyvy": cv2.COLOR_YUV2RGB_UYVY,
+    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
+    "yuyv": cv2.COLOR_YUV2RGB_YUY2,
+    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
+}
+"""Two pixels side by side share their chroma."""
 PACKED: dict[str, tuple[int, int | None]] = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
@@ -26,10 +33,7 @@ PACKED: dict[str, tuple[int, int | None]] = {
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
     **{encoding: (1, conversion) for encoding, conversion in MOSAICS.items()},
-    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
-    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
+    **{encoding: (2, conversion) for encoding, conversion in HALVED.items()},
 }
 """By encoding: bytes a pixel, and OpenCV's conversion to RGB. YUV is BT.601 of limited range, as cameras send it."""
 PLANAR = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
@@ -68,6 +72,8 @@ def _raw(message: Any) -> np.ndarray:
     if row == 0 or height == 0 or step < row or len(message.data) < rows * step:
         size = f"{width}×{height} in {encoding}, {message.step} bytes a row and {len(message.data)} in all"
         raise ModelError(f"an image of {size} is empty or cut short")
+    if (encoding in PLANAR and height % 2) or (encoding in (*PLANAR, *HALVED) and width % 2):
+        raise ModelError(f"an image of {width}×{height} in {encoding}: sides that share their chroma have to be even")
     pixels = np.asarray(message.data, np.uint8)[: rows * step].reshape(rows, step)[:, :row]
     image = pixels.reshape((rows, width, pixel_bytes) if pixel_bytes > 1 else (rows, width))
     return np.ascontiguousarray(image) if conversion is None else cv2.cvtColor(image, conversion)

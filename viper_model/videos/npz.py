@@ -7,6 +7,7 @@ an archive with several episodes is a video an episode.
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class NpzVideo(Source):
 
 
 def find(path: Path, camera: str | None) -> Sequence[NpzVideo]:
-    with _frames(path) as (_, (time, *_)):
+    with _frames(path) as (_, (time, *_), _):
         pass
     is_first = _numbers(path, "is_first", time)
     begins = [0] if is_first is None else [0, *(np.flatnonzero(is_first[1:]) + 1).tolist()]
@@ -58,35 +59,38 @@ def find(path: Path, camera: str | None) -> Sequence[NpzVideo]:
 
 def look(source: Source) -> Facts:
     assert isinstance(source, NpzVideo)
-    with _frames(source.path) as (_, (_, height, width, _)):
+    with _frames(source.path) as (_, (_, height, width, _), _):
         return Facts(frames=source.end - source.begin, rate=None, height=height, width=width)
 
 
 def read(source: Source) -> Iterator[Chunk]:
     assert isinstance(source, NpzVideo)
-    with _frames(source.path) as (file, (time, *picture)):
+    with _frames(source.path) as (file, (time, *picture), column_major):
         reward = _numbers(source.path, "task_reward", time)
-        size = int(np.prod(picture))
+        size = math.prod(picture)
         n = max(1, CHUNK_BYTES // size)
-        file.seek(source.begin * size, os.SEEK_CUR)
+        if column_major:  # Each frame's bytes lie scattered over all of it.
+            whole = _array(file, (time, *picture), "F")
+        else:
+            file.seek(source.begin * size, os.SEEK_CUR)
         for begin in range(source.begin, source.end, n):
             end = min(begin + n, source.end)
-            data = file.read((end - begin) * size)
-            if len(data) < (end - begin) * size:
-                raise ModelError(f"{source.path.name} is cut short")
-            frames = np.frombuffer(data, np.uint8).reshape(end - begin, *picture)
-            yield Chunk(frames, task_reward=None if reward is None else reward[begin:end])
+            frames = whole[begin:end] if column_major else _array(file, (end - begin, *picture), "C")
+            yield Chunk(np.ascontiguousarray(frames), task_reward=None if reward is None else reward[begin:end])
 
 
 @contextmanager
-def _frames(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
-    """The array of frames as a stream of bytes, and its shape: np.load would hold all of it in memory."""
+def _frames(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool]]:
+    """The array of frames as a stream of bytes, its shape, and whether its first index changes fastest in the stream.
+
+    np.load would hold all of it in memory.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             name = next((name for name in FRAMES if name in names), None)
             if name is None:
-                raise ModelError(f"{path.name} has no array `image`; its arrays: {', '.join(names)}")
+                raise ModelError(f"{path.name} has no array `image`; its arrays: {', '.join(names) or 'none'}")
             with archive.open(f"{name}.npy") as file:
                 version = np.lib.format.read_magic(file)
                 header = (
@@ -97,11 +101,17 @@ def _frames(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
                     raise ModelError(
                         f"{path.name}: `{name}` is {dtype} {list(shape)}, not uint8 [time, height, width, 3]"
                     )
-                if column_major:
-                    raise ModelError(f"{path.name}: `{name}` is column-major: save np.ascontiguousarray({name})")
-                yield file, shape
+                yield file, shape, column_major
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}") from error
+
+
+def _array(file: IO[bytes], shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
+    """The next bytes of a stream as an array. Raises ModelError where there are fewer."""
+    data = file.read(math.prod(shape))
+    if len(data) < math.prod(shape):
+        raise ModelError("it is cut short")
+    return np.frombuffer(data, np.uint8).reshape(shape, order=order)
 
 
 def _numbers(path: Path, name: str, time: int) -> np.ndarray | None:

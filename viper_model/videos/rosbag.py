@@ -131,7 +131,19 @@ def cameras(bag: Bag, wanted: str | None = None) -> list[str]:
     for topic in each:
         by_camera.setdefault(topic if topic in raw else topic.rpartition("/")[0], []).append(topic)
     each = [next((topic for topic in ways if topic.endswith("/compressed")), ways[0]) for ways in by_camera.values()]
-    return [topic for topic in each if steps_of(bag, topic)] or each
+    each = [topic for topic in each if steps_of(bag, topic)] or each
+    # Beside colour lies depth, and what was there to be recorded and never came.
+    return [topic for topic in each if _begins_readable(bag, topic)] or each if len(each) > 1 else each
+
+
+def _begins_readable(bag: Bag, camera: str) -> bool:
+    """Whether a camera's first picture is one that is read."""
+    try:
+        topic, _, data = next(bag.messages(images_of(bag, camera)))
+        picture(topic, bag.deserialize(topic, data))
+    except (ModelError, StopIteration):
+        return False
+    return True
 
 
 def camera_of(bag: Bag, wanted: str | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -75,7 +76,7 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
     are missing."""
     rgb = RgbPictures(stream)
     period = 1 / (_rate(container, stream) or UNSAID_RATE)
-    turns: deque[int] = deque()
+    matrices: deque[np.ndarray] = deque()
     seconds: deque[float] = deque()
     last = -math.inf
     packets = shown = frames = 0
@@ -89,14 +90,32 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
             last = time
             frames += 1
             seconds.append(time)
-            turns.append(frame.rotation // 90)
+            matrices.append(_display_matrix(frame))
             for picture in rgb.push(frame):
-                yield np.rot90(picture, turns.popleft()), seconds.popleft()
+                yield _displayed(picture, matrices.popleft()), seconds.popleft()
     for picture in rgb.flush():
-        yield np.rot90(picture, turns.popleft()), seconds.popleft()
+        yield _displayed(picture, matrices.popleft()), seconds.popleft()
     announced = min(stream.frames, _expected(container, stream) or stream.frames)
     if whole and (packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown)):
         raise ModelError(f"it is cut short: {frames} of its {max(announced, shown)} frames are there")
+
+
+def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
+    """How a stored frame is turned and mirrored to be watched: int [2, 2], the stored x's and y's displayed x and y."""
+    side_data: Any = frame.side_data  # PyAV's type hints know but one kind of it.
+    if "DISPLAYMATRIX" not in side_data:
+        return np.eye(2, dtype=np.int32)
+    whole = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32).reshape(3, 3)
+    return whole[:2, :2]
+
+
+def _displayed(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A picture [height, width, 3] by a display matrix, turned by the nearest multiple of 90°."""
+    (xx, xy), (yx, yy) = matrix.astype(int).tolist()
+    if abs(xy) > abs(xx):
+        picture = picture.swapaxes(0, 1)
+        xx, yy = yx, xy
+    return picture[:: -1 if yy < 0 else 1, :: -1 if xx < 0 else 1]
 
 
 def _rate(container: InputContainer, stream: av.VideoStream) -> float | None:
@@ -146,6 +165,7 @@ def _video(container: InputContainer) -> av.VideoStream:
     videos = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not videos:
         raise ModelError("it has no video" + (" but a cover picture" if container.streams.video else ""))
+    videos = [stream for stream in videos if stream.frames != 1] or videos  # Some covers are not called so.
     best = container.streams.best("video")
     video = next((stream for stream in videos if best and stream.index == best.index), videos[0])
     if video.codec_context is None:

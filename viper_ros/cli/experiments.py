@@ -24,6 +24,7 @@ def prepare(
     sim: Sim = SIM.default,
     task: Task = None,
     arm: Arm = None,
+    reward: Annotated[str, option(REWARD)] = REWARD.default,
     directory: Directory = Path(DIRECTORY.default),
     settings: Settings = None,
 ) -> None:
@@ -31,7 +32,8 @@ def prepare(
     from viper_lab.experiment.plan import make_plan
     from viper_lab.experiment.preparation import prepare as prepare_plan
 
-    prepare_plan(make_plan(sim, task=task, arm=arm, directory=directory, assignments=settings or ()), console)
+    plan = make_plan(sim, task=task, arm=arm, reward=reward, directory=directory, assignments=settings or ())
+    prepare_plan(plan, console)
 
 
 @commands.command()

@@ -24,6 +24,7 @@ MODULES = {
     "models": ("fit", "check-reward", "score", "imagine", "progress"),
     "experiments": ("prepare", "train", "report"),
     "cross_embodiment": ("cross-embodiment",),
+    "benchmarks": ("benchmark", "aggregate"),
 }
 """By the name of a module in this folder: the commands that it has."""
 PACKAGES = "pip install -r requirements/python.txt; `viper doctor` says what else is missing"

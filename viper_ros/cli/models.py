@@ -121,9 +121,12 @@ def score(
     """
     from viper_lab.results.score import score_to_files
     from viper_model.torch_tools.device import torch_device
+    from viper_model.torch_tools.precision import slower_than_float32
     from viper_model.videos import rosbag
 
     where = torch_device(device)
+    if warning := slower_than_float32(precision, where):
+        typer.echo(f"viper: {warning}", err=True)
     if rosbag.holds(video) and episode is None:
         from viper_ros.bags.scoring import score_bag_to_folder
 

@@ -15,7 +15,9 @@ from std_msgs.msg import String
 
 from sim import Description
 from viper_lab.errors import UserError
+from viper_lab.experiment.expert_videos import ExpertVideos, load_expert_videos
 from viper_lab.experiment.provenance import run_config
+from viper_lab.experiment.reward_source import reward_source
 from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.sections import POLICY_NODE
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
@@ -122,14 +124,27 @@ class PolicyNode(ViperNode):
         values = {field.name: self.value(field.name) for field in dataclasses.fields(Settings)}
         values["device"] = self._device
         of_node = {each.name: self.value(each.name) for each in PARAMETERS if each.name != "experiment"}
-        run = RunDirectory(self._directory, run_config(descriptions[0], of_node, self.value("experiment")))
-        trainer = Trainer(Settings(**values), run, descriptions[0], self._environments)
+        videos = self._expert_videos(descriptions[0])
+        compared = videos.document() if videos else None
+        run = RunDirectory(self._directory, run_config(descriptions[0], of_node, self.value("experiment"), compared))
+        frames = videos.frames if videos else ()
+        trainer = Trainer(Settings(**values), run, descriptions[0], self._environments, frames)
         trainer.learner.start()
         for line in trainer.replay.skipped:
             self.get_logger().warning(line)
         word = "goes on" if trainer.collected or trainer.agent.updates else "begins"
         self.get_logger().info(f"run {self._directory} {word} at step {trainer.collected} of {values['steps']}")
         return trainer
+
+    def _expert_videos(self, environment: Description) -> ExpertVideos | None:
+        """Those that the reward compares with; None where it doesn't."""
+        source = reward_source(self.value("reward"))
+        if source.compares_with == "nothing":
+            return None
+        if not self.value("videos"):
+            raise UserError(f"reward {source.name}: set the parameter 'videos' to a folder of expert videos")
+        root = Path(str(self.value("videos"))).expanduser()
+        return load_expert_videos(root, environment, source.compares_with == "all_tasks", self.value("image_size"))
 
     def _tell_end(self, trainer: Trainer) -> None:
         if trainer.done:
@@ -149,9 +164,8 @@ class PolicyNode(ViperNode):
     def _on_step(self, name: str, step: Step) -> None:
         if step.answered or self.trainer is None:
             return
-        reward = self.trainer.reward_source.of_time_step(step.task_reward)
-        if reward is not None and not isfinite(reward):
-            raise MessageError(f"a task reward of {reward}, where that is what is learned from")
+        if self.trainer.reward_source.needs_task_reward and not isfinite(step.task_reward):
+            raise MessageError(f"a task reward of {step.task_reward}, where that is what is learned from")
         stamp = joining_stamp(step.header)
         answer = self.trainer.last_answer(name, stamp)
         if answer is not None:

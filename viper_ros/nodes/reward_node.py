@@ -21,6 +21,7 @@ from viper_model.errors import ModelError
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import FrameScore, Scorer, chosen_form
 from viper_model.torch_tools.device import torch_device
+from viper_model.torch_tools.precision import slower_than_float32
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import Clock
 from viper_model.videos.settings import VideoSettings
@@ -70,6 +71,8 @@ class RewardNode(ViperNode):
         if not path:
             raise UserError("no video model: set the parameter 'model' to a folder that `viper fit` made")
         self._model = VideoModel.load(Path(path).expanduser(), torch_device(self.value("device")))
+        if warning := slower_than_float32(self.value("precision"), self._model.device):
+            self.get_logger().warning(warning)
         self._model.prepare_for_inference(self.value("precision"))
         self._video_settings = VideoSettings.load(Path(path).expanduser())
         self._environments = list(self.value("environments"))

@@ -10,7 +10,7 @@ import numpy as np
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from sim.bare_arm import BareArm
+from sim.bare_arm import GRIPPERS, BareArm
 from viper_lab.parameters import Parameter
 from viper_ros.arm import files
 from viper_ros.messages import arm_commands, images
@@ -23,7 +23,7 @@ STEP_SECONDS = 0.01
 """Of the environment and of joint_states."""
 
 PARAMETERS = (
-    Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=files.arms()),
+    Parameter("arm", "panda", "Arm, by its file in config/arms/.", choices=tuple(GRIPPERS)),
     files.JOINT_PREFIX,
     Parameter("image_size", 64, "Height and width of a frame in pixels.", low=16, high=1024),
     Parameter("camera_rate", 20.0, "Frames a second.", 1.0, 60.0),

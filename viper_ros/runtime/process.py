@@ -89,10 +89,10 @@ def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
 def share_cores() -> None:
     """Leave cores to the other nodes: torch takes all of them, and two that do slow each other down tenfold.
 
-    In a process whose nodes have loaded torch; the others do without it.
+    In a process whose nodes have loaded torch; the others do without it. OMP_NUM_THREADS may leave them still more.
     """
     if torch := sys.modules.get("torch"):
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // 2)))
 
 
 def join_graph(arguments: Sequence[str]) -> None:

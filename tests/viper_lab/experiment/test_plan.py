@@ -174,6 +174,41 @@ def test_a_reward_task_that_the_model_to_be_fitted_would_not_know_is_refused(tmp
     make_plan("dmc", reward="task", reward_task="cartpole_balance", directory=tmp_path)
 
 
+@pytest.mark.parametrize("reward", ["amp", "amp_multi_task"])
+def test_a_discriminator_needs_experts_videos_and_no_model(reward: str, tmp_path: Path) -> None:
+    plan = make_plan("dmc", task="cartpole_balance", reward=reward, directory=tmp_path)
+    assert plan.learns_from_videos
+    assert plan.needs_preparation
+    assert plan.run.name == f"cartpole_balance_{reward}"
+    assert plan.policy_parameters()["videos"] == str(tmp_path / "data" / "dmc")
+    assert '"reward_model": null' in plan.policy_parameters()["experiment"]
+    assert f'"data": "{tmp_path / "data" / "dmc"}"' in plan.policy_parameters()["experiment"]
+    of_model = {"likelihood": "joint", "reward_task": "walker_walk", "reward_model": "models/mine"}
+    for option, value in of_model.items():
+        with pytest.raises(
+            UserError, match=f"{option}:={value} is said of a video model, and reward:={reward} has none"
+        ):
+            make_plan("dmc", reward=reward, directory=tmp_path, **{option: value})
+
+
+def test_videos_of_ones_own_are_compared_with_and_nothing_is_recorded(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    plan = make_plan("dmc", reward="amp", directory=tmp_path / "here", assignments=[f"policy_node.videos={mine}"])
+    assert plan.policy_parameters()["videos"] == str(mine)
+    prepare(plan, Console())
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_discriminator_s_videos_are_recorded_and_no_others(tmp_path: Path) -> None:
+    recording = ["record.episodes=1", "record.episode_steps=3", "record.disturbance_steps=0"]
+    small = ["sim_node.image_size=16", "sim_node.action_repeat=50"]
+    plan = make_plan("atari", task="pong", reward="amp", directory=tmp_path, assignments=[*recording, *small])
+    prepare(plan, Console())
+    files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.npz")]
+    assert files == [Path("data/atari/pong/expert/00000.npz")]
+
+
 @pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])
 def test_options_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(SimError, match="YAML"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
 from tests.viper_model.examples import save_model
@@ -57,7 +58,10 @@ def test_control_is_told_as_part_of_the_most_that_can_be_had(tmp_path: Path) -> 
 def test_what_came_out_fits_in_a_line(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs" / "mine", {0: [10, 30], 500: [150, 250]})
     write_report(run)
-    assert result_line(run) == f"{TASK}, ground-truth return at step 500: before training 20 ± 10, policy 200 ± 50"
+    assert result_line(run) == (
+        f"{TASK}, ground-truth return at step 500: before training 20 ± 10, policy 200 ± 50 "
+        "(± standard error over episodes of one policy)"
+    )
 
 
 def test_programs_find_in_report_json_what_the_page_says_and_all_that_made_the_run(tmp_path: Path) -> None:
@@ -102,7 +106,13 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
         write_npz(data / TASK / f"{name}.npz", frames, task_reward=task_reward)
     verdict = {"level": "usable with a warning", "reasons": ["Only 1 expert video held out."]}
     kind = {"episode_reward": 50.0, "best_hack": None}
-    check = {"verdict": verdict, "episode_frames": 99, "return_correlation": 0.5, "kinds": {"expert": kind}}
+    check = {
+        "verdict": verdict,
+        "form": "ratio",
+        "episode_frames": 99,
+        "return_correlation": 0.5,
+        "kinds": {"expert": kind},
+    }
     check["kinds"]["frozen"] = {"episode_reward": 5.0, "best_hack": 20.0}  # type: ignore[index]
     (model / "check.json").write_text(json.dumps({"tasks": {TASK: check}}))
     write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model={"path": str(model), "sha256": "1"})
@@ -118,7 +128,7 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert "frozen 5 20 40%" in text
     assert "Task Oracle 850 ± 50 2 episodes 85%" in text
     assert "expert 38 ± 0 2 episodes 4%" in text  # the shorter one would have gone on as it ended
-    assert "200 ± 50 (mean ± standard error of 2 episodes), 526% of the expert's" in text
+    assert "200 ± 50 (mean ± standard error over 2 episodes of one policy), 526% of the expert's" in text
     last = score_video(VideoModel.load(model), frames, TASK, "ratio")  # the model has a background
     assert f"after training: reward {last.reward[1:].mean():.2f} a frame" in text
     assert page.read_text().count("data:video/mp4;base64,") == 3
@@ -127,6 +137,28 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert document["video_model"] == {"path": str(model), "sha256": "1"}
     assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
     assert document["returns"]["Task_Oracle"]["mean"] == 850
+
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["settings"]["reward_node"]["likelihood"] = "conditional"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "Usable" not in text_of(write_report(run)), "the check was of another form of the reward"
+
+
+def test_a_run_that_learned_from_a_discriminator_is_told_so_beside_experts_and_the_task_oracle(tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "runs" / "mine"
+    for number in range(2):
+        frames, task_reward = np.zeros((20, 32, 32, 3), np.uint8), np.full(20, 2.0)
+        write_npz(data / TASK / "expert" / f"{number}.npz", frames, task_reward=task_reward)
+    compared = {"tasks": [TASK, "pendulum_swingup"], "videos": 48, "sha256": "1"}
+    write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), expert_videos=compared)
+    write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 500: [800, 900]})
+    text = text_of(write_report(run))
+    assert "learned by AMP" in text
+    assert f"48 expert videos of {TASK}, pendulum_swingup" in text
+    assert "likelihood" not in text
+    assert "learned from the task's own reward" not in text
+    assert "Task Oracle 850 ± 50 2 episodes 85%" in text
+    assert "expert 38 ± 0 2 episodes 4%" in text  # no action led to the first frame
 
 
 @pytest.mark.parametrize(

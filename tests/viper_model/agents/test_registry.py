@@ -54,4 +54,4 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_dreamer_s(tmp_path):
 def test_batches_are_the_size_s_unless_chosen(batch_size, batch_length):
     batch = make(batch_size=batch_size, batch_length=batch_length).batch
     sequences, steps = batch_size or 8, batch_length or 32
-    assert batch == (sequences, steps, sequences * steps)
+    assert batch == (sequences, steps, sequences * steps, steps)

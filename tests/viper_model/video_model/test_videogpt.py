@@ -107,7 +107,7 @@ def test_rotation_depends_on_distance_alone_in_videos_of_any_length() -> None:
     q, k = torch.randn(2, 64)
 
     def match(later: int) -> Tensor:
-        turns = rotation(torch.tensor([later + 7, later]), 64)  # [2, frames, pairs]
+        turns = rotation(torch.tensor([later + 7, later]), 64)  # [2, frames, 64]
         return rotate(q, turns[:, 0]) @ rotate(k, turns[:, 1])
 
     torch.testing.assert_close(match(10_000_000), match(0), atol=1e-5, rtol=0)  # float32 rounding of 64 products

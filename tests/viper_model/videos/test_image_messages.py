@@ -115,6 +115,13 @@ def test_what_is_no_picture_is_told_in_one_line(broken: SimpleNamespace) -> None
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("encoding", "size"), [("yuyv", (12, 15)), ("nv12", (12, 15)), ("nv21", (11, 16))])
+def test_a_size_that_chroma_cannot_have_is_told_as_such(encoding: str, size: tuple[int, int]) -> None:
+    height, width = size
+    with pytest.raises(ModelError, match=rf"{width}×{height} in {encoding}: .* have to be even"):
+        rgb(image(np.zeros((24, 48), np.uint8), encoding, height=height, width=width))
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "order"),
     [

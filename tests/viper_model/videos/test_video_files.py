@@ -30,18 +30,18 @@ def write(
     options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
     times: Sequence[int] | None = None,
-    cover: bool = False,
+    cover: Disposition | None = None,
 ) -> None:
     """A video of 25 frames a second. times: of each frame, in milliseconds. cover: a picture is its first stream."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format=container, options=options or {}) as file:
-        picture = file.add_stream("mjpeg", rate=1) if cover else None
+        picture = file.add_stream("mjpeg", rate=1) if cover is not None else None
         stream = file.add_stream(codec, rate=25, options=codec_options or {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")
-        if picture:
+        if picture is not None and cover is not None:
             picture.height, picture.width, picture.pix_fmt = 80, 80, "yuvj420p"
-            picture.disposition = Disposition.attached_pic.value
+            picture.disposition = cover.value
             black = np.zeros((80, 80, 3), np.uint8)
             file.mux(picture.encode(av.VideoFrame.from_ndarray(black, format="rgb24")) + picture.encode())
         if times is not None:
@@ -78,8 +78,9 @@ def test_an_edit_list_says_what_is_seen(first: int, length: int, tmp_path: Path)
 
 
 def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
-    write(tmp_path / "video.mkv", numbered(20), cover=True)
-    write(tmp_path / "video.mp4", numbered(20), cover=True)
+    write(tmp_path / "video.mkv", numbered(20), cover=Disposition.attached_pic)
+    write(tmp_path / "video.mp4", numbered(20), cover=Disposition.attached_pic)
+    write(tmp_path / "unsaid.mov", numbered(20), cover=Disposition.default)
     content = (tmp_path / "video.mp4").read_bytes()
     moov = content.index(b"moov") - 4
     boxes, begin = [], moov + 8
@@ -91,7 +92,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "video.mp4").write_bytes(content[: moov + 8] + b"".join(boxes))
     with av.open(str(tmp_path / "video.mp4")) as container:
         assert container.streams.video[0].disposition & Disposition.attached_pic
-    for name in ("video.mp4", "video.mkv"):
+    for name in ("video.mp4", "video.mkv", "unsaid.mov"):
         assert probe(tmp_path / name)[1:] == (25, 48, 64)
         assert numbers(read_recording(tmp_path / name).frames) == list(range(20))
 

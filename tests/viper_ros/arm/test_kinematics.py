@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from sim.bare_arm import BareArm
+from sim.bare_arm import GRIPPERS, BareArm
 from viper_ros.arm import files
 
 
-@pytest.mark.parametrize("name", files.arms())
+@pytest.mark.parametrize("name", GRIPPERS)
 def test_the_tcp_is_where_mujoco_has_it(name: str) -> None:
     pytest.importorskip("robosuite", reason="ships the arms' models")
     robot = files.load(name)
@@ -17,6 +17,14 @@ def test_the_tcp_is_where_mujoco_has_it(name: str) -> None:
         # The models' numbers are rounded to micrometres.
         np.testing.assert_allclose(robot.kinematics.tcp_positions(posture[None])[0], environment.hand, atol=1e-5)
     environment.close()
+
+
+def test_an_fr3_has_the_joints_of_a_panda_and_a_longer_hand() -> None:
+    panda, fr3 = files.load("panda"), files.load("fr3")
+    poses = [robot.kinematics.poses(panda.home[None])[0, -1] for robot in (panda, fr3)]
+    along = poses[0][:3, 2]
+    # The maker's hand_tcp is 0.1034 m from the flange, the point between a Panda's fingertips in robosuite 0.0965 m.
+    np.testing.assert_allclose(poses[1][:3, 3] - poses[0][:3, 3], 0.0069 * along, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", files.arms())

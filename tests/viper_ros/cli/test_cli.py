@@ -93,6 +93,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         (["train", "reward:=task", "--set", "policy_nod.size=tiny"], "policy_node"),
         (["train", "reward:=task", "--set", "nonsense"], "section.parameter=value"),
         (["train", "reward:=likelihood"], "viper, task"),
+        (["train", "reward:=amp", "likelihood:=joint"], "reward:=amp has none"),
+        (["train", "reward:=amp", "--set", "policy_node.videos=nowhere"], "no data folder at nowhere"),
         (["fit", "data:=nowhere", "model:=model"], "no data folder at nowhere"),
         (["fit", "data:=.", "model:=model", "size:=gigantic"], "tiny"),
         (["fit", "data:=.", "model:=model", "device:=gpu"], "auto, cpu, cuda"),

@@ -21,6 +21,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from viper_ros.msg import Action, Step
 
+from sim.bare_arm import GRIPPERS
 from tests.viper_ros.conftest import Listener, overrides, publisher_elsewhere, spin_until
 from viper_lab.errors import UserError
 from viper_ros.arm import files, homing
@@ -135,7 +136,7 @@ def close(cell: Cell) -> None:
         node.stop()
 
 
-@pytest.mark.parametrize("name", files.arms())
+@pytest.mark.parametrize("name", GRIPPERS)
 def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) -> None:
     cell = Cell(arm=name, episode_seconds=1.0)
     heard = cell.operator.heard

@@ -9,7 +9,7 @@ from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from viper_ros.action import RunEpisode
 
-from tests.viper_ros.nodes.test_arm_node import Cell, close
+from tests.viper_ros.nodes.test_arm_node import Cell, close, spin_for_control_periods
 from tests.viper_ros.nodes.test_arm_node import patient as patient
 from viper_ros.arm.safety import State
 
@@ -61,7 +61,11 @@ def test_a_goal_runs_an_episode_and_cancelling_it_in_the_middle_brakes_the_arm(c
     assert result.steps >= len(client.feedback) > 3
     assert result.seconds > client.feedback[-1].seconds > 0
     assert result.message == ""
-    cell.until(lambda: cell.guard.motion.at_rest)
+    cell.until(lambda: np.abs(cell.simulated.environment.velocities).max() < 0.005)
+    here = cell.simulated.environment.positions
+    spin_for_control_periods(cell, 10)
+    np.testing.assert_allclose(cell.simulated.environment.positions, here, atol=1e-3)
+    assert cell.guard.motion.at_rest
     assert cell.guard.state is State.HOLDING
     assert cell.operator.heard["step"][-1].is_last
     assert client.send().accepted, "and again"

@@ -67,6 +67,19 @@ def test_a_frame_that_comes_late_is_left_out_and_counted() -> None:
     assert times.late == 1
 
 
+def test_a_late_frame_that_comes_twice_or_after_another_begins_no_video() -> None:
+    times, told = placed([EPOCH + tenths * TENTH for tenths in (0, 4, 1, 1, 5, 3, 6)])
+    assert [index for index, time in enumerate(told) if time is None] == [2, 3, 5]
+    assert [index for index, time in enumerate(told) if time and time[1]] == [0]
+    assert (times.late, times.again) == (3, 0)
+
+
+def test_a_clock_that_is_set_back_by_a_second_begins_another_video_at_once() -> None:
+    times, told = placed([EPOCH, EPOCH + SECOND, EPOCH])
+    assert told == [(EPOCH, True), (EPOCH + SECOND, False), (EPOCH, True)]
+    assert times.late == 0
+
+
 @pytest.mark.parametrize("back", [60 * SECOND, 3 * SECOND, 5 * TENTH], ids=["a minute", "seconds", "half a second"])
 def test_a_clock_that_is_set_back_begins_another_video(back: int) -> None:
     forth = [100 * SECOND + index * TENTH for index in range(8)]

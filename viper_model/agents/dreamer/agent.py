@@ -15,6 +15,7 @@ from viper_model.agents.dreamer.rssm import Latent
 from viper_model.agents.dreamer.sizes import SIZES
 from viper_model.agents.dreamer.world_model import WorldModel
 from viper_model.agents.gradient_agent import GradientAgent
+from viper_model.torch_tools.precision import multiplies_bfloat16
 
 MODEL_GRADIENT_NORM, BEHAVIOR_GRADIENT_NORM = 1000.0, 100.0
 
@@ -70,7 +71,7 @@ class Dreamer(GradientAgent):
             fused=True,
         )
         sequences, steps = settings.batch_size or self.size.batch_size, settings.batch_length or self.size.batch_length
-        super().__init__(settings, networks, optimizer, BatchShape(sequences, steps, sequences * steps))
+        super().__init__(settings, networks, optimizer, BatchShape(sequences, steps, sequences * steps, steps))
 
     def policy(self) -> DreamerPolicy:
         return DreamerPolicy(self.world_model, self.actor, self._weights_lock, self.settings)
@@ -82,7 +83,8 @@ class Dreamer(GradientAgent):
 
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         batch = {name: value.transpose(0, 1).contiguous() for name, value in batch.items()}  # [time, batch, ...]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.size.bfloat16):
+        bfloat16 = self.size.bfloat16 and multiplies_bfloat16(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=bfloat16):
             loss, latent, metrics = self.world_model.loss(batch, self._generator)
             latent = Latent(latent.deter.detach(), latent.stoch.detach())
             if self.disagreement:

@@ -34,7 +34,8 @@ class Size:
     model_lr: float
     behavior_lr: float
     bfloat16: bool
-    """Matrix products and convolutions in bfloat16: pays once they, not the calls, take the time."""
+    """Matrix products and convolutions in bfloat16, on hardware that multiplies it: pays once they, not the calls, take
+    the time."""
 
 
 def _paper_size(deter: int, units: int, layers: int, depth: int, grid: int, bfloat16: bool) -> Size:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from viper_model.agents.base import AgentSettings, BatchShape
-from viper_model.agents.drqv2.frames import FRAMES, episode_starts, padded, random_shifts, shifted_stacks
+from viper_model.agents.batches import episode_starts
+from viper_model.agents.drqv2.frames import FRAMES, padded, random_shifts, shifted_stacks
 from viper_model.agents.drqv2.networks import Actor, Critics, Encoder
 from viper_model.agents.drqv2.policy import DrQV2Policy
 from viper_model.agents.drqv2.returns import STEPS, n_step_return
@@ -66,7 +67,7 @@ class DrQV2(GradientAgent):
         learned = [parameter for parameter in networks.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(learned, lr=self.size.learning_rate, fused=True)
         sequences = settings.batch_size or self.size.batch_size
-        super().__init__(settings, networks, optimizer, BatchShape(sequences, self.sequence_steps, sequences))
+        super().__init__(settings, networks, optimizer, BatchShape(sequences, self.sequence_steps, sequences, STEPS))
 
     def policy(self) -> DrQV2Policy:
         return DrQV2Policy(self.encoder, self.actor, self._weights_lock, self.settings)

@@ -12,15 +12,6 @@ from torch import Tensor
 FRAMES = 3
 
 
-def episode_starts(is_first: Tensor) -> Tensor:
-    """The index at which the episode of each step began, 0 where that was before the sequence.
-
-    bool [sequences, steps] → int64 [sequences, steps].
-    """
-    index = torch.arange(is_first.shape[1], device=is_first.device)
-    return (index * is_first).cummax(1).values
-
-
 def largest_shift(image_size: int) -> int:
     """Pixels: 4 for 84 pixels a side, as in the paper, and in proportion."""
     return round(image_size / 21)
@@ -49,8 +40,8 @@ def padded(images: Tensor) -> Tensor:
 def shifted_stacks(wide: Tensor, starts: Tensor, newest: Tensor, shifts: Tensor) -> Tensor:
     """The stack that ends with one step of each sequence; frames before its episode are its first frame.
 
-    wide: from `padded`. starts: from `episode_starts`. newest: index of the step, int64 [sequences]. shifts: from
-    `random_shifts`; a pixel beyond the edge is the edge's. Returns uint8 [sequences, FRAMES, side, side * 3].
+    wide: from `padded`. starts: from `batches.episode_starts`. newest: index of the step, int64 [sequences]. shifts:
+    from `random_shifts`; a pixel beyond the edge is the edge's. Returns uint8 [sequences, FRAMES, side, side * 3].
     """
     sequences, steps, side, width, _ = wide.shape
     device = wide.device

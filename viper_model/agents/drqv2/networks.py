@@ -21,6 +21,7 @@ class Encoder(nn.Module):
         self.first = nn.Conv2d(
             FRAMES, first.channels, (kernel, 3 * kernel), (stride, 3 * stride), (padding, 3 * padding)
         )
+        self.stride, self.padding = stride, padding
         channels = first.channels
         self.others = nn.ModuleList()
         for convolution in others:
@@ -35,11 +36,21 @@ class Encoder(nn.Module):
 
     def forward(self, stack: Tensor) -> Tensor:
         """uint8 [n, FRAMES, side, side * 3] → float32 [n, outputs]."""
-        x = stack.float().mul_(1 / 255).sub_(0.5)
-        x = self.first(x).contiguous(memory_format=torch.channels_last).relu_()  # [n, channels, rows, columns]
+        x = self._first(stack.float().sub_(255 / 2))  # [n, channels, rows, columns], channels last
         for convolution in self.others:
             x = convolution(x).relu_()
         return x.permute(0, 2, 3, 1).flatten(1)  # as it lies in memory
+
+    def _first(self, x: Tensor) -> Tensor:
+        """The first layer, of pixels from -127.5 to 127.5, which it brings to ±0.5."""
+        layer, weight = self.first, self.first.weight / 255
+        if x.device.type != "cpu":
+            x = nn.functional.conv2d(x, weight, layer.bias, layer.stride, layer.padding)
+            return x.contiguous(memory_format=torch.channels_last).relu_()
+        # The same over three axes, frames being the first: quicker, as nothing needs another order in memory.
+        x, weight = (each.unflatten(3, (-1, 3)).permute(0, 4, 1, 2, 3) for each in (x, weight))
+        strides, paddings = (1, self.stride, self.stride), (0, self.padding, self.padding)
+        return nn.functional.conv3d(x, weight, layer.bias, strides, paddings).relu_().squeeze(2)
 
 
 class Trunk(nn.Sequential):

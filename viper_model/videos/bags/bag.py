@@ -70,7 +70,9 @@ def storage_files(path: Path) -> tuple[list[Path], list[str]]:
     files = [file for file in listed if file in present] or present
     if not files:
         raise ModelError(f"it cannot be read as a bag: it holds no {' or '.join(STORAGES)} file")
-    return files, [file.name for file in listed if file not in present]
+    # As many as are listed, under other names, are they: renamed, packed or listed with the folders of another system.
+    missing = [file.name for file in listed if file not in present] if len(files) < len(listed) else []
+    return files, missing
 
 
 class Bag:
@@ -80,14 +82,15 @@ class Bag:
         """Raises ModelError where it can't be read."""
         self.files, self._missing = storage_files(path)
         self._stack = ExitStack()
-        self._storages: list[Storage] = []
+        self._storages: dict[Path, Storage] = {}
+        self._unread: list[ModelError] = []
         try:
             for file in self.files:
-                self._storages.append(self._open(file))
+                self._add(file)
         except BaseException:
             self.close()
             raise
-        self.topics = _together(topic for storage in self._storages for topic in storage.topics)
+        self.topics = _together(topic for storage in self._storages.values() for topic in storage.topics)
         self._default = get_typestore(Stores.ROS2_KILTED)
         self._own = _types_of(self.topics)
 
@@ -97,8 +100,9 @@ class Bag:
     @property
     def gaps(self) -> list[str]:
         """What of the recording can't be read, a line each. Known once all messages were read."""
-        cut = [file.name for file, storage in zip(self.files, self._storages, strict=True) if storage.cut_off]
+        cut = [file.name for file, storage in self._storages.items() if storage.cut_off]
         lines = [f"{name} breaks off: what was recorded until then is used" for name in cut]
+        lines += [f"{error}: the other files are used" for error in self._unread]
         lines += [f"{name} is missing, which {METADATA} lists: the other files are used" for name in self._missing]
         return lines
 
@@ -110,7 +114,7 @@ class Bag:
         Raises ModelError where the recording is damaged, perhaps after some messages.
         """
         wanted: dict[TopicKey, Topic] = {topic.key: topic for topic in topics}
-        for file, storage in zip(self.files, self._storages, strict=True):
+        for file, storage in self._storages.items():
             messages = storage.messages(wanted.keys(), start, stop)
             while True:
                 try:
@@ -136,6 +140,20 @@ class Bag:
             return store.deserialize_cdr(data, topic.type)
         except Exception as error:  # It raises whatever damaged bytes lead it to, assertions included.
             raise ModelError(f"a message on {topic.name} is damaged: {_line(error)}") from error
+
+    def _add(self, file: Path) -> None:
+        """Open a file. One of several that holds nothing is passed over: a recorder that was killed leaves its last so.
+
+        Raises ModelError where all hold nothing.
+        """
+        try:
+            storage = self._open(file)
+        except ModelError as error:
+            self._unread.append(error)
+            if len(self._unread) == len(self.files):
+                raise
+        else:
+            self._storages[file] = storage
 
     def _open(self, file: Path) -> Storage:
         try:

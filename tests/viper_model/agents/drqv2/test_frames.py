@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from viper_model.agents.batches import episode_starts
 from viper_model.agents.drqv2.frames import (
     FRAMES,
-    episode_starts,
     largest_shift,
     padded,
     push,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from backports import zstd
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_camera
+from viper_model.errors import ModelError
+from viper_model.videos.bags.storage import Topic
 from viper_model.videos.dataset import load_dataset, read_recording
 from viper_model.videos.find import find_videos
+from viper_model.videos.rosbag import stamp_of
 from viper_model.videos.survey import survey
 
 FRAMES = 36
@@ -168,6 +172,42 @@ def test_a_file_without_its_folder_is_a_video_and_several_are_several(storage: S
         assert numbers(read_recording(video.source.path).frames) == list(range(take, take + 20))
 
 
+def test_files_come_in_the_order_that_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    frames = numbered(FRAMES)
+    for name, few in (("z", slice(0, 18)), ("a", slice(18, FRAMES))):
+        write_camera(tmp_path / name, frames[few], received=TIMES[few])
+        (tmp_path / name / f"{name}.mcap").rename(tmp_path / "bag" / f"{name}.mcap")
+    (tmp_path / "bag" / "metadata.yaml").write_text(
+        "rosbag2_bagfile_information: {relative_file_paths: [z.mcap, a.mcap]}"
+    )
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
+
+
+def test_files_that_are_not_all_called_after_their_folder_are_a_video_each(tmp_path: Path) -> None:
+    for name in ("push_0", "other"):
+        write_camera(tmp_path / name, numbered(20))
+        (tmp_path / "push").mkdir(exist_ok=True)
+        (tmp_path / name / f"{name}.mcap").rename(tmp_path / "push" / f"{name}.mcap")
+        shutil.rmtree(tmp_path / name)
+    assert [video.name for video in find_videos(tmp_path, None).videos] == ["push/other.mcap", "push/push_0.mcap"]
+
+
+def test_pictures_that_are_stamped_in_whole_seconds_are_all_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_camera(tmp_path / "bag", numbered(FRAMES), [time // 10**9 * 10**9 for time in TIMES])
+    with caplog.at_level(logging.WARNING):
+        assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
+    assert "stamps whole seconds: when they were received counts instead" in caplog.text
+
+
+@pytest.mark.parametrize(("order", "byte"), [("<", 1), (">", 0)])
+def test_stamps_are_read_in_either_order_of_bytes(order: str, byte: int) -> None:
+    data = bytes([0, byte, 0, 0]) + struct.pack(f"{order}iI", 17, 5)
+    assert stamp_of(Topic("/cam", "sensor_msgs/msg/Image"), data) == 17 * 10**9 + 5
+
+
 @pytest.mark.parametrize(
     ("storage", "zeros"), [(StoragePlugin.MCAP, 0), (StoragePlugin.MCAP, 5000), (StoragePlugin.SQLITE3, 0)]
 )
@@ -193,6 +233,30 @@ def test_a_file_that_was_not_copied_with_the_others_is_told(tmp_path: Path, capl
     with caplog.at_level(logging.WARNING):
         assert len(read_recording(tmp_path / "bag").frames) == FRAMES
     assert "bag_1.mcap is missing, which metadata.yaml lists" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n"])
+def test_a_last_file_that_holds_nothing_yet_leaves_the_others(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recorder that splits its files was killed when it had just begun one."""
+    split_files(tmp_path / "bag")
+    (tmp_path / "bag" / "bag_12.mcap").write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
+    assert "bag_12.mcap " in caplog.text
+    assert "the other files are used" in caplog.text
+
+
+@pytest.mark.parametrize("make", [renamed_file, packed_file])
+def test_a_file_under_another_name_than_the_listed_one_is_not_missing(
+    make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").write_text("rosbag2_bagfile_information: {relative_file_paths: [bag.mcap]}")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recording(tmp_path / "bag").frames) == FRAMES
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
@@ -222,6 +286,24 @@ def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None
     more["/cam/image_raw/compressed"] = ("jpeg", jpeg)
     write_camera(tmp_path / "bag", frames, more=more)
     assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+
+
+def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: Path) -> None:
+    frames = numbered(20)
+    depth = [cv2.imencode(".png", np.full((48, 64), 900, np.uint16))[1].tobytes()] * 20
+    write_camera(tmp_path / "bag", frames, more={"/cam/depth/compressed": ("16UC1; png compressed ", depth)})
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+    write_camera(tmp_path / "sql", frames, storage=StoragePlugin.SQLITE3)
+    change(
+        tmp_path / "sql" / "sql.db3",
+        "INSERT INTO topics SELECT 99, '/rear/image_raw', type, serialization_format, offered_qos_profiles, "
+        "type_description_hash FROM topics LIMIT 1",
+    )
+    assert numbers(read_recording(tmp_path / "sql").frames) == list(range(20))
+    jpeg = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames]
+    write_camera(tmp_path / "two", frames, more={"/rear/image_raw/compressed": ("jpeg", jpeg)})
+    with pytest.raises(ModelError, match="several cameras"):
+        read_recording(tmp_path / "two")
 
 
 def test_a_simulator_that_was_reset_makes_two_videos_at_any_rate(tmp_path: Path) -> None:

@@ -70,6 +70,17 @@ def test_a_picture_that_was_published_again_counts_once_and_one_that_came_late_i
     assert (time.again, time.late) == (2, 1)
 
 
+def test_a_late_picture_that_comes_twice_or_after_another_begins_no_video() -> None:
+    tenths = [0, 4, 1, 1, 5, 3, 6]
+    time = camera_time(shots([SECOND + each * SECOND // 10 for each in tenths], pictures=tenths))
+    assert time.videos == (0, 0, None, None, 0, None, 0)
+    assert (time.again, time.late) == (0, 3)
+
+
+def test_a_clock_that_is_set_back_by_a_second_begins_another_video_at_once() -> None:
+    assert camera_time(shots([SECOND, 2 * SECOND, SECOND])).videos == (0, 0, 1)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 4 * SECOND), st.integers(0, 3)), min_size=1, max_size=40))
 def test_every_picture_is_used_or_counted(seen: list[tuple[int, int]]) -> None:

@@ -1,0 +1,34 @@
+"""Reaching and pressing: `sim.arms.press`."""
+
+from __future__ import annotations
+
+from sim.experts.hand import Hand, Motion
+from sim.experts.joints import push
+from sim.experts.scripts import Script
+
+
+def _reach_target(hand: Hand) -> Motion:
+    yield from hand.go(hand.place_of("target"))
+
+
+def _press(*buttons: str) -> Script:
+    """Press buttons, one after the other."""
+
+    def script(hand: Hand) -> Motion:
+        yield from hand.close(1)
+        for button in buttons:
+            yield from hand.go(hand.above(button, 0.08), tolerance=0.01)
+            yield from hand.go(hand.above(button, -0.02), speed=0.5, steps=12)
+            yield from hand.go(hand.above(button, 0.1), tolerance=0.02)
+
+    return script
+
+
+SCRIPTS: dict[str, Script] = {
+    "reach_target": _reach_target,
+    "push_button": _press("button"),
+    "push_buttons": _press("red", "green", "blue"),
+    "lamp_on": _press("button"),
+    "lamp_off": _press("button"),
+    "press_switch": push("switch", 0.53, at=(0.035, 0, 0.018), beside=(0.035, 0, 0.04)),
+}

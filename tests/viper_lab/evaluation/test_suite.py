@@ -1,0 +1,150 @@
+"""What a suite stands for, and what is refused before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from viper_lab.config import config_directory
+from viper_lab.errors import USER_ERRORS
+from viper_lab.evaluation.rewards import REWARDS, reward_name
+from viper_lab.evaluation.suite import load_suite
+from viper_lab.experiment.reward_source import REWARD_SOURCES
+
+BLOCK: dict[str, Any] = {
+    "sim": "dmc",
+    "tasks": {"pendulum_swingup": 300, "cartpole_balance": 200},
+    "agents": ["drqv2"],
+    "rewards": ["viper_ratio", "task"],
+    "seeds": [0, 3],
+}
+without_amp = pytest.mark.skipif("amp" not in REWARD_SOURCES, reason="this version has no reward amp")
+
+
+def write_suite(folder: Path, *blocks: Any, name: str = "mine") -> str:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"description": "Mine.", "blocks": list(blocks)}, sort_keys=False))
+    return str(path)
+
+
+def test_a_block_is_all_its_combinations_the_first_seeds_first(tmp_path: Path) -> None:
+    suite = load_suite(write_suite(tmp_path, BLOCK, {**BLOCK, "agents": ["dreamer"], "seeds": [1]}), tmp_path)
+    assert suite.name == "mine"
+    assert suite.directory(tmp_path) == tmp_path / "runs" / "mine"
+    assert [run.seed for run in suite.runs] == [0] * 4 + [1] * 4 + [3] * 4
+    assert [run.name for run in suite.runs][:4] == [
+        "pendulum_swingup_drqv2_viper_ratio_seed0",
+        "pendulum_swingup_drqv2_task_seed0",
+        "cartpole_balance_drqv2_viper_ratio_seed0",
+        "cartpole_balance_drqv2_task_seed0",
+    ]
+    plan = suite.runs[-1].plan(tmp_path)
+    assert (plan.task, plan.run) == (
+        "cartpole_balance",
+        tmp_path / "runs" / "mine" / "cartpole_balance_drqv2_task_seed3",
+    )
+    policy = plan.settings["policy_node"]
+    assert (policy["steps"], policy["seed"], policy["reward"], policy["agent"]) == (200, 3, "task", "drqv2")
+    seeds = {run.plan(tmp_path).settings["sim_node"]["seed"] for run in suite.runs}
+    assert len(seeds) == 3
+    assert len({run.plan(tmp_path).namespace for run in suite.runs}) == len(suite.runs)
+
+
+def test_the_namespace_of_a_run_is_a_name_that_ros_takes(tmp_path: Path) -> None:
+    suite = load_suite(write_suite(tmp_path, BLOCK, name="2nd__mine-2.1"), tmp_path)
+    for run in suite.runs:
+        assert run.plan(tmp_path).namespace.isidentifier()
+        assert "__" not in run.plan(tmp_path).namespace
+
+
+@pytest.mark.parametrize("name", REWARDS)
+def test_every_reward_is_told_by_the_settings_that_it_makes(name: str, tmp_path: Path) -> None:
+    if REWARDS[name].reward not in REWARD_SOURCES:
+        pytest.skip("this version has no such reward")
+    (run,) = load_suite(
+        write_suite(tmp_path, {**BLOCK, "tasks": {"cartpole_balance": 1}, "rewards": [name], "seeds": [0]}), tmp_path
+    ).runs
+    assert reward_name(run.plan(tmp_path).settings) == name
+
+
+def test_a_reward_that_is_not_compared_has_the_name_of_its_source() -> None:
+    settings = {"policy_node": {"reward": "viper"}, "reward_node": {"likelihood": "joint"}}
+    assert reward_name(settings) == "viper"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"tasks": {"cartpole_blance": 100}},
+            "no task of the suite .* 'cartpole_blance': did you mean cartpole_balance",
+        ),
+        ({"agents": ["dreamr"]}, "no agent of the suite .* 'dreamr': did you mean dreamer"),
+        ({"rewards": ["viper_rato"]}, "no reward of .* 'viper_rato': did you mean viper_ratio"),
+        ({"sim": "dcm"}, "no simulator 'dcm': did you mean dmc"),
+        ({"settings": ["policy_node.sead=3"]}, "did you mean seed"),
+        ({"settings": ["policy_node.size=huge"]}, "policy_node.size is 'huge'"),
+        ({"settings": ["policy_node.image_size=48"], "agents": ["dreamer"]}, "cannot see images of 48"),
+        ({"task": 3}, "no key of .* 'task': did you mean tasks"),
+        ({"seeds": []}, "block 1: 'seeds' is missing"),
+        ({"tasks": ["cartpole_balance"]}, "must be a mapping of tasks to environment steps"),
+        ({"tasks": {"cartpole_balance": "many"}}, "must be whole numbers, not 'many'"),
+        ({"seeds": [-1]}, "must be whole numbers, not -1"),
+    ],
+)
+def test_what_can_not_be_run_is_told_in_one_line(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(USER_ERRORS, match=words) as raised:
+        load_suite(write_suite(tmp_path, {**BLOCK, **changed}), tmp_path)
+    assert "\n" not in str(raised.value)
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "mine.yaml"]
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "blocks: 3", "blocks: [3]", "{", "blocks: []"])
+def test_a_file_that_is_no_suite_is_told_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(USER_ERRORS, match=r"mine\.yaml") as raised:
+        load_suite(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_suite_is_told_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(USER_ERRORS, match="no suite 'quik': did you mean quick"):
+        load_suite("quik")
+    with pytest.raises(USER_ERRORS, match="can't be read"):
+        load_suite(str(tmp_path / "none.yaml"))
+
+
+def test_the_same_run_in_two_blocks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(USER_ERRORS, match="has the run cartpole_balance_drqv2_task_seed0 in two blocks"):
+        load_suite(write_suite(tmp_path, BLOCK, {**BLOCK, "settings": ["policy_node.prefill=7"]}), tmp_path)
+
+
+def test_runs_that_share_a_video_model_want_the_same_one(tmp_path: Path) -> None:
+    other = {**BLOCK, "agents": ["dreamer"]}
+    load_suite(write_suite(tmp_path, BLOCK, {**other, "settings": ["policy_node.prefill=7"]}), tmp_path)
+    for setting in ("fit.size=tiny64", "record.episodes=7", "sim_node.action_repeat=2"):
+        with pytest.raises(USER_ERRORS, match=f"{setting.partition('=')[0]} must be the same in both"):
+            load_suite(write_suite(tmp_path, BLOCK, {**other, "settings": [setting]}), tmp_path)
+
+
+@without_amp
+@pytest.mark.parametrize("path", sorted((config_directory() / "suites").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_suites_that_are_there_can_be_run(path: Path, tmp_path: Path) -> None:
+    assert load_suite(path.stem, tmp_path).runs
+
+
+@without_amp
+def test_quick_and_paper_are_what_the_documentation_says(tmp_path: Path) -> None:
+    quick, paper = load_suite("quick", tmp_path).runs, load_suite("paper", tmp_path).runs
+    assert len({run.task for run in quick}) >= 3
+    assert {run.reward for run in quick if run.agent == "drqv2"} == set(REWARDS)
+    for reward, seeds in (("viper_ratio", {0, 1, 2}), ("task", {0, 1, 2}), ("amp", {0})):
+        assert {run.seed for run in quick if (run.agent, run.reward) == ("drqv2", reward)} == seeds
+    assert {sim: len({run.task for run in paper if run.sim == sim}) for sim in ("dmc", "atari", "robosuite")} == {
+        "dmc": 15,
+        "atari": 7,
+        "robosuite": 6,
+    }
+    assert {run.agent for run in paper if run.sim == "dmc"} == {"dreamer", "drqv2"}

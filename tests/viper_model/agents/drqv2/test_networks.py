@@ -1,0 +1,35 @@
+"""The encoder against plain convolutions over what the paper stacks: the channels of three frames."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from viper_model.agents.drqv2.frames import FRAMES
+from viper_model.agents.drqv2.networks import Encoder
+from viper_model.agents.drqv2.sizes import SIZES
+
+
+def plain(encoder: Encoder, stack: torch.Tensor) -> torch.Tensor:
+    """uint8 [n, FRAMES, side, side * 3] → float32 [n, outputs]."""
+    frames = stack.unflatten(3, (-1, 3)).permute(0, 1, 4, 2, 3)  # [n, FRAMES, 3, side, side]
+    x = frames.flatten(1, 2).float() / 255 - 0.5
+    first = encoder.first
+    weight = first.weight.unflatten(3, (-1, 3)).permute(0, 1, 4, 2, 3).flatten(1, 2)  # [channels, FRAMES * 3, k, k]
+    x = F.conv2d(x, weight, first.bias, first.stride[0], first.padding[0]).relu()
+    for layer in encoder.others:
+        x = F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding).relu()
+    return x.permute(0, 2, 3, 1).flatten(1)
+
+
+@pytest.mark.parametrize(("size", "side"), [("tiny", 32), ("paper", 48)])
+def test_outputs_and_gradients_are_those_of_plain_convolutions(size: str, side: int) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(SIZES[size], side)
+    stack = torch.randint(0, 256, (3, FRAMES, side, 3 * side), dtype=torch.uint8)
+    found, wanted = encoder(stack), plain(encoder, stack)
+    assert found.shape == (3, encoder.outputs)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)  # float32 sums in another order
+    descent = torch.randn_like(wanted)
+    gradients = zip(*(torch.autograd.grad(y, [*encoder.parameters()], descent) for y in (found, wanted)), strict=True)
+    for of_found, of_wanted in gradients:
+        torch.testing.assert_close(of_found, of_wanted, rtol=1e-3, atol=1e-4)
