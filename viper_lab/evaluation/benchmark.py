@@ -19,6 +19,7 @@ from viper_lab.experiment.plan import Plan
 from viper_lab.experiment.provenance import IDENTITY, difference
 from viper_lab.results.report import SUMMARY
 from viper_lab.results.run_files import CONFIG, read_config
+from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.video_model.folder import model_hash
 
@@ -49,7 +50,7 @@ class Benchmark:
             try:
                 if is_finished(run.plan(self.directory)):
                     self.finished.add(run.name)
-            except UserError as error:
+            except (UserError, ModelError) as error:
                 self.problems[run.name] = str(error)
 
     @property

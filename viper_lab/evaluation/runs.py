@@ -13,7 +13,7 @@ from viper_lab.errors import UserError
 from viper_lab.evaluation.rewards import reward_name
 from viper_lab.experiment.provenance import IDENTITY, difference
 from viper_lab.results.report import SUMMARY, evaluations
-from viper_lab.results.run_files import CONFIG, read_config, read_metrics
+from viper_lab.results.run_files import CONFIG, arm_and_task, read_config, read_metrics
 
 BENCHMARK = "benchmark.json"
 """In the folder of a benchmark's runs: which there are to be, and why some could not be made."""
@@ -146,7 +146,11 @@ def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, A
     result = Result(
         name=run.name,
         sim=config["sim"],
+<<<<<<< HEAD
         task=_task_of(config),
+=======
+        task=arm_and_task(config["settings"].get("sim_node", {}).get("arm", ""), config["task"]),
+>>>>>>> main
         method=method,
         seed=settings["policy_node"]["seed"],
         steps=reached,

@@ -32,6 +32,7 @@ from viper_lab.config import config_directory
 from viper_lab.errors import UserError
 from viper_lab.evaluation.rewards import REWARDS, ComparedReward
 from viper_lab.experiment.plan import Plan, make_plan
+from viper_lab.results.run_files import arm_and_task
 from viper_model.agents.registry import AGENTS, check_agent
 from viper_model.videos.dataset import EXPERT
 
@@ -58,8 +59,12 @@ class Run:
 
     @property
     def label(self) -> str:
+<<<<<<< HEAD
         """The task, and with which arm where there are several."""
         return f"{self.arm}_{self.task}" if self.arm else self.task
+=======
+        return arm_and_task(self.arm, self.task)
+>>>>>>> main
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from viper_lab.experiment.provenance import experiment_text
 from viper_lab.experiment.reward_source import RewardSource, reward_source
 from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
+from viper_lab.results.run_files import arm_and_task
 from viper_model.video_model.folder import read_calibration
 
 
@@ -152,7 +153,11 @@ def make_plan(
         data=Path(videos or directory / "data" / sim / arm).expanduser(),
         model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / arm / task).expanduser(),
         is_given=bool(chosen["reward_node"]["model"] if source.has_video_model else videos),
+<<<<<<< HEAD
         run=directory / "runs" / (name or (f"{arm}_{task}" if arm else task) + source.run_suffix),
+=======
+        run=directory / "runs" / (name or arm_and_task(arm, task) + source.run_suffix),
+>>>>>>> main
         namespace=namespace,
         environments=inside,
         settings=chosen,

@@ -75,10 +75,9 @@ class ViperRewardModel(PreTrainedRewardModel):
             [self._settings.of(task).frames(clip, size) for task, clip in zip(tasks, frames, strict=True)]
         )  # [batch, time, size, size, 3]
         log_probs = self.video_model.log_probs(torch.from_numpy(prepared), index, background=self._form == "ratio")
-        calibration = [self.video_model.calibration[task] for task in tasks]
-        outlier = torch.tensor([[each.outlier] for each in calibration])  # [batch, 1]
-        nats = frame_likelihood(self._form, log_probs, self.video_model.context, outlier)[:, -1].cpu().numpy()
-        rewards = [scale.reward(self._form, each) for scale, each in zip(calibration, nats, strict=True)]
+        nats = frame_likelihood(self._form, log_probs, self.video_model.context)[:, -1].cpu().numpy()
+        calibration = self.video_model.calibration
+        rewards = [calibration[task].reward(self._form, each) for task, each in zip(tasks, nats, strict=True)]
         return torch.from_numpy(np.stack(rewards)).to(images.device)
 
     def _camera(self, batch: dict[str, Any]) -> str:

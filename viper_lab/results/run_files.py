@@ -57,6 +57,11 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     return records
 
 
+def arm_and_task(arm: str, task: str) -> str:
+    """What to call a task where those of several arms are told apart; `arm` is empty where there is one robot only."""
+    return f"{arm}_{task}" if arm else task
+
+
 def rewarded_task(config: dict[str, Any]) -> str:
     """The label under which the reward node scored a run's frames, for the run's configuration."""
     return config["settings"].get("reward_node", {}).get("reward_task") or config["task"]

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu, spearmanr
-from torch import Tensor
 
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import (
-    Calibration,
-    CodeLogProbs,
-    Form,
-    LikelihoodModel,
-    conditional,
-    frame_likelihood,
-)
+from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, conditional, ratio
 from viper_model.reward.scorer import CalibratedModel, score_video
 from viper_model.reward.verdict import Verdict, judge
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
@@ -141,26 +133,19 @@ def calibrate(model: LikelihoodModel, data: Dataset) -> dict[str, Calibration]:
 
 
 def _calibration(model: LikelihoodModel, data: Dataset, task: str) -> Calibration:
+    of_forms: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
     index = torch.tensor([model.tasks.index(task)])
-    scored = {
-        kind: [
+    for kind, videos in judged_videos(data, task, model.tasks).items():
+        scored = [
             model.log_probs(torch.from_numpy(video.frames)[None], index, background=model.has_background)
             for video in videos[:CALIBRATION_VIDEOS]
         ]
-        for kind, videos in judged_videos(data, task, model.tasks).items()
-    }
-
-    def quantiles(frame_nats: Callable[[CodeLogProbs], Tensor]) -> dict[str, tuple[float, ...]]:
-        nats = {kind: torch.cat([frame_nats(each)[0] for each in of_kind]) for kind, of_kind in scored.items()}
-        return Calibration.quantiles_of({kind: of_kind.cpu().numpy() for kind, of_kind in nats.items()})
-
-    calibration = Calibration(quantiles(lambda each: conditional(each.task)))
-    if not model.has_background:
-        return calibration
-    return dataclasses.replace(
-        calibration,
-        ratio_quantiles=quantiles(lambda each: frame_likelihood("ratio", each, model.context, calibration.outlier)),
-    )
+        of_forms[0][kind] = np.concatenate([conditional(each.task)[0].cpu().numpy() for each in scored])
+        if model.has_background:
+            of_forms[1][kind] = np.concatenate(
+                [ratio(each.task, each.background)[0].cpu().numpy() for each in scored if each.background is not None]
+            )
+    return Calibration(*map(Calibration.quantiles_of, of_forms))
 
 
 def judged_videos(

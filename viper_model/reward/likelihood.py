@@ -92,30 +92,24 @@ def joint(code_log_probs: Tensor, context: int) -> Tensor:
     return window / frames
 
 
-def ratio(code_log_probs: Tensor, background_log_probs: Tensor, outlier: Tensor | float) -> Tensor:
-    """ln p(x_t | x_<t, task) - ln(p(x_t | x_<t, background) + e^outlier): what is merely easy to predict cancels.
+def ratio(code_log_probs: Tensor, background_log_probs: Tensor) -> Tensor:
+    """ln p(x_t | x_<t, task) - ln p(x_t | x_<t, background): what is merely easy to predict cancels.
 
-    Likelihood ratios of Ren et al. 2019, "Likelihood Ratios for Out-of-Distribution Detection", beside a class of
-    outliers: what neither model has ever seen is as unlikely for both, and would earn more than what the background
-    knows. Above 0 where a frame is rather the expert's, below 0 where it is rather anything else.
-    outlier: nats a frame, see `Calibration.outlier`; it may be [..., 1].
+    Likelihood ratios of Ren et al. 2019, "Likelihood Ratios for Out-of-Distribution Detection". Above 0 where a frame
+    is rather the expert's, below 0 where it is rather anything else.
     [..., time, rows, columns] each → [..., time], nats a frame.
     """
-    background = conditional(background_log_probs)
-    return conditional(code_log_probs) - torch.logaddexp(background, torch.as_tensor(outlier).to(background))
+    return conditional(code_log_probs) - conditional(background_log_probs)
 
 
-def frame_likelihood(form: Form, log_probs: CodeLogProbs, context: int, outlier: Tensor | float) -> Tensor:
-    """The named form of every frame: [..., time, rows, columns] → float32 [..., time], nats.
-
-    outlier: see `ratio`.
-    """
+def frame_likelihood(form: Form, log_probs: CodeLogProbs, context: int) -> Tensor:
+    """The named form of every frame: [..., time, rows, columns] → float32 [..., time], nats."""
     if form == "conditional":
         return conditional(log_probs.task)
     if form == "joint":
         return joint(log_probs.task, context)
     assert log_probs.background is not None
-    return ratio(log_probs.task, log_probs.background, outlier)
+    return ratio(log_probs.task, log_probs.background)
 
 
 def likelihood_map(code_log_probs: np.ndarray) -> np.ndarray:
@@ -137,11 +131,10 @@ class Calibration:
     """How likely held-out videos of one task are, by kind, and the scale of rewards that follows from it."""
 
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-    RATIO_LIMIT = 2.0
-    """Where a scaled ratio is clipped, above and below: one very unlikely frame must not drown the rest."""
-
-    OUTLIER_FENCE = 1.5
-    """Interquartile ranges below the lower quartile (Tukey 1977, "Exploratory Data Analysis")."""
+    RATIO_LIMIT = 20.0
+    """Nats from its middle at which a ratio is clipped: one very unlikely frame must not drown the rest."""
+    RATIO_UNIT = 10.0
+    """Nats of ratio that make a reward of 1."""
 
     quantiles: dict[str, tuple[float, ...]]
     """Quantiles at LEVELS of `conditional`, nats a frame, by kind: `expert`, `shuffled`, …"""
@@ -162,29 +155,25 @@ class Calibration:
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)
 
     @property
-    def outlier(self) -> float:
-        """Nats a frame of `conditional` below which a frame would be an outlier among experts': Tukey's lower fence."""
-        _, lower, _, upper, _ = self.quantiles["expert"]
-        return lower - self.OUTLIER_FENCE * (upper - lower)
+    def ratio_middle(self) -> float:
+        """Nats halfway between the median frame of experts and that of what the background learned from; 0 until
+        measured.
 
-    def _scaled_ratio(self, nats: np.ndarray) -> np.ndarray:
-        """`ratio` on a scale: the median frame of what the background learned from is -1, an expert's is 1.
-
-        How far apart the two are in nats hangs on the task and on how long each model was trained.
+        How far apart the two are hangs on how long each model was trained; what lies between them is what counts.
         """
         if not self.ratio_quantiles:
-            return nats
-        expert = self.ratio_quantiles["expert"][2]
-        other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])[2]
-        return (nats - (expert + other) / 2) / max((expert - other) / 2, 1.0)
+            return 0.0
+        other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])
+        return (self.ratio_quantiles["expert"][2] + other[2]) / 2
 
     def reward(self, form: Form, likelihood: np.ndarray) -> np.ndarray:
         """What an agent learns from, for a form's nats: float32 of any shape, dimensionless.
 
-        A `ratio` is scaled and clipped: from -2 to 2, above 0 where a frame is rather an expert's. The other
-        forms are calibrated, and their symlog is taken so that one very unlikely frame doesn't drown the rest: 0 as
-        shuffled, ln 2 as experts.
+        A `ratio` is taken from its middle, clipped and scaled: a reward is from -2 to 2, above 0 where a frame is
+        rather an expert's. The other forms are calibrated, and their symlog is taken so that one very unlikely frame
+        doesn't drown the rest: 0 as shuffled, ln 2 as experts.
         """
         if form == "ratio":
-            return self._scaled_ratio(likelihood).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT).astype(np.float32)
+            nats = (likelihood - self.ratio_middle).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT)
+            return (nats / self.RATIO_UNIT).astype(np.float32)
         return symlog(self.calibrated(likelihood)).astype(np.float32)

@@ -20,7 +20,6 @@ from viper_model.reward.likelihood import (
     LikelihoodModel,
     conditional,
     frame_likelihood,
-    joint,
     likelihood_map,
     ratio,
 )
@@ -90,22 +89,19 @@ class Scorer:
         log_probs = self._stream.step(
             torch.tensor(videos), torch.from_numpy(frames), torch.tensor(index), torch.tensor(is_first)
         )
-        likelihoods = self._likelihoods(videos, log_probs, tasks, is_first)
+        likelihoods = self._likelihoods(videos, log_probs, is_first)
         return [
             FrameScore(float(self.model.calibration[task].reward(self.form, likelihood)), float(likelihood), codes)
             for task, likelihood, codes in zip(tasks, likelihoods, log_probs.task.numpy(), strict=True)
         ]
 
-    def _likelihoods(
-        self, videos: Sequence[int], log_probs: CodeLogProbs, tasks: Sequence[str], is_first: Sequence[bool]
-    ) -> np.ndarray:
+    def _likelihoods(self, videos: Sequence[int], log_probs: CodeLogProbs, is_first: Sequence[bool]) -> np.ndarray:
         """float32 [n], nats."""
         if self.form == "joint":
             return np.stack([self._joint(*each) for each in zip(videos, log_probs.task, is_first, strict=True)])
         if self.form == "ratio":
             assert log_probs.background is not None
-            outlier = torch.tensor([self.model.calibration[task].outlier for task in tasks])
-            return ratio(log_probs.task, log_probs.background, outlier).numpy()
+            return ratio(log_probs.task, log_probs.background).numpy()
         return conditional(log_probs.task).numpy()
 
     def _joint(self, video: int, code_log_probs: Tensor, is_first: bool) -> np.ndarray:
@@ -113,7 +109,8 @@ class Scorer:
         if is_first:
             window.clear()
         window.append(code_log_probs)
-        return joint(torch.stack(tuple(window)), self.model.context)[-1].numpy()
+        newest = frame_likelihood("joint", CodeLogProbs(torch.stack(tuple(window)), None), self.model.context)[-1]
+        return newest.numpy()
 
 
 @dataclass(frozen=True)
@@ -138,13 +135,12 @@ def score_video(model: CalibratedModel, frames: np.ndarray, task: str, form: For
     """
     index = torch.tensor([model.task_index(task)])
     log_probs = model.log_probs(torch.tensor(frames)[None], index, background=form == "ratio")
-    calibration = model.calibration[task]
-    log_likelihood = frame_likelihood(form, log_probs, model.context, calibration.outlier)[0].cpu().numpy()
+    log_likelihood = frame_likelihood(form, log_probs, model.context)[0].cpu().numpy()
     return VideoScores(
         form=form,
         conditional=conditional(log_probs.task)[0].cpu().numpy(),
         log_likelihood=log_likelihood,
-        reward=calibration.reward(form, log_likelihood),
+        reward=model.calibration[task].reward(form, log_likelihood),
         code_log_probs=log_probs.task[0].cpu().numpy(),
     )
 

@@ -19,7 +19,7 @@ from viper_model.video_model.tokenizers import TOKENIZERS
 if TYPE_CHECKING:
     from viper_model.video_model.video_model import VideoModel
 
-VERSION = 3
+VERSION = 2
 """Of the folder's layout and of what its numbers mean."""
 WEIGHTS = "model.safetensors"
 

@@ -94,9 +94,12 @@ def test_a_video_model_that_was_fitted_again_is_another(tmp_path: Path) -> None:
     untrained_model(tmp_path / "models" / "dmc" / "cartpole_balance", "cartpole_balance")
     carry_out(suite.runs[0], tmp_path)
     assert Benchmark(suite, tmp_path).finished == {suite.runs[0].name}
-    (tmp_path / "models" / "dmc" / "cartpole_balance" / "tasks.yaml").write_text("{}")
+    model = tmp_path / "models" / "dmc" / "cartpole_balance"
+    (model / "tasks.yaml").write_text((model / "tasks.yaml").read_text() + "# fitted again")
     assert "video_model.sha256" in Benchmark(suite, tmp_path).problems[suite.runs[0].name]
-    (tmp_path / "models" / "dmc" / "cartpole_balance" / "config.yaml").unlink()
+    (model / "tasks.yaml").write_text("{}")
+    assert "tasks.yaml" in Benchmark(suite, tmp_path).problems[suite.runs[0].name]
+    (model / "config.yaml").unlink()
     assert Benchmark(suite, tmp_path).finished == {suite.runs[0].name}, "a result stays one without its model"
 
 

@@ -24,7 +24,7 @@ from tests.viper_model.reward.known_models import (
 from viper_model.errors import ModelError
 from viper_model.reward import check as check_module
 from viper_model.reward.check import FROZEN_PER_VIDEO, calibrate, check_reward, judged_videos
-from viper_model.reward.likelihood import CodeLogProbs
+from viper_model.reward.likelihood import Calibration, CodeLogProbs
 from viper_model.reward.scorer import score_video
 from viper_model.videos.dataset import Dataset, Recording, load_dataset
 
@@ -92,7 +92,7 @@ def test_the_ratio_takes_away_what_standing_still_earns(data: Dataset) -> None:
     plain = check_reward(StandsOrSlides(), data, "conditional").tasks["slide"]
     assert "Standing still somewhere earns 100%" in plain.verdict.text
     ratio = check_reward(StandsOrSlides(), data, "ratio").tasks["slide"]
-    assert ratio.kinds["frozen"].best_hack == pytest.approx(0)
+    assert ratio.kinds["frozen"].best_hack == 0
     assert ratio.kinds["expert"].episode_reward > 0
     assert not any("Standing" in reason for reason in ratio.verdict.reasons)
     assert ratio.verdict.level != "not usable"
@@ -183,9 +183,9 @@ def test_a_run_s_best_rewarded_episodes_are_tried(data: Dataset) -> None:
 
 def test_experts_that_earn_nothing_are_told_first(data: Dataset) -> None:
     check = check_reward(FindsExpertsUnlikely(), data, "ratio").tasks["slide"]
-    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -1)
+    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -1 / Calibration.RATIO_UNIT)
     assert check.verdict.level == "not usable"
-    assert check.verdict.reasons[0] == "Experts themselves earn -39 an episode: doing anything else may be better."
+    assert check.verdict.reasons[0] == "Experts themselves earn -4 an episode: doing anything else may be better."
 
 
 def test_short_videos_go_on_to_the_task_s_length_as_their_last_quarter_did(videos: Path) -> None:
@@ -317,10 +317,9 @@ def test_calibration_puts_expert_videos_at_one_and_shuffled_at_zero(data: Datase
     }
     assert np.median(calibration.calibrated(nats["expert"])) == pytest.approx(1)
     assert np.median(calibration.calibrated(nats["shuffled"])) == pytest.approx(0, abs=1e-6)
-    # The ratio's are those of the likelihoods, less the background's -2 nats and the outliers.
-    anything_else = np.log(np.exp(-2) + np.exp(calibration.outlier))
+    # The ratio's are those of the likelihoods, less the background's -2 nats.
     for kind, quantiles in calibration.quantiles.items():
-        np.testing.assert_allclose(calibration.ratio_quantiles[kind], np.subtract(quantiles, anything_else), atol=1e-5)
+        np.testing.assert_allclose(calibration.ratio_quantiles[kind], np.add(quantiles, 2), atol=1e-5)
 
 
 def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Dataset) -> None:

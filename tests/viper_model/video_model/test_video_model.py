@@ -229,7 +229,7 @@ def test_a_folder_of_the_first_version_is_refused_with_what_to_do(tmp_path: Path
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"a": {"expert": [0.0] * 5, "shuffled": [0.0] * 5}}))
-    assert "is of version 1 of the model folder; this viper_ros reads 3: fit the model again" in refused(tmp_path)
+    assert "is of version 1 of the model folder; this viper_ros reads 2: fit the model again" in refused(tmp_path)
 
 
 def refused(folder: Path) -> str:

@@ -15,7 +15,7 @@ from viper_model.video_model.sizes import VideoModelConfig
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Dataset, Video
 
-PROCEDURE = 6
+PROCEDURE = 5
 """Counts the changes of what the same settings and videos end with."""
 FINISHED = "training.json"
 """What a finished model was trained on and how, beside it."""
