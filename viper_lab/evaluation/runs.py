@@ -146,11 +146,7 @@ def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, A
     result = Result(
         name=run.name,
         sim=config["sim"],
-<<<<<<< HEAD
-        task=_task_of(config),
-=======
         task=arm_and_task(config["settings"].get("sim_node", {}).get("arm", ""), config["task"]),
->>>>>>> main
         method=method,
         seed=settings["policy_node"]["seed"],
         steps=reached,
@@ -166,12 +162,6 @@ def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, A
         if key in wanted and wanted[key] != is_now[key]:
             raise UserError(f"another run is in its place: its {key} is {is_now[key]}, not {wanted[key]}")
     return result, config
-
-
-def _task_of(config: Mapping[str, Any]) -> str:
-    """The task, and with which arm where there are several: what a score is of."""
-    arm, task = config["settings"].get("sim_node", {}).get("arm", ""), str(config["task"])
-    return task if not arm or task.startswith(f"{arm}_") else f"{arm}_{task}"  # Older runs name the arm themselves.
 
 
 def _curve(run: Path, config: Mapping[str, Any], last: int) -> tuple[tuple[int, float], ...]:
@@ -192,7 +182,7 @@ def _missing(run: Path, wanted: Mapping[str, Any], why: str) -> Missing:
     return Missing(
         run.name,
         wanted.get("sim", config["sim"]),
-        wanted.get("task", _task_of(config)),
+        wanted.get("task", config["task"]),
         Method(wanted.get("agent", policy.get("agent", "")), wanted.get("reward", reward_name(config["settings"]))),
         wanted.get("seed", policy.get("seed")),
         why.replace(f"{run}", run.name),

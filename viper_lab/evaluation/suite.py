@@ -59,12 +59,7 @@ class Run:
 
     @property
     def label(self) -> str:
-<<<<<<< HEAD
-        """The task, and with which arm where there are several."""
-        return f"{self.arm}_{self.task}" if self.arm else self.task
-=======
         return arm_and_task(self.arm, self.task)
->>>>>>> main
 
     @property
     def name(self) -> str:

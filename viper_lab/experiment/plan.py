@@ -153,11 +153,7 @@ def make_plan(
         data=Path(videos or directory / "data" / sim / arm).expanduser(),
         model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / arm / task).expanduser(),
         is_given=bool(chosen["reward_node"]["model"] if source.has_video_model else videos),
-<<<<<<< HEAD
-        run=directory / "runs" / (name or (f"{arm}_{task}" if arm else task) + source.run_suffix),
-=======
         run=directory / "runs" / (name or arm_and_task(arm, task) + source.run_suffix),
->>>>>>> main
         namespace=namespace,
         environments=inside,
         settings=chosen,

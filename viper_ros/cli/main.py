@@ -23,13 +23,8 @@ MODULES = {
     "videos": ("data", "record", "half-trained"),
     "models": ("fit", "check-reward", "score", "imagine", "progress"),
     "experiments": ("prepare", "train", "report"),
-<<<<<<< HEAD
-    "cross_embodiment": ("cross-embodiment",),
-    "benchmarks": ("benchmark", "aggregate"),
-=======
     "benchmarks": ("benchmark", "aggregate"),
     "cross_embodiment": ("cross-embodiment",),
->>>>>>> main
 }
 """By the name of a module in this folder: the commands that it has."""
 PACKAGES = "pip install -r requirements/python.txt; `viper doctor` says what else is missing"
