@@ -12,7 +12,7 @@ import yaml
 from viper_lab.errors import UserError
 from viper_lab.experiment import settings
 from viper_lab.experiment.provenance import experiment_text
-from viper_lab.experiment.reward_source import RewardSource, reward_source
+from viper_lab.experiment.reward_source import RewardSource, TaskReward, reward_source
 from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
 from viper_lab.results.run_files import arm_and_task
@@ -111,6 +111,7 @@ def make_plan(
     know, and choices of a video model beside a reward that compares with the videos themselves.
     """
     chosen = settings.load(sim)
+    usual_weight = chosen["policy_node"].pop("exploration_weight", 0.0)
     for assignment in assignments:
         _assign(chosen, assignment)
     options = {
@@ -135,6 +136,8 @@ def make_plan(
             for option, value in values.items():
                 of_every_node = option in settings.OF_EVERY_NODE
                 (node_options if of_every_node else chosen)[section][option] = value
+    if chosen["policy_node"].get("reward") != TaskReward.name:  # its own reward needs no bonus beside it
+        chosen["policy_node"].setdefault("exploration_weight", usual_weight)
     chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
     task, arm = chosen["sim_node"]["task"], chosen["sim_node"]["arm"]
     source = reward_source(chosen["policy_node"]["reward"])

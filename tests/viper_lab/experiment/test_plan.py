@@ -116,6 +116,17 @@ def test_what_a_parameter_file_says_counts_above_all_else(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("reward", "assignments", "weight"),
+    [("viper", [], 0.5), ("amp", [], 0.5), ("task", [], 0.0), ("task", ["policy_node.exploration_weight=0.5"], 0.5)],
+)
+def test_a_task_s_own_reward_has_no_bonus_beside_it_unless_asked_for(
+    reward: str, assignments: list[str], weight: float
+) -> None:
+    plan = make_plan("robosuite", reward=reward, assignments=assignments)
+    assert plan.settings["policy_node"]["exploration_weight"] == weight
+
+
+@pytest.mark.parametrize(
     ("key", "values", "words"),
     [
         ("/**/policy_node", "stepps: 30", "did you mean steps"),
