@@ -139,7 +139,7 @@ _BOX = (
         box("plate", (0.12, 0.16, 0.01), (0.06, 0, 0), GREEN)
         + box("neck", (0.03, 0.012, 0.008), (0.133, 0, 0), DARK)
         + _knob("knob", (0.155, 0, 0)),
-        friction=0.05,
+        friction=0.12,
         damping=0.05,
     )
 )

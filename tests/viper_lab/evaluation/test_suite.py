@@ -10,7 +10,6 @@ from viper_lab.config import config_directory
 from viper_lab.errors import USER_ERRORS
 from viper_lab.evaluation.rewards import REWARDS, reward_name
 from viper_lab.evaluation.suite import load_suite
-from viper_lab.experiment.reward_source import REWARD_SOURCES
 
 BLOCK: dict[str, Any] = {
     "sim": "dmc",
@@ -19,7 +18,6 @@ BLOCK: dict[str, Any] = {
     "rewards": ["viper_ratio", "task"],
     "seeds": [0, 3],
 }
-without_amp = pytest.mark.skipif("amp" not in REWARD_SOURCES, reason="this version has no reward amp")
 
 
 def write_suite(folder: Path, *blocks: Any, name: str = "mine") -> str:
@@ -60,8 +58,6 @@ def test_the_namespace_of_a_run_is_a_name_that_ros_takes(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", REWARDS)
 def test_every_reward_is_told_by_the_settings_that_it_makes(name: str, tmp_path: Path) -> None:
-    if REWARDS[name].reward not in REWARD_SOURCES:
-        pytest.skip("this version has no such reward")
     (run,) = load_suite(
         write_suite(tmp_path, {**BLOCK, "tasks": {"cartpole_balance": 1}, "rewards": [name], "seeds": [0]}), tmp_path
     ).runs
@@ -129,13 +125,11 @@ def test_runs_that_share_a_video_model_want_the_same_one(tmp_path: Path) -> None
             load_suite(write_suite(tmp_path, BLOCK, {**other, "settings": [setting]}), tmp_path)
 
 
-@without_amp
 @pytest.mark.parametrize("path", sorted((config_directory() / "suites").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_suites_that_are_there_can_be_run(path: Path, tmp_path: Path) -> None:
     assert load_suite(path.stem, tmp_path).runs
 
 
-@without_amp
 def test_quick_and_paper_are_what_the_documentation_says(tmp_path: Path) -> None:
     quick, paper = load_suite("quick", tmp_path).runs, load_suite("paper", tmp_path).runs
     assert len({run.task for run in quick}) >= 3

@@ -193,13 +193,15 @@ def test_files_that_are_not_all_called_after_their_folder_are_a_video_each(tmp_p
     assert [video.name for video in find_videos(tmp_path, None).videos] == ["push/other.mcap", "push/push_0.mcap"]
 
 
-def test_pictures_that_are_stamped_in_whole_seconds_are_all_used(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("apart", "said"), [(10**9, "stamps whole seconds"), (2 * 10**8, "stamps different pictures")])
+def test_pictures_that_are_stamped_alike_are_all_used(
+    apart: int, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_camera(tmp_path / "bag", numbered(FRAMES), [time // 10**9 * 10**9 for time in TIMES])
+    write_camera(tmp_path / "bag", numbered(FRAMES), [time // apart * apart for time in TIMES])
     with caplog.at_level(logging.WARNING):
         assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
-    assert "stamps whole seconds: when they were received counts instead" in caplog.text
+    assert said in caplog.text
+    assert "when they were received counts instead" in caplog.text
 
 
 @pytest.mark.parametrize(("order", "byte"), [("<", 1), (">", 0)])
