@@ -87,7 +87,8 @@ def write_report(run: Path) -> Path:
     first, last = min(rounds), max(rounds)
     untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
     data = _videos(config)
-    scores = [untrained, trained, *_oracle(run, config), *_behaviours(data)]
+    sampled = _sampled(records, len(trained.returns))
+    scores = [untrained, trained, *sampled, *_oracle(run, config), *_behaviours(data)]
     videos = _scored_videos(run, (first, last), data, config)
     check = _check(config)
     if videos:
@@ -97,6 +98,7 @@ def write_report(run: Path) -> Path:
         compared=config.get("expert_videos"),
         untrained=untrained,
         trained=trained,
+        sampled=next(iter(sampled), None),
         improvement=improvement(untrained, trained),
         step=last,
         scores=scores,
@@ -171,7 +173,7 @@ def plot_returns(
         capsize=3,
         label="evaluation ± SE\nover episodes",
     )
-    for number, other in enumerate(s for s in scores if s.who not in ("policy", "before training")):
+    for number, other in enumerate(s for s in scores if s.who in (EXPERT, "random", "Task Oracle")):
         axes.axhline(other.mean, color=f"C{number + 1}", linestyle="--", linewidth=1, label=other.who)
     axes.set(xlabel="environment steps", ylabel="ground-truth return")
     axes.update_datalim([(0, limit) for limit in config["return_range"]], updatex=False)
@@ -198,6 +200,13 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
     if right.lines:
         right.legend(frameon=False)
     return figure
+
+
+def _sampled(records: list[dict[str, Any]], episodes: int) -> list[Score]:
+    """The last of the episodes from which was learned, with actions sampled to explore; an evaluation takes the best
+    known."""
+    returns = [record["train_return"] for record in records if record.get("updates")]
+    return [Score("policy with sampled actions", returns[-episodes:])] if returns else []
 
 
 def _videos(config: dict[str, Any]) -> Dataset | None:

@@ -64,6 +64,21 @@ def test_what_came_out_fits_in_a_line(tmp_path: Path) -> None:
     )
 
 
+def test_episodes_with_sampled_actions_are_told_beside_those_with_the_best_known(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / TASK, {0: [10], 500: [150, 250]})
+    with open(run / "metrics.jsonl", "a") as file:
+        for updates, value in ((0, 900), (0, 900), (8, 700), (9, 30), (10, 50)):
+            record = {"step": 10, "train_return": value, "train_reward": 1.0, "updates": updates}
+            file.write(json.dumps(record) + "\n")
+    text = text_of(write_report(run))
+    assert "policy 200 ± 50 2 episodes 20% policy with sampled actions 40 ± 10 2 episodes 4%" in text
+    assert "Sampled actions are those of the last 2 episodes" in text
+    assert json.loads((run / "report.json").read_text())["returns"]["policy_with_sampled_actions"]["episodes"] == [
+        30,
+        50,
+    ]
+
+
 def test_programs_find_in_report_json_what_the_page_says_and_all_that_made_the_run(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs" / TASK, {0: [10, 30], 500: [150, 250]})
     write_report(run)
