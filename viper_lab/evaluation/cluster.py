@@ -6,6 +6,7 @@ themselves. So nothing has to run between the jobs, as Ray's head would.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,10 +73,7 @@ class Cluster:
 
         Raises UserError where submitit is not installed, this is no such cluster, and for options that are none.
         """
-        try:
-            import submitit
-        except ImportError as error:
-            raise UserError("cluster:= needs submitit: pip install -r requirements/cluster.txt") from error
+        submitit = _submitit()
         chosen = _parsed(options)
         self._command = list(command)
         try:
@@ -86,6 +84,21 @@ class Cluster:
 
     def start(self, job: Job) -> ClusterJob:
         return ClusterJob(self._executor.submit(run_command, [*self._command, *job.arguments], str(job.log.resolve())))
+
+
+def _submitit() -> Any:
+    """The module. Raises UserError where it is not installed."""
+    level = os.environ.get("SUBMITIT_LOG_LEVEL")
+    os.environ["SUBMITIT_LOG_LEVEL"] = "NOCONFIG"  # Its configuration of logging closes the handlers of all others.
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError("cluster:= needs submitit: pip install -r requirements/cluster.txt") from error
+    finally:
+        del os.environ["SUBMITIT_LOG_LEVEL"]
+        if level is not None:
+            os.environ["SUBMITIT_LOG_LEVEL"] = level
+    return submitit
 
 
 def _parsed(options: str) -> dict[str, Any]:

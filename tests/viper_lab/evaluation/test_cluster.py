@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,28 @@ from viper_lab.evaluation.cluster import Cluster
 from viper_lab.evaluation.jobs import Crew
 
 
+def needs_submitit() -> None:
+    """To import it, as pytest.importorskip does, would close the handlers of logging."""
+    if not find_spec("submitit"):
+        pytest.skip("submitit is not installed: pip install -r requirements/cluster.txt")
+
+
+def test_loggers_write_on_once_a_cluster_is_used(tmp_path: Path) -> None:
+    needs_submitit()
+    program = """
+import logging
+from pathlib import Path
+logging.basicConfig(filename="log", filemode="w")
+from viper_lab.evaluation.cluster import Cluster
+Cluster((), Path("jobs"), "local", "")
+logging.warning("on")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+    assert (tmp_path / "log").read_text() == "WARNING:root:on\n"
+
+
 def test_two_workers_one_is_killed_in_the_middle_and_its_run_is_taken_up_again(tmp_path: Path) -> None:
-    pytest.importorskip("submitit", reason="submitit is not installed: pip install -r requirements/cluster.txt")
+    needs_submitit()
     told: list[str] = []
     jobs = [
         counting(tmp_path, "prepared", 1),
@@ -67,7 +89,7 @@ def test_without_submitit_one_line_says_what_to_install(tmp_path: Path, monkeypa
 def test_what_a_cluster_can_not_do_is_told_in_one_line(
     cluster: str, options: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("submitit", reason="submitit is not installed: pip install -r requirements/cluster.txt")
+    needs_submitit()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match=words) as raised:
         Cluster(COUNTING, tmp_path, cluster, options)
