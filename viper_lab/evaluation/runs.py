@@ -13,7 +13,7 @@ from viper_lab.errors import UserError
 from viper_lab.evaluation.rewards import reward_name
 from viper_lab.experiment.provenance import IDENTITY, difference
 from viper_lab.results.report import SUMMARY, evaluations
-from viper_lab.results.run_files import CONFIG, arm_and_task, read_config, read_metrics
+from viper_lab.results.run_files import CONFIG, read_config, read_metrics, run_task
 
 BENCHMARK = "benchmark.json"
 """In the folder of a benchmark's runs: which there are to be, and why some could not be made."""
@@ -112,10 +112,11 @@ def _read_benchmark(folder: Path) -> dict[str, Any]:
         return {}
     try:
         document: dict[str, Any] = json.loads(path.read_text())
-        assert all(
+        if not all(
             {"name", "sim", "task", "agent", "reward", "seed", "problem"} <= run.keys() for run in document["runs"]
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        ):
+            raise KeyError("runs")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} can't be read: run the benchmark again, which writes it") from error
     return document
 
@@ -146,7 +147,7 @@ def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, A
     result = Result(
         name=run.name,
         sim=config["sim"],
-        task=arm_and_task(config["settings"].get("sim_node", {}).get("arm", ""), config["task"]),
+        task=run_task(config),
         method=method,
         seed=settings["policy_node"]["seed"],
         steps=reached,
@@ -182,7 +183,7 @@ def _missing(run: Path, wanted: Mapping[str, Any], why: str) -> Missing:
     return Missing(
         run.name,
         wanted.get("sim", config["sim"]),
-        wanted.get("task", config["task"]),
+        wanted.get("task", run_task(config)),
         Method(wanted.get("agent", policy.get("agent", "")), wanted.get("reward", reward_name(config["settings"]))),
         wanted.get("seed", policy.get("seed")),
         why.replace(f"{run}", run.name),

@@ -42,6 +42,11 @@ class Plan:
     """By section: what nodes are given besides, of `settings.OF_EVERY_NODE`."""
 
     @property
+    def older_label(self) -> str:
+        """What older versions called an arm's task, in folders and in models."""
+        return f"{self.arm}_{self.task}"
+
+    @property
     def reward(self) -> type[RewardSource]:
         return reward_source(self.settings["policy_node"]["reward"])
 
@@ -183,7 +188,7 @@ def _check_model(plan: Plan) -> None:
     """Refuse what could only fail once videos are recorded and a model is fitted, or once the graph runs."""
     scored_as = plan.settings["reward_node"]["reward_task"] or plan.task
     if (plan.model / "config.yaml").exists():
-        known, old = tuple(read_calibration(plan.model)), f"{plan.arm}_{plan.task}"
+        known, old = tuple(read_calibration(plan.model)), plan.older_label
         if scored_as not in known:
             advice = f"add reward_task:={old}" if old in known else "choose one by reward_task:="
             raise UserError(f"{plan.model} knows no task '{scored_as}', but {', '.join(known)}: {advice}")

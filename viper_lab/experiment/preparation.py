@@ -79,8 +79,8 @@ def prepare(plan: Plan, console: Console) -> None:
         return
     if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
         return
-    old = f"{plan.arm}_{plan.task}"
-    _refuse_old_layout(plan, plan.model, f", and rename {old} to {plan.task} in its tasks.yaml and check.json")
+    in_it = f", and rename {plan.older_label} to {plan.task} in its tasks.yaml and check.json"
+    _refuse_old_layout(plan, plan.model, in_it)
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
     device = torch_device(plan.settings["fit"]["device"])  # refused before anything is recorded
     for behaviour in (EXPERT, *background, *JUDGES):
@@ -120,6 +120,6 @@ def _refuse_old_layout(plan: Plan, folder: Path, besides: str) -> None:
 
     Raises UserError, which says what to move, and `besides`.
     """
-    old = folder.parent.parent / f"{plan.arm}_{plan.task}"
+    old = folder.parent.parent / plan.older_label
     if plan.arm and old.exists() and not folder.exists():
         raise UserError(f"{old} is of an older version: `mkdir -p {folder.parent} && mv {old} {folder}`{besides}")

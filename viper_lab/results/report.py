@@ -18,7 +18,7 @@ from scipy.stats import sem
 from sim.env import normalised_score
 from viper_lab.errors import UserError
 from viper_lab.results.page import Clip, data_url, template
-from viper_lab.results.run_files import EPISODES, read_config, read_metrics, rewarded_task
+from viper_lab.results.run_files import EPISODES, read_config, read_metrics, rewarded_task, run_task
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import episode_sum
@@ -233,7 +233,7 @@ def _behaviours(data: Dataset | None) -> list[Score]:
 
 def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
     """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
-    other = run.parent / f"{config['task']}_oracle"
+    other = run.parent / f"{run_task(config)}_oracle"
     learned_from_videos = config["video_model"] or config.get("expert_videos")
     if not learned_from_videos or not (other / "metrics.jsonl").exists():
         return []

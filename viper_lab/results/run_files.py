@@ -62,6 +62,12 @@ def arm_and_task(arm: str, task: str) -> str:
     return f"{arm}_{task}" if arm else task
 
 
+def run_task(config: dict[str, Any]) -> str:
+    """What to call a run's task, see `arm_and_task`, for the run's configuration."""
+    environment = config["settings"].get("sim_node", {})
+    return arm_and_task(environment.get("arm", ""), environment.get("task", config["task"]))
+
+
 def rewarded_task(config: dict[str, Any]) -> str:
     """The label under which the reward node scored a run's frames, for the run's configuration."""
     return config["settings"].get("reward_node", {}).get("reward_task") or config["task"]

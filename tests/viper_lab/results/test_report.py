@@ -64,6 +64,17 @@ def test_what_came_out_fits_in_a_line(tmp_path: Path) -> None:
     )
 
 
+def test_the_oracle_of_an_arm_is_that_of_its_own_task(tmp_path: Path) -> None:
+    learned = {"video_model": {"path": "gone", "sha256": "1"}, "data": ""}
+    settings = {**CONFIG["settings"], "sim_node": {"arm": "panda", "task": "lift"}}
+    write_run(tmp_path / "panda_lift_oracle", {0: [0], 500: [1]})
+    write_run(tmp_path / "lift_oracle", {0: [0], 500: [0]})
+    run = write_run(tmp_path / "mine", {0: [0], 500: [1]}, task="lift", settings=settings, **learned)
+    write_report(run)
+    returns = json.loads((run / "report.json").read_text())["returns"]
+    assert returns["Task_Oracle"]["episodes"] == [1]
+
+
 def test_episodes_with_sampled_actions_are_told_beside_those_with_the_best_known(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs" / TASK, {0: [10], 500: [150, 250]})
     with open(run / "metrics.jsonl", "a") as file:
