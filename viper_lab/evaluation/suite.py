@@ -17,7 +17,6 @@ Each block stands for all its combinations.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ import yaml
 
 import sim as simulators
 from viper_lab.config import config_directory
-from viper_lab.errors import UserError
+from viper_lab.errors import UserError, did_you_mean
 from viper_lab.evaluation.rewards import REWARDS, ComparedReward
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.results.run_files import arm_and_task
@@ -227,6 +226,4 @@ def _check_shared_preparation(path: Path, plans: Mapping[Run, Plan]) -> None:
 
 
 def _unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> UserError:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, cutoff=0.4) or names
-    return UserError(f"no {kind} '{name}': did you mean {' or '.join(near)}?{more}")
+    return UserError(f"no {kind} '{name}': {did_you_mean(name, sorted(known))}{more}")

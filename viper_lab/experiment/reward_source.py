@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from viper_lab.errors import UserError
+from viper_lab.errors import UserError, did_you_mean
 from viper_model.agents.amp import WINDOW, AdversarialMotionPrior
 from viper_model.agents.base import LearnedReward
 
@@ -104,8 +103,7 @@ REWARD_SOURCES: dict[str, type[RewardSource]] = {
 def reward_source(name: str) -> type[RewardSource]:
     """Raises UserError where there is none of that name."""
     if name not in REWARD_SOURCES:
-        near = difflib.get_close_matches(name, REWARD_SOURCES, cutoff=0.4) or REWARD_SOURCES
-        raise UserError(f"no reward '{name}': did you mean {' or '.join(near)}?")
+        raise UserError(f"no reward '{name}': {did_you_mean(name, REWARD_SOURCES)}")
     return REWARD_SOURCES[name]
 
 

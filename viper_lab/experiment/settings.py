@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import yaml
 
 from viper_lab.config import config_directory
-from viper_lab.errors import UserError
+from viper_lab.errors import UserError, did_you_mean
 from viper_lab.experiment.sections import SECTIONS
 
 OF_EVERY_NODE = ("use_sim_time", "autostart")
@@ -23,8 +22,7 @@ def load(sim: str) -> dict[str, dict[str, Any]]:
     path = config_directory() / f"{sim}.yaml"
     known = sorted(file.stem for file in path.parent.glob("*.yaml"))
     if sim not in known:
-        near = difflib.get_close_matches(sim, known, cutoff=0.4) or known
-        raise UserError(f"no simulator '{sim}': did you mean {' or '.join(near)}?")
+        raise UserError(f"no simulator '{sim}': {did_you_mean(sim, known)}")
     return parse(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 
 import sim as environments
 from viper_lab.config import config_directory
-from viper_lab.errors import UserError
+from viper_lab.errors import UserError, did_you_mean
 from viper_model.videos.find import pair_name
 
 KEYS = ("seen", "unseen", "settings")
@@ -129,5 +128,4 @@ def _check(path: Path, pairs: Pairs, sim: str) -> None:
 def _check_name(path: Path, kind: str, name: str, known: Iterable[str], sim: str) -> None:
     known = sorted(known)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known or ["another simulator"]
-        raise UserError(f"{path}: {sim} has no {kind} '{name}': did you mean {' or '.join(near)}?")
+        raise UserError(f"{path}: {sim} has no {kind} '{name}': {did_you_mean(name, known or ['another simulator'])}")
