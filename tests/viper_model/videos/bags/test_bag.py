@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 import pytest
 from backports import zstd
-from rosbags.rosbag2 import CompressionMode, StoragePlugin
+from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_camera
+from tests.viper_model.videos.writers import METADATA, numbered, numbers, write_bag, write_camera
 from viper_model.errors import ModelError
+from viper_model.videos.bags.bag import opened
 from viper_model.videos.bags.storage import Topic
 from viper_model.videos.dataset import load_dataset, read_recording
-from viper_model.videos.find import find_videos
+from viper_model.videos.find import find_videos, read
 from viper_model.videos.rosbag import stamp_of
 from viper_model.videos.survey import survey
 
@@ -184,6 +186,60 @@ def test_files_come_in_the_order_that_is_listed(tmp_path: Path) -> None:
     assert numbers(read_recording(tmp_path / "bag").frames) == list(range(FRAMES))
 
 
+@pytest.mark.parametrize("knows", [0, 1])
+def test_a_type_is_defined_by_whichever_file_of_a_recording_knows_it(knows: int, tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    for part in range(2):
+        file = tmp_path / "bag" / f"bag_{part}.db3"
+        write_bag(tmp_path / "part", numbered(20), 10, storage=StoragePlugin.SQLITE3, firsts=[0])
+        (tmp_path / "part" / "part.db3").rename(file)
+        shutil.rmtree(tmp_path / "part")
+        if part == knows:
+            continue
+        change(file, "UPDATE message_definitions SET encoding='unknown', encoded_message_definition=''")
+    assert [video.name for video in find_videos(tmp_path, None).videos] == ["bag/episode_00000"]
+
+
+def test_an_episode_has_its_own_pictures_where_an_earlier_one_had_the_same_stamps(tmp_path: Path) -> None:
+    """A simulator was reset between two recordings: the second goes on a minute later, with an earlier time."""
+    (tmp_path / "bag").mkdir()
+    for part, first in enumerate((0, 5)):
+        file = tmp_path / "bag" / f"bag_{part}.db3"
+        frames = numbered(20, first=20 * part)
+        write_bag(tmp_path / "part", frames, 10, storage=StoragePlugin.SQLITE3, firsts=[first])
+        (tmp_path / "part" / "part.db3").rename(file)
+        shutil.rmtree(tmp_path / "part")
+        change(file, f"UPDATE messages SET timestamp = timestamp + {60 * part} * 1000000000")
+    episodes = [numbers(read_recording(tmp_path / "bag", episode=episode).frames) for episode in range(2)]
+    assert episodes == [list(range(20)), list(range(25, 40))]
+
+
+RANGE_BEFORE_JAZZY = """std_msgs/Header header
+uint8 ULTRASOUND=0
+uint8 INFRARED=1
+uint8 radiation_type
+float32 field_of_view
+float32 min_range
+float32 max_range
+float32 range
+"""
+
+
+def test_a_type_that_changed_between_releases_is_read_as_the_recording_defines_it(tmp_path: Path) -> None:
+    """Jazzy gave sensor_msgs/Range a variance."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    name = "sensor_msgs/msg/Range"
+    store.register(get_types_from_msg(RANGE_BEFORE_JAZZY, name))
+    kinds = store.types
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        header = kinds["std_msgs/msg/Header"](kinds["builtin_interfaces/msg/Time"](1, 0), "sonar")
+        data = store.serialize_cdr(kinds[name](header, 0, 0.5, 0.1, 4.0, 1.25), name)
+        writer.write(writer.add_connection("/sonar", name, typestore=store), 10**9, data)
+    with opened(tmp_path / "bag") as bag:
+        ((topic, _, message),) = bag.messages(bag.topics)
+        assert bag.deserialize(topic, message).range == 1.25
+
+
 def test_files_that_are_not_all_called_after_their_folder_are_a_video_each(tmp_path: Path) -> None:
     for name in ("push_0", "other"):
         write_camera(tmp_path / name, numbered(20))
@@ -288,6 +344,9 @@ def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None
     more["/cam/image_raw/compressed"] = ("jpeg", jpeg)
     write_camera(tmp_path / "bag", frames, more=more)
     assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+    for camera in ("/cam/image_raw", "/cam/image_raw/compressed"):
+        (chosen,) = find_videos(tmp_path / "bag", camera).videos
+        assert [numbers(chunk.frames) for chunk in read(chosen.source)] == [list(range(20))]
 
 
 def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: Path) -> None:

@@ -77,6 +77,14 @@ def test_a_late_picture_that_comes_twice_or_after_another_begins_no_video() -> N
     assert (time.again, time.late) == (0, 3)
 
 
+def test_what_an_earlier_video_showed_at_the_same_time_is_not_there_already() -> None:
+    """A picture that stands still, of a simulator that is reset twice: once by more than a second, once by less."""
+    tenths = [*range(10, 31), 10, 12, 14, 16, 11, 13, 15]
+    time = camera_time(shots([each * SECOND // 10 for each in tenths], pictures=[7] * len(tenths)))
+    assert time.videos == (0,) * 21 + (1,) * 4 + (2,) * 3
+    assert (time.again, time.late) == (0, 0)
+
+
 def test_a_clock_that_is_set_back_by_a_second_begins_another_video_at_once() -> None:
     assert camera_time(shots([SECOND, 2 * SECOND, SECOND])).videos == (0, 0, 1)
 

@@ -121,3 +121,15 @@ def test_what_a_killed_recorder_had_not_yet_moved_into_its_database_is_read(tmp_
     database.close()
     assert (tmp_path / "killed" / "killed.db3-wal").stat().st_size
     assert numbers(read_recording(tmp_path / "killed").frames) == list(range(20))
+
+
+def test_a_chunk_that_is_damaged_is_not_looked_into_for_a_span_elsewhere(tmp_path: Path) -> None:
+    write_mcap(tmp_path / "bag", "zstd")
+    file = tmp_path / "bag" / "bag.mcap"
+    content = bytearray(file.read_bytes())
+    content[content.rindex(b"\x28\xb5\x2f\xfd") + 20] ^= 1
+    file.write_bytes(content)
+    with opened(tmp_path / "bag") as bag:
+        assert len(list(bag.messages(bag.topics, TIMES[0], TIMES[14]))) == 15
+        with pytest.raises(ModelError, match=r"bag\.mcap is damaged"):
+            list(bag.messages(bag.topics, TIMES[0], TIMES[15]))
