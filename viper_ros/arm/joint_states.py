@@ -13,7 +13,9 @@ NAMED = 8
 class JointStates:
     """Gathers the newest position of each of an arm's `joints`. Times are seconds."""
 
-    def __init__(self, joints: Sequence[str]) -> None:
+    def __init__(self, joints: Sequence[str], settings: str) -> None:
+        """`settings`: what names the joints, for who has to change it."""
+        self._settings = settings
         self._joints = tuple(joints)
         self._positions: dict[str, float] = {}
         self._came_at: dict[str, float] = {}
@@ -39,11 +41,12 @@ class JointStates:
         return np.array([self._positions[joint] for joint in self._joints]), min(self._came_at.values())
 
     def missing(self) -> str:
-        """Which of the arm's joints have never come, and what came instead; empty where all have."""
+        """Which of the arm's joints have never come, what came instead, and what to do; empty where all have."""
         missing = [joint for joint in self._joints if joint not in self._positions]
         if not missing:
             return ""
         if self._without_positions:
-            return f"joint states of {', '.join(missing)} come without positions"
+            return f"joint states of {', '.join(missing)} come without positions: have their driver publish them"
         came = ", ".join(list(self._others)[:NAMED]) + (", …" if len(self._others) > NAMED else "")
-        return f"no joint states of {', '.join(missing)} have come" + (f", but of {came}" if came else "")
+        instead = f", but of {came}: {self._settings} is to name them" if came else ""
+        return f"no joint states of {', '.join(missing)} have come{instead}"

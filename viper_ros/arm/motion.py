@@ -110,7 +110,10 @@ class Motion:
         low, high = limits.position_low - LIMIT_TOLERANCE, limits.position_high + LIMIT_TOLERANCE
         for joint in np.flatnonzero((position < low) | (position > high)):
             limit = f"its limits {limits.position_low[joint]:.3f} to {limits.position_high[joint]:.3f}"
-            return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside {limit}: bring it back by hand"
+            remedy = "bring it back by hand"
+            if abs(position[joint]) > limits.position_high[joint] - limits.position_low[joint]:
+                remedy += ", or have its driver publish radians, not degrees"
+            return f"joint {joint + 1} is at {position[joint]:.3f} rad, outside {limit}: {remedy}"
         return ""
 
     def outside_workspace(self, position: np.ndarray, tolerance: float) -> str:

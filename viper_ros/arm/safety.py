@@ -82,6 +82,8 @@ class Guard:
         """The stamp of the last time step whose action was accepted."""
         self._measured: np.ndarray | None = None
         """The newest measured joint positions, float64 [joints] in rad."""
+        self._jumped = np.zeros_like(self.motion.position)
+        """By how much they differ from those before, float64 [joints] in rad."""
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         """When the newest of each came."""
         self._camera = camera
@@ -120,6 +122,8 @@ class Guard:
         if positions.shape != self.motion.position.shape or not np.isfinite(positions).all():
             self.fault("joint states that are not finite numbers, one a joint")
             return
+        if self._measured is not None:
+            self._jumped = np.abs(positions - self._measured)
         self._measured, self._measured_at = positions, now
 
     def frame(self, age: float | None, now: float) -> None:
@@ -294,6 +298,9 @@ class Guard:
             return ""
         errors = np.abs(self._measured - self.motion.position)
         joint = int(errors.argmax())
+        if min(errors[joint], self._jumped[joint]) > self._tracking_tolerance:
+            jump = f"joint {joint + 1} jumped by {self._jumped[joint]:.3f} rad from one of its states to the next"
+            return f"{jump}: two nodes publish them, or its sensor is broken"
         if errors[joint] > self._tracking_tolerance:
             return f"joint {joint + 1} is {errors[joint]:.3f} rad from where it was sent: the arm does not follow"
         return ""

@@ -82,7 +82,7 @@ class ArmNode(ViperNode):
 
     def configure(self) -> None:
         self._arm = arm = files.load(self.value("arm")).with_prefix(self.value("joint_prefix"))
-        self._joints = JointStates(arm.joints)
+        self._joints = JointStates(arm.joints, f"joint_prefix, or joints in config/arms/{arm.name}.yaml,")
         action_size = actions.action_size(arm, self.value("action"))
         self._periods_a_step = arm.control_periods_a_step(self.value("step_seconds"))
         self.guard = Guard(
@@ -209,8 +209,7 @@ class ArmNode(ViperNode):
 
     def _joints_missing(self) -> str:
         missing = self._joints.missing()
-        topic, file = self.resolve_topic_name("joint_states"), f"config/arms/{self._arm.name}.yaml"
-        return f"{topic}: {missing}: joint_prefix, or joints in {file}, is to name them" if missing else ""
+        return f"{self.resolve_topic_name('joint_states')}: {missing}" if missing else ""
 
     def _e_stop(self) -> str:
         """As a button that is pressed and released: clear_fault ends it."""

@@ -135,7 +135,9 @@ class RewardNode(ViperNode):
         if self._active and silence > SILENCE_SECONDS:
             return Health(f"no frames for {silence:.0f} s", DiagnosticStatus.WARN, values)
         if self._active and (distrust := self._distrust()):
-            return Health(f"frames count from when they come: {distrust}", DiagnosticStatus.WARN, values)
+            told = f"frames count from when they come: {distrust}"
+            self.get_logger().warning(told, once=True)
+            return Health(told, DiagnosticStatus.WARN, values)
         return Health("keeping up" if self._active else "not active", values=values)
 
     def _distrust(self) -> str:

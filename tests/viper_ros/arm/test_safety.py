@@ -220,6 +220,30 @@ def test_it_does_not_start_without_joint_states_or_frames_or_outside_the_limits(
     assert guard.start(0.0) == ""
 
 
+def test_joints_that_jump_are_told_from_an_arm_that_does_not_follow() -> None:
+    bench = Bench().moving()
+    sent = bench.guard.motion.position
+    for _ in range(2):  # As where two nodes publish them in turn.
+        bench.guard.joint_states(sent, bench.now)
+        bench.guard.joint_states(sent + 1.0, bench.now)
+    bench.period(joint_states=False)
+    assert "jumped by 1.000 rad from one of its states to the next: two nodes publish them" in bench.guard.reason
+    bench = Bench().moving()
+    while bench.guard.state is State.RUNNING:
+        bench.period(follow=False)
+    assert "does not follow" in bench.guard.reason
+
+
+def test_positions_in_degrees_are_told_as_such() -> None:
+    bench = Bench()
+    bench.guard.joint_states(np.degrees(PANDA.home), bench.now)
+    assert bench.guard.start(bench.now).endswith(
+        "bring it back by hand, or have its driver publish radians, not degrees"
+    )
+    bench.guard.joint_states(PANDA.limits.position_high + 0.1, bench.now)
+    assert bench.guard.start(bench.now).endswith("bring it back by hand")
+
+
 def test_an_answer_to_an_older_episode_is_a_fault_and_one_while_holding_is_not() -> None:
     bench = Bench().moving()
     bench.guard.hold()
