@@ -44,6 +44,10 @@ COLOURS = ("rgb8", "bgr8", "rgba8", "bgra8")
 COMPRESSED = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n"}
 """What is read of sensor_msgs/CompressedImage: the first bytes of the data."""
 
+BASELINE, EXTENDED, START_OF_SCAN, END_OF_IMAGE, FIRST_RESTART = 0xC0, 0xC1, 0xDA, 0xD9, 0xD0
+STUFFED, FILL = 0x00, 0xFF
+"""Of JPEG: what follows 0xFF."""
+
 
 def rgb(message: Any) -> np.ndarray:
     """The picture in a sensor_msgs Image or CompressedImage: uint8 [height, width, 3].
@@ -87,7 +91,7 @@ def _compressed(message: Any) -> np.ndarray:
         raise ModelError(f"a compressed image of format '{message.format}' is not read: only JPEG and PNG are")
     if compression and encoding not in COMPRESSED:
         check_encoding(encoding)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    image = None if _is_damaged_jpeg(data) else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise ModelError(f"a compressed image of format '{message.format}' is damaged")
     if image.dtype != np.uint8:
@@ -100,3 +104,26 @@ def _compressed(message: Any) -> np.ndarray:
     interchanged = encoding in COLOURS and "compressed" in compression and "compressed bgr" not in compression
     image = image[..., :3]
     return np.ascontiguousarray(image) if interchanged else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _is_damaged_jpeg(data: np.ndarray) -> bool:
+    """Whether markers stand among a JPEG's pixels that no encoder puts there (ITU-T T.81, B.1.1 and B.2).
+
+    So it is where a part was lost, overwritten, or is another picture's: OpenCV decodes that without a word. Damage
+    without a marker goes unseen, and so does any of pictures in several scans.
+    """
+    at, components = 2, -1
+    while at + 9 < len(data) and data[at] == 0xFF:
+        kind, begin = int(data[at + 1]), at
+        at += 2 + (int(data[at + 2]) << 8 | int(data[at + 3]))
+        if kind in (BASELINE, EXTENDED):
+            components = int(data[begin + 9])
+        if kind == START_OF_SCAN:
+            if data[begin + 4] != components:
+                return False
+            after = data[at + 1 :][data[at:-1] == 0xFF]
+            markers = after[(after != STUFFED) & (after != FILL)]
+            ends = np.flatnonzero(markers == END_OF_IMAGE)
+            markers = markers[: ends[0]] if len(ends) else markers
+            return bool((markers != FIRST_RESTART + np.arange(len(markers)) % 8).any())
+    return False

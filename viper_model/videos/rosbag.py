@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from viper_model.videos.bags.bag import holds as holds
 from viper_model.videos.bags.camera_time import CameraTime, Shot, camera_time
 from viper_model.videos.bags.storage import END_OF_TIME, Topic
 from viper_model.videos.image_messages import rgb
-from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunks_of
+from viper_model.videos.source import LEAST_SHARE, Chunk, Facts, Source, choose_camera, chunks_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,42 @@ class BagVideo(Source):
     """When each of them was taken, float64 [frames]."""
 
 
+class Pictures:
+    """Reads a camera's pictures, and leaves out those that are damaged, as long as they are few."""
+
+    def __init__(self, bag: Bag, total: int) -> None:
+        """`total`: how many pictures there are to be read, at most."""
+        self._bag = bag
+        self._total = total
+        self._tried = 0
+        self._damage: list[str] = []
+
+    def read(self, topic: Topic, data: bytes) -> tuple[np.ndarray, Any] | None:
+        """The picture in a message, uint8 [height, width, 3], and the message; None where it is left out.
+
+        Raises ModelError, which names the topic, where too many have been.
+        """
+        self._tried += 1
+        try:
+            message = self._bag.deserialize(topic, data)
+            return picture(topic, message), message
+        except ModelError as error:
+            self._damage.append(str(error))
+            self._refuse_if_too_many_of(self._total)
+            return None
+
+    def finish(self, path: Path) -> None:
+        """Log how many were left out, and why. Raises ModelError as `read` does."""
+        self._refuse_if_too_many_of(self._tried)
+        if self._damage:
+            count = len(self._damage)
+            logger.warning("%s: %d pictures can't be read: left out, the first since %s", path, count, self._damage[0])
+
+    def _refuse_if_too_many_of(self, pictures: int) -> None:
+        if len(self._damage) > (1 - LEAST_SHARE) * pictures:
+            raise ModelError(self._damage[0])
+
+
 def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
     with opened(path) as bag:
         topic = camera_of(bag, camera)
@@ -70,6 +106,7 @@ def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
         episodes = _episodes(bag, steps) if steps else []
         if episodes:
             kept = [_in_episode(shots, episode) for episode in episodes]
+            tell_unused(path, topic, shots, {shots[index].stamp for indices in kept for index in indices})
             seconds = [shot.stamp / 1e9 for shot in shots]
         else:
             time = told_camera_time(path, topic, shots)
@@ -151,7 +188,8 @@ def camera_of(bag: Bag, wanted: str | None) -> str:
     names = cameras(bag, wanted)
     if not names:
         there = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.topics) or "nothing"
-        raise ModelError(f"it holds no images, {RAW} or {COMPRESSED}, but {there}")
+        lost = "".join(f"; {gap}" for gap in bag.gaps)
+        raise ModelError(f"it holds no images, {RAW} or {COMPRESSED}, but {there}{lost}")
     return choose_camera(names, wanted)
 
 
@@ -186,6 +224,13 @@ def shots_of(bag: Bag, camera: str) -> list[Shot]:
 def tell_gaps(bag: Bag, path: Path) -> None:
     for gap in bag.gaps:
         logger.warning("%s: %s", path, gap)
+
+
+def tell_unused(path: Path, camera: str, shots: Sequence[Shot], used: Collection[int]) -> None:
+    """A line in the log on pictures of a camera whose stamps are not among the `used` ones, those of its episodes."""
+    unused = sum(shot.stamp not in used for shot in shots)
+    if unused:
+        logger.warning("%s: %s has %d pictures that belong to no step of an episode: left out", path, camera, unused)
 
 
 def told_camera_time(path: Path, camera: str, shots: Sequence[Shot]) -> CameraTime:
@@ -234,11 +279,14 @@ def _pictures(bag: Bag, video: BagVideo) -> Iterator[tuple[np.ndarray, float]]:
     messages = bag.messages(images_of(bag, video.topic), video.begin, video.end)
     following = iter(zip(video.positions, video.seconds, strict=True))
     position, second = next(following)
+    pictures = Pictures(bag, len(video.seconds))
     for index, (topic, _, data) in enumerate(messages):
         if index < position:
             continue
-        yield picture(topic, bag.deserialize(topic, data)), float(second)
+        if read := pictures.read(topic, data):
+            yield read[0], float(second)
         position, second = next(following, (END_OF_TIME, 0.0))
+    pictures.finish(video.path)
 
 
 def stamp_of(topic: Topic, data: bytes) -> int:

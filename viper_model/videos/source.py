@@ -18,6 +18,8 @@ OLD_SETTINGS = "films.yaml"
 LFS_POINTER = b"version https://git-lfs"
 LFS_POINTER_BYTES = 1024
 """The most that a pointer of Git LFS may have (its specification says so)."""
+LEAST_SHARE = 0.9
+"""A video is refused of which fewer frames than this share are there."""
 CHUNK_BYTES = 16 * 2**20
 """Frames are handed over in chunks of about this size, whatever the video's length."""
 

@@ -17,13 +17,12 @@ from av.stream import Disposition
 
 from viper_model.errors import ModelError
 from viper_model.videos.colour import RgbPictures
+from viper_model.videos.source import LEAST_SHARE
 
 UNSAID_RATE = 25.0
 """Hz, of frames without times, to tell them apart; FFmpeg takes the same."""
 NO_TIMESTAMPS = 0x80
 """FFmpeg's mark of formats that keep no times (AVFMT_NOTIMESTAMPS): what it says of them is made up."""
-LEAST_SHARE = 0.9
-"""A video is refused of which fewer frames than this share are there."""
 
 
 def probe(path: Path) -> tuple[int | None, float | None, int, int]:

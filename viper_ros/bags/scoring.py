@@ -41,6 +41,7 @@ class Camera:
     """Of a camera alone."""
     task: str
     """Of a camera alone."""
+    pictures: rosbag.Pictures
     rate: float | None
     """At which a camera alone is scored, Hz; every picture where None."""
     shown: int = 0
@@ -50,6 +51,8 @@ class Camera:
     video: int | None = None
     """The last that was scored of a camera alone."""
     clock: Clock | None = None
+    begins: bool = False
+    """The next picture that is scored is its video's or episode's first."""
 
     def time_step(self, stamp: int) -> tuple[str, bool] | None:
         """The task, and whether an episode begins; None for a picture that is not scored, or has been."""
@@ -135,9 +138,14 @@ def _scored(
         if time_step is None:
             continue
         label, first = time_step
-        message = bag.deserialize(topic, data)
-        frame = settings.of(label).frames(rosbag.picture(topic, message)[None], model.image_size)
-        (score,) = scorer.step([camera.number], frame, [label], [first])
+        camera.begins |= first
+        read = camera.pictures.read(topic, data)
+        if read is None:
+            continue
+        picture, message = read
+        frame = settings.of(label).frames(picture[None], model.image_size)
+        (score,) = scorer.step([camera.number], frame, [label], [camera.begins])
+        camera.begins = False
         kinds = store.types
         time = kinds["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9))
         header = kinds["std_msgs/msg/Header"](time, message.header.frame_id)
@@ -148,8 +156,10 @@ def _scored(
         )
         if maps:
             grey = likelihood_map(score.code_log_probs)
-            picture = kinds[rosbag.RAW](header, *grey.shape, "mono8", 0, grey.shape[1], grey.ravel())
-            yield shown[topic.name], received, store.serialize_cdr(picture, rosbag.RAW)
+            map_message = kinds[rosbag.RAW](header, *grey.shape, "mono8", 0, grey.shape[1], grey.ravel())
+            yield shown[topic.name], received, store.serialize_cdr(map_message, rosbag.RAW)
+    for camera in cameras.values():
+        camera.pictures.finish(path)
 
 
 def _camera(
@@ -159,11 +169,12 @@ def _camera(
     shots = rosbag.shots_of(bag, name)
     if not shots:
         raise ModelError(f"it has no image on {name}")
+    pictures = rosbag.Pictures(bag, len(shots))
     if not topics:
         if task is None and len(model.tasks) > 1:
             raise ModelError(f"say what it shows: --task, one of {', '.join(model.tasks)}")
         time = rosbag.told_camera_time(path, name, shots)
-        return Camera(number, None, time, task or model.tasks[0], settings.rate)
+        return Camera(number, None, time, task or model.tasks[0], pictures, settings.rate)
     steps: dict[int, tuple[str, bool]] = {}
     for stamp, step, _ in rosbag.read_steps(bag, topics):
         # What was recorded of an episode whose beginning was not recorded can't be scored.
@@ -171,7 +182,8 @@ def _camera(
             steps.setdefault(stamp, (task or step.task, step.is_first))
     if not any(shot.stamp in steps for shot in shots):
         raise ModelError(f"no picture on {name} has the stamp of a step on {topics[0].name}: nothing can be scored")
-    return Camera(number, steps, None, "", None)
+    rosbag.tell_unused(path, name, shots, steps)
+    return Camera(number, steps, None, "", pictures, None)
 
 
 def _copies(path: Path, bag: Bag, writer: Writer, topics: Sequence[Topic]) -> dict[Topic, Connection]:

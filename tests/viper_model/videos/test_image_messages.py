@@ -167,3 +167,54 @@ def zstd_of_a_message() -> bytes:
 def test_other_compressed_images_are_refused_by_name(data: bytes, text: str) -> None:
     with pytest.raises(ModelError, match=text.partition(";")[0]):
         rgb(compressed(data, text))
+
+
+SMOOTH = cv2.resize(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8), (256, 192))
+RESTARTS = [cv2.IMWRITE_JPEG_RST_INTERVAL, 4]
+"""Markers among the pixels, by which a decoder finds its way again."""
+
+
+def jpeg(*flags: int) -> bytes:
+    return cv2.imencode(".jpg", SMOOTH, flags)[1].tobytes()
+
+
+def middle(data: bytes, instead: bytes, lost: int) -> bytes:
+    half = len(data) // 2
+    return data[:half] + instead + data[half + lost :]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        middle(jpeg(), np.random.default_rng(0).bytes(2000), 2000),
+        middle(jpeg(), jpeg(), len(jpeg()) // 2),
+        middle(jpeg(*RESTARTS), bytes(2000), 2000),
+        middle(jpeg(*RESTARTS), b"", 2000),
+    ],
+    ids=["overwritten", "begins the next picture", "zeros", "lost"],
+)
+def test_a_jpeg_whose_middle_is_damaged_is_refused(data: bytes) -> None:
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+    with pytest.raises(ModelError, match="a compressed image of format 'jpeg' is damaged"):
+        rgb(compressed(data, "jpeg"))
+
+
+def with_a_small_picture_in_its_header(data: bytes) -> bytes:
+    small = encoded(PICTURE, "jpg")
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(small)) + small + data[2:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpeg(*RESTARTS),
+        jpeg(cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+        jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        with_a_small_picture_in_its_header(jpeg()),
+        jpeg() + bytes(100),
+        jpeg() + jpeg(),
+    ],
+    ids=["restarts", "optimised", "progressive", "small picture inside", "zeros behind it", "another behind it"],
+)
+def test_a_jpeg_of_any_kind_is_whole(data: bytes) -> None:
+    assert np.abs(rgb(compressed(data, "jpeg")).astype(int) - SMOOTH[..., ::-1]).mean() < 8

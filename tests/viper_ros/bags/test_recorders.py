@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import resource
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin
 
-from tests.viper_model.videos.bags.test_bag import humble_mcap, humble_sqlite, unknown_type_in_mcap
-from tests.viper_model.videos.writers import METADATA, numbered, write_camera
+from tests.viper_model.videos.bags.test_bag import change, humble_mcap, humble_sqlite, jpeg_bag, unknown_type_in_mcap
+from tests.viper_model.videos.writers import METADATA, numbered, write_bag, write_camera
 from tests.viper_ros.bags.test_bags import TASK, messages
+from tests.viper_ros.conftest import random_frames
 from viper_lab.errors import UserError
+from viper_model.errors import ModelError
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.bags.bag import opened
@@ -75,6 +78,40 @@ def test_a_camera_that_stamps_nothing_is_scored_by_arrival(
         scored = score_bag_to_folder(tmp_path / "bag" / "bag.db3", model_folder, TASK, tmp_path)
     np.testing.assert_allclose(rewards(scored), expected(model_folder, frames), rtol=1e-4)
     assert "/cam/image_raw stamps" in caplog.text
+
+
+def test_a_damaged_picture_has_no_reward_and_the_next_one_takes_its_place(
+    model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where an episode begins with it: the video before is forgotten all the same."""
+    frames = random_frames(40)
+    write_bag(tmp_path / "bag", frames, 10, storage=StoragePlugin.SQLITE3, firsts=[0, 20])
+    for stamp in (5, 20):
+        time = struct.pack("<iI", 10**9 + stamp // 10, stamp % 10 * 10**8)
+        change(
+            tmp_path / "bag" / "bag.db3",
+            f"UPDATE messages SET data = substr(data, 1, 2000) WHERE length(data) > 2000 "
+            f"AND hex(substr(data, 5, 8)) = '{time.hex().upper()}'",
+        )
+    with caplog.at_level(logging.WARNING):
+        scored = score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
+    whole = expected(model_folder, np.delete(frames[:20], 5, 0), frames[21:])
+    np.testing.assert_allclose([r.log_likelihood for r in messages(scored, "/camera/reward")], whole, rtol=1e-4)
+    assert "2 pictures can't be read: left out, the first since " in caplog.text
+
+
+def test_a_camera_whose_pictures_are_all_damaged_is_refused_at_a_low_rate_too(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    """Of which so few are looked at that they are few of all."""
+    jpeg_bag(tmp_path / "bag", damaged=range(36))
+    VideoSettings(rate=0.5).save(model_folder, ())
+    try:
+        with pytest.raises(ModelError, match="/front/compressed: a compressed image of format 'jpeg' is damaged"):
+            score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
+    finally:
+        (model_folder / "videos.yaml").unlink()
+    assert not (tmp_path / "bag_scored").exists()
 
 
 def test_a_disk_that_is_full_is_not_told_as_a_damaged_bag(model_folder: Path, tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ class Bag:
         """What of the recording can't be read, a line each. Known once all messages were read."""
         cut = [file.name for file, storage in self._storages.items() if storage.cut_off]
         lines = [f"{name} breaks off: what was recorded until then is used" for name in cut]
+        lines += [
+            f"{file.name} has messages of topics that it doesn't name: left out"
+            for file, storage in self._storages.items()
+            if storage.unnamed
+        ]
         lines += [f"{error}: the other files are used" for error in self._unread]
         lines += [f"{name} is missing, which {METADATA} lists: the other files are used" for name in self._missing]
         return lines

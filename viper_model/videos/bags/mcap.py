@@ -49,6 +49,7 @@ class McapFile:
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._channels: dict[int, Topic] = {}
         self.cut_off = True
+        self.unnamed: set[int] = set()
         try:
             self._look_through()
             if self.cut_off or not self._channels:
@@ -75,6 +76,8 @@ class McapFile:
                 if kind != MESSAGE:
                     continue
                 channel, _, received = struct.unpack_from("<HIQ", record)
+                if channel not in self._channels:
+                    self.unnamed.add(channel)
                 if channel in wanted and start <= received <= stop:
                     yield wanted[channel], received, record[22:]
 

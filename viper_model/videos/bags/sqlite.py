@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +27,7 @@ class SqliteFile:
             with self._readable():
                 self._database.execute("PRAGMA writable_schema = ON")  # Or a file that breaks off is not read at all.
                 self._numbered = self._read_topics()
+            self.unnamed = self._topics_of_messages() - self._numbered.keys()
         except BaseException:
             self.close()
             raise
@@ -62,6 +63,14 @@ class SqliteFile:
                 return
             count += 1
             yield wanted[row[0]], row[1], row[2]
+
+    def _topics_of_messages(self) -> set[int]:
+        """Their numbers, as far as the file can be read."""
+        numbers = set()
+        with suppress(sqlite3.Error):
+            for (number,) in self._database.execute("SELECT DISTINCT topic_id FROM messages"):
+                numbers.add(number)
+        return numbers
 
     def _read_topics(self) -> dict[int, Topic]:
         def columns(table: str) -> set[str]:

@@ -48,6 +48,11 @@ class Storage(Protocol):
         """Whether the file breaks off: what stands before can be read. Known once all messages were read."""
         ...
 
+    @property
+    def unnamed(self) -> Collection[int]:
+        """The file's numbers of topics that it has messages of and doesn't describe. Known as `cut_off` is."""
+        ...
+
     def messages(
         self, topics: Collection[TopicKey], start: int = 0, stop: int = END_OF_TIME
     ) -> Iterator[tuple[TopicKey, int, bytes]]:

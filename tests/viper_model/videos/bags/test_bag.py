@@ -6,7 +6,7 @@ import logging
 import shutil
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import cv2
@@ -365,6 +365,45 @@ def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: 
     write_camera(tmp_path / "two", frames, more={"/rear/image_raw/compressed": ("jpeg", jpeg)})
     with pytest.raises(ModelError, match="several cameras"):
         read_recording(tmp_path / "two")
+
+
+def jpeg_bag(path: Path, damaged: Collection[int]) -> None:
+    """JPEG pictures alone, some of which break off."""
+    jpeg = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in numbered(FRAMES)]
+    spoilt = [data[: len(data) // 2] if index in damaged else data for index, data in enumerate(jpeg)]
+    write_camera(path, numbered(FRAMES), storage=StoragePlugin.SQLITE3, more={"/front/compressed": ("jpeg", spoilt)})
+    change(path / f"{path.name}.db3", "DELETE FROM messages WHERE topic_id = 1", "DELETE FROM topics WHERE id = 1")
+
+
+def test_a_few_damaged_pictures_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    jpeg_bag(tmp_path / "few", damaged=[0, 7, 35])
+    with caplog.at_level(logging.WARNING):
+        assert numbers(read_recording(tmp_path / "few").frames) == [n for n in range(FRAMES) if n not in (0, 7, 35)]
+    told = "3 pictures can't be read: left out, the first since /front/compressed: a compressed image of format 'jpeg'"
+    assert told in caplog.text
+    jpeg_bag(tmp_path / "many", damaged=[0, 7, 9, 35])
+    with pytest.raises(ModelError, match="/front/compressed: a compressed image of format 'jpeg' is damaged"):
+        read_recording(tmp_path / "many")
+
+
+def test_messages_of_topics_that_a_database_does_not_name_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_camera(tmp_path / "bag", numbered(FRAMES), storage=StoragePlugin.SQLITE3, metadata=True)
+    change(tmp_path / "bag" / "bag.db3", "DELETE FROM topics WHERE name = '/cam/metadata'")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recording(tmp_path / "bag").frames) == FRAMES
+    assert "bag.db3 has messages of topics that it doesn't name: left out" in caplog.text
+    change(tmp_path / "bag" / "bag.db3", "DELETE FROM topics")
+    with pytest.raises(ModelError, match=r"but nothing; bag\.db3 has messages of topics that it doesn't name"):
+        read_recording(tmp_path / "bag")
+
+
+def test_pictures_before_the_first_episode_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_bag(tmp_path / "bag", numbered(30), 10, firsts=[6])
+    with caplog.at_level(logging.WARNING):
+        assert numbers(read_recording(tmp_path / "bag").frames) == list(range(6, 30))
+    assert "/camera/image_raw has 6 pictures that belong to no step of an episode: left out" in caplog.text
 
 
 def test_a_simulator_that_was_reset_makes_two_videos_at_any_rate(tmp_path: Path) -> None:

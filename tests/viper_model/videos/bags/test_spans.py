@@ -65,6 +65,17 @@ def write_mcap(path: Path, compression: str | None) -> None:
     file.write_bytes(out + record(DATA_END, bytes(4)) + record(FOOTER, bytes(20)) + MAGIC)
 
 
+def test_messages_of_a_channel_that_a_file_does_not_describe_are_told(tmp_path: Path) -> None:
+    write_mcap(tmp_path / "bag", None)
+    file = tmp_path / "bag" / "bag.mcap"
+    content = file.read_bytes()
+    message = record(MESSAGE, struct.pack("<HIQQ", 77, 0, TIMES[0], TIMES[0]) + bytes(12))
+    file.write_bytes(content.replace(record(DATA_END, bytes(4)), message + record(DATA_END, bytes(4))))
+    with opened(tmp_path / "bag") as bag:
+        assert len(list(bag.messages(bag.topics))) == 20
+        assert bag.gaps == ["bag.mcap has messages of topics that it doesn't name: left out"]
+
+
 def loose_messages(path: Path) -> None:
     write_mcap(path, None)
 
@@ -124,11 +135,16 @@ def test_what_a_killed_recorder_had_not_yet_moved_into_its_database_is_read(tmp_
 
 
 def test_a_chunk_that_is_damaged_is_not_looked_into_for_a_span_elsewhere(tmp_path: Path) -> None:
-    write_mcap(tmp_path / "bag", "zstd")
+    write_mcap(tmp_path / "bag", "")
     file = tmp_path / "bag" / "bag.mcap"
-    content = bytearray(file.read_bytes())
-    content[content.rindex(b"\x28\xb5\x2f\xfd") + 20] ^= 1
-    file.write_bytes(content)
+    content = file.read_bytes()
+    definitions = [
+        record(kind, body) for kind, body in records(content[len(MAGIC) : -len(MAGIC)]) if kind in (SCHEMA, CHANNEL)
+    ]
+    header = len(MAGIC) + 9 + struct.unpack_from("<Q", content, len(MAGIC) + 1)[0]
+    spoilt = bytearray(content[:header] + b"".join(definitions[:2]) + content[header:])
+    spoilt[-len(MAGIC) - 9 - 20 - 9 - 4 - 1] ^= 1  # The last chunk's last byte, before the records of the end.
+    file.write_bytes(spoilt)
     with opened(tmp_path / "bag") as bag:
         assert len(list(bag.messages(bag.topics, TIMES[0], TIMES[14]))) == 15
         with pytest.raises(ModelError, match=r"bag\.mcap is damaged"):
