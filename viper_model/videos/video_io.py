@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from av.stream import Disposition
 from viper_model.errors import ModelError
 from viper_model.videos.colour import RgbPictures
 from viper_model.videos.source import LEAST_SHARE
+
+logger = logging.getLogger(__name__)
 
 UNSAID_RATE = 25.0
 """Hz, of frames without times, to tell them apart; FFmpeg takes the same."""
@@ -159,7 +163,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
 
 
 def _video(container: InputContainer) -> av.VideoStream:
-    """The stream that players show: no cover, and of several the one that FFmpeg takes. Raises ModelError."""
+    """The stream that players show: no cover, and of several the one that FFmpeg takes, which is told. Raises
+    ModelError."""
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     videos = [stream for stream in container.streams.video if not stream.disposition & covers]
     if not videos:
@@ -169,7 +174,16 @@ def _video(container: InputContainer) -> av.VideoStream:
     video = next((stream for stream in videos if best and stream.index == best.index), videos[0])
     if video.codec_context is None:
         raise ModelError("its pictures are coded in a way that FFmpeg doesn't know: convert it to H.264")
+    if len(videos) > 1:
+        sizes = ", ".join(f"stream {each.index} of {each.width}×{each.height}" for each in videos)
+        _tell(f"{container.name}: it has {len(videos)} videos ({sizes}): stream {video.index} is read")
     return video
+
+
+@cache
+def _tell(line: str) -> None:
+    """A line in the log, once, though a video is opened more than once."""
+    logger.warning(line)
 
 
 BT601 = 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -95,6 +96,23 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     for name in ("video.mp4", "video.mkv", "unsaid.mov"):
         assert probe(tmp_path / name)[1:] == (25, 48, 64)
         assert numbers(read_recording(tmp_path / name).frames) == list(range(20))
+
+
+def test_of_several_videos_in_a_file_it_is_told_which_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A dashboard's camera, say, that looks forward and back."""
+    with av.open(str(tmp_path / "two.mkv"), "w") as file:
+        for height, width in ((32, 48), (48, 64)):
+            stream = file.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for stream in file.streams.video:
+            for frame in numbered(20, stream.height, stream.width, first=stream.index):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+            file.mux(stream.encode())
+    with caplog.at_level(logging.WARNING):
+        assert probe(tmp_path / "two.mkv") == (20, 25, 32, 48)
+        assert numbers(read_recording(tmp_path / "two.mkv").frames) == list(range(20))
+    told = "two.mkv: it has 2 videos (stream 0 of 48×32, stream 1 of 64×48): stream 0 is read"
+    assert caplog.text.count(told) == 1
 
 
 def test_a_sound_with_a_cover_picture_is_no_video(tmp_path: Path) -> None:
