@@ -15,7 +15,7 @@ from pathlib import Path
 
 from viper_model.errors import ModelError
 from viper_model.videos import lerobot, npz, rosbag, video_file
-from viper_model.videos.source import Chunk, Facts, Format, Source, refuse_lfs_pointer
+from viper_model.videos.source import Chunk, Facts, Format, Source, is_text, refuse_lfs_pointer
 
 _MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
 FORMATS = {module.NAME: module for module in _MODULES}
@@ -26,9 +26,11 @@ SPLITS = {"train": False, "test": True}
 """Whether the videos in such a folder are kept from training."""
 _OF_A_TASK = {EXPERT, BACKGROUND, *SPLITS}
 """Folders that tell a task's folder from an embodiment's."""
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".thm")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".thm", ".ppm", ".pgm", ".exr", ".heic", ".avif")
 BESIDE_VIDEOS = (*PICTURES, ".wav", ".mp3", ".m4a", ".pdf", ".safetensors")
 """Endings of files that lie beside videos and are none."""
+ZARR = ".zarr"
+"""Ending of folders of arrays."""
 PICTURES_OF_A_VIDEO = 16
 """A folder of so many numbered pictures was meant as a video."""
 
@@ -76,11 +78,11 @@ def find_videos(root: Path, camera: str | None) -> Found:
             sources = sources_at(path, camera)
         except ModelError as error:
             broken[name] = str(error)
-            return format_of(path) is not None or not path.is_dir()
+            return format_of(path) is not None or not path.is_dir() or path.suffix == ZARR
         held_out = SPLITS.get(behaviour)
         who = EXPERT if behaviour in SPLITS else behaviour
         for source in sources:
-            full_name = "/".join(filter(None, (name if path != root else "", source.part)))
+            full_name = "/".join(filter(None, (name if path != root else "", source.part))) or name
             videos.append(FoundVideo(source.task or task, who, full_name, held_out, source, embodiment))
         return bool(sources) or not path.is_dir()
 
@@ -102,7 +104,7 @@ def find_videos(root: Path, camera: str | None) -> Found:
                     else:
                         folders = [third]
                     for folder in folders:
-                        if any(map(format_of, _entries(folder))):
+                        if any(map(_is_video, _entries(folder))):
                             name = str(folder.relative_to(root))
                             broken[name] = "its videos lie too deep: put them one folder higher"
     return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
@@ -146,17 +148,33 @@ def format_of(path: Path) -> Format | None:
     return next((each for each in FORMATS.values() if each.holds(path)), None)
 
 
+def _is_video(path: Path) -> bool:
+    """Whether a file or folder is meant as a video, read or not."""
+    try:
+        _refuse_unread(path)
+    except ModelError:
+        return True
+    return format_of(path) is not None
+
+
 def _refuse_unread(path: Path) -> None:
     """Raises ModelError where a path of no known format was meant as a video."""
+    if path.suffix == ZARR and path.is_dir():
+        raise ModelError("it is of no format that is read: make it an .mp4 or .npz")
     if path.is_dir():
-        numbered = [file for file in _entries(path) if file.suffix.lower() in PICTURES and file.stem[-1:].isdigit()]
+        beside = {file.stem for file in _entries(path) if format_of(file)}
+        pictures = [file for file in _entries(path) if file.suffix.lower() in PICTURES and file.stem not in beside]
+        numbered = [file for file in pictures if any(map(str.isdigit, file.stem))]
         if len(numbered) >= PICTURES_OF_A_VIDEO:
-            raise ModelError("it holds single pictures: make a video of them, as `ffmpeg -i %05d.png video.mp4` does")
+            how = f"ffmpeg -framerate 10 -pattern_type glob -i '*{numbered[0].suffix}' video.mp4"
+            raise ModelError(
+                f"it holds single pictures: make a video of them, as `{how}` does in the order of their names"
+            )
+    elif not path.exists():
+        raise ModelError(f"it is a link to {path.readlink()}, which is not there")
     elif path.is_file() and path.suffix.lower() not in BESIDE_VIDEOS:
         refuse_lfs_pointer(path)
-        with path.open("rb") as file:
-            binary = b"\0" in file.read(1024)
-        if binary:
+        if not is_text(path):
             raise ModelError("it is of no format that is read: make it an .mp4 or .npz")
 
 

@@ -24,7 +24,9 @@ from viper_model.errors import ModelError
 from viper_model.videos.source import CHUNK_BYTES, Chunk, Facts, Source
 
 NAME = "npz"
-FRAMES = ("image", "arr_0")
+UNNAMED, SECOND_UNNAMED = "arr_0", "arr_1"
+"""As np.savez calls arrays that are given no name."""
+FRAMES = ("image", UNNAMED)
 
 
 def holds(path: Path) -> bool:
@@ -91,19 +93,29 @@ def _frames(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool]]:
             name = next((name for name in FRAMES if name in names), None)
             if name is None:
                 raise ModelError(f"{path.name} has no array `image`; its arrays: {', '.join(names) or 'none'}")
+            if name == UNNAMED and SECOND_UNNAMED in names:
+                with archive.open(f"{SECOND_UNNAMED}.npy") as file:
+                    if _is_video(*_header(file)):
+                        raise ModelError(f"{path.name} has several videos: save each in a file of its own")
             with archive.open(f"{name}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                header = (
-                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                )
-                shape, column_major, dtype = header(file)
-                if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 3 or 0 in shape:
+                shape, column_major, dtype = _header(file)
+                if not _is_video(shape, column_major, dtype):
                     raise ModelError(
                         f"{path.name}: `{name}` is {dtype} {list(shape)}, not uint8 [time, height, width, 3]"
                     )
                 yield file, shape, column_major
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}") from error
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """An array's shape, whether it is column-major, and its type."""
+    first = np.lib.format.read_magic(file) == (1, 0)
+    return (np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0)(file)
+
+
+def _is_video(shape: tuple[int, ...], column_major: bool, dtype: np.dtype) -> bool:
+    return dtype == np.uint8 and len(shape) == 4 and shape[-1] == 3 and 0 not in shape
 
 
 def _array(file: IO[bytes], shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:

@@ -93,6 +93,12 @@ def refuse_lfs_pointer(file: Path) -> None:
         )
 
 
+def is_text(file: Path) -> bool:
+    """Whether a file's beginning is that of a text."""
+    with file.open("rb") as content:
+        return b"\0" not in content.read(1024)
+
+
 def chunks_of(frames: Iterable[tuple[np.ndarray, float | None]]) -> Iterator[Chunk]:
     """Frames (uint8 [height, width, 3]; seconds, or None for all) in chunks. Raises ModelError where their size
     changes."""

@@ -73,9 +73,8 @@ def survey(root: Path) -> Survey:
     for task in tasks:
         experts = [video for video in usable if video.task == task and video.behaviour == EXPERT]
         if len(experts) < 2:
-            problems[task] = (
-                f"{len(experts)} usable {EXPERT} videos: two are needed, one to train on and one to hold out"
-            )
+            too_few = f"{len(experts)} usable {EXPERT} videos: two are needed, one to train on and one to hold out"
+            problems[task] = "; ".join(filter(None, (problems.get(task), too_few)))
     for task in settings.masks.keys() - tasks:
         problems[SETTINGS] = f"it has a mask for '{task}', but there are no videos of such a task"
     return Survey(tuple(groups), problems)

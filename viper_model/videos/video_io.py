@@ -19,7 +19,7 @@ from av.stream import Disposition
 
 from viper_model.errors import ModelError
 from viper_model.videos.colour import RgbPictures
-from viper_model.videos.source import LEAST_SHARE
+from viper_model.videos.source import LEAST_SHARE, is_text
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +76,12 @@ def read_video(path: Path) -> np.ndarray:
 
 def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) -> Iterator[tuple[np.ndarray, float]]:
     """The frames from where the container is, and their seconds. Raises ModelError where too many of a `whole` video
-    are missing."""
+    are missing; where its header doesn't tell how many there are but for how long, it is told that it ends early."""
     rgb = RgbPictures(stream)
     period = 1 / (_rate(container, stream) or UNSAID_RATE)
     matrices: deque[np.ndarray] = deque()
     seconds: deque[float] = deque()
-    last = -math.inf
+    first, last = 0.0, -math.inf
     packets = shown = frames = 0
     for packet in container.demux(stream):
         packets += bool(packet.size)
@@ -90,7 +90,7 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
             time = frame.time
             if time is None or time <= last:
                 time = last + period if frames else 0.0
-            last = time
+            first, last = first if frames else time, time
             frames += 1
             seconds.append(time)
             matrices.append(_display_matrix(frame))
@@ -101,6 +101,10 @@ def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) ->
     announced = min(stream.frames, _expected(container, stream) or stream.frames)
     if whole and (packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown)):
         raise ModelError(f"it is cut short: {frames} of its {max(announced, shown)} frames are there")
+    length = container.duration / av.time_base if container.duration else 0.0
+    lasted = last - first + period
+    if whole and frames and not stream.frames and lasted < LEAST_SHARE * length:
+        _tell(f"{container.name}: its frames end after {lasted:.1f} of {length:.1f} s: it may be cut short")
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:
@@ -154,12 +158,14 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     if path.stat().st_size == 0:
         raise ModelError(f"{path.name} is empty, 0 bytes long")
     try:
-        with av.open(str(path)) as container:
+        # From the root on, for FFmpeg takes what stands before a colon for a protocol.
+        with av.open(str(path.absolute())) as container:
             yield container, _video(container)
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from error
     except (av.FFmpegError, OSError) as error:
-        raise ModelError(f"{path.name} cannot be read as a video, it may be half-written: {error.strerror}") from error
+        why = "it is text" if is_text(path) else f"it may be half-written: {error.strerror}"
+        raise ModelError(f"{path.name} cannot be read as a video, {why}") from error
 
 
 def _video(container: InputContainer) -> av.VideoStream:

@@ -21,7 +21,7 @@ class JointStates:
         self._came_at: dict[str, float] = {}
         self._others: dict[str, None] = {}
         """Names of joints that are not the arm's, in the order in which they came."""
-        self._without_positions = False
+        self._without_positions = self._without_names = False
 
     def take(self, names: Sequence[str], positions: Sequence[float], now: float) -> tuple[np.ndarray, float] | None:
         """What a message says; returns positions [joints] in rad, and when the oldest of them came.
@@ -30,6 +30,7 @@ class JointStates:
         """
         if len(positions) != len(names):
             self._without_positions |= not set(self._joints).isdisjoint(names)
+            self._without_names |= not names
             return None
         known = set(self._joints)
         self._others.update(dict.fromkeys(name for name in names if name not in known))
@@ -47,6 +48,8 @@ class JointStates:
             return ""
         if self._without_positions:
             return f"joint states of {', '.join(missing)} come without positions: have their driver publish them"
+        if self._without_names and not self._others:
+            return f"joint states without names come: have their driver name {', '.join(missing)}"
         came = ", ".join(list(self._others)[:NAMED]) + (", …" if len(self._others) > NAMED else "")
         instead = f", but of {came}: {self._settings} is to name them" if came else ""
         return f"no joint states of {', '.join(missing)} have come{instead}"

@@ -220,6 +220,7 @@ def test_a_bad_line_of_a_lerobot_dataset_is_told_by_its_number(bad: str, tmp_pat
     ("arrays", "why"),
     [
         ({"images": numbered(20)}, "no array `image`; its arrays: images"),
+        ({"arr_0": numbered(20), "arr_1": numbered(20)}, "has several videos: save each in a file of its own"),
         ({"image": numbered(20), "is_first": np.zeros(19, bool)}, "`is_first` is not one finite number a frame"),
     ],
 )
@@ -227,6 +228,11 @@ def test_arrays_that_are_no_video_are_told(arrays: dict[str, np.ndarray], why: s
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(ModelError, match=rf"bad\.npz.*{why}"):
         read_recording(tmp_path / "bad.npz")
+
+
+def test_an_array_of_actions_behind_that_of_frames_is_no_second_video(tmp_path: Path) -> None:
+    np.savez(tmp_path / "video.npz", numbered(20), np.zeros((20, 7)))
+    assert len(read_recording(tmp_path / "video.npz").frames) == 20
 
 
 def test_an_archive_of_something_else_is_told(tmp_path: Path) -> None:

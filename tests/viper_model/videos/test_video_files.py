@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -211,6 +212,62 @@ def test_what_is_meant_as_a_video_and_is_not_read_is_named(tmp_path: Path) -> No
         "push/expert/4": "it holds single pictures",
     }
     assert sum(len(group.videos) for group in seen.groups) == 2
+
+
+@pytest.mark.parametrize("name", ["img ({}).jpg", "{}.color.png", "{}_left.ppm", "{}.EXR"])
+def test_pictures_that_are_numbered_anyhow_are_named(name: str, tmp_path: Path) -> None:
+    for folder in (tmp_path / "push" / "expert" / "0", tmp_path / "push" / "expert" / "1" / "rgb"):
+        folder.mkdir(parents=True)
+        for index in range(20):
+            (folder / name.format(2 * index)).write_bytes(b"P\0")
+    problems = survey(tmp_path).problems
+    ending = Path(name).suffix
+    assert f"-pattern_type glob -i '*{ending}' video.mp4" in problems["push/expert/0"]
+    assert "too deep" in problems["push/expert/1"]
+
+
+def test_pictures_beside_the_videos_that_they_are_of_are_left_alone(tmp_path: Path) -> None:
+    for index in range(20):
+        write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(16, 16, 16), 25)
+        (tmp_path / "push" / f"{index}.jpg").write_bytes(b"\xff\xd8\xff\0")
+    assert survey(tmp_path).problems == {}
+
+
+def test_what_is_no_file_or_no_video_behind_a_videos_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "push").mkdir()
+    (tmp_path / "push" / "page.mp4").write_text("<html>404 Not Found</html>")
+    (tmp_path / "push" / "gone.mp4").symlink_to("../.git/annex/objects/gone.mp4")
+    (tmp_path / "push" / "replay.zarr" / "data" / "img").mkdir(parents=True)
+    (tmp_path / "push" / "replay.zarr" / "data" / "img" / "0.0.0.0").write_bytes(b"\2\1\0")
+    problems = survey(tmp_path).problems
+    assert problems.keys() == {"push", "push/page.mp4", "push/gone.mp4", "push/replay.zarr"}
+    assert problems["push/page.mp4"] == "page.mp4 cannot be read as a video, it is text"
+    assert problems["push/gone.mp4"] == "it is a link to ../.git/annex/objects/gone.mp4, which is not there"
+    assert "of no format that is read" in problems["push/replay.zarr"]
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "http:take.mp4", "file:take.mp4", "%03d.mp4", "-x.mp4"])
+def test_a_file_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mp4(tmp_path / "video.mp4", numbered(20), 25)
+    (tmp_path / "video.mp4").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert numbers(read_recording(Path(name)).frames) == list(range(20))
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".mkv", "libx264"), (".webm", "libvpx"), (".flv", "flv1")])
+def test_a_file_that_ends_before_the_time_that_it_announces_is_told(
+    ending: str, codec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their headers don't say how many frames there are."""
+    path = tmp_path / f"video{ending}"
+    write(path, np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), np.uint8), codec, codec_options={"g": "10"})
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recording(path).frames) == 60
+        assert caplog.text == ""
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) * 7 // 10])
+        assert 30 < len(read_recording(path).frames) < 50
+    assert re.search(rf"video{ending}: its frames end after 1\.\d of 2\.4 s: it may be cut short", caplog.text)
 
 
 def test_a_file_that_is_cut_at_a_packets_end_is_named(tmp_path: Path) -> None:

@@ -46,3 +46,11 @@ def test_what_came_instead_is_named() -> None:
     joints.take(ARM, [], 5.0)
     told = "joint states of shoulder, elbow, wrist come without positions: have their driver publish them"
     assert joints.missing() == told
+
+
+def test_states_without_names_are_told() -> None:
+    joints = JointStates(ARM, "joints")
+    assert joints.take([], [0.1, 0.2, 0.3], 5.0) is None
+    assert joints.missing() == "joint states without names come: have their driver name shoulder, elbow, wrist"
+    joints.take(ARM, [0.1, 0.2, 0.3], 5.1)
+    assert joints.missing() == ""

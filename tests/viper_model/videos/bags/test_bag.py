@@ -174,6 +174,13 @@ def test_a_file_without_its_folder_is_a_video_and_several_are_several(storage: S
         assert numbers(read_recording(video.source.path).frames) == list(range(take, take + 20))
 
 
+def test_a_recording_alone_that_is_too_short_is_told_by_its_name(tmp_path: Path) -> None:
+    write_camera(tmp_path / "push", numbered(7))
+    (said,) = survey(tmp_path / "push").problems.items()
+    assert said[0] == "push"
+    assert said[1].startswith("it has 7 frames; 16 are needed; 0 usable expert videos")
+
+
 def test_files_come_in_the_order_that_is_listed(tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
     frames = numbered(FRAMES)
