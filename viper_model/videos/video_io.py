@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 UNSAID_RATE = 25.0
 """Hz, of frames without times, to tell them apart; FFmpeg takes the same."""
+RATE_TOLERANCE = 0.25
+"""By which share the time between two frames may differ in a video of one rate; formats round times."""
 NO_TIMESTAMPS = 0x80
 """FFmpeg's mark of formats that keep no times (AVFMT_NOTIMESTAMPS): what it says of them is made up."""
 
@@ -75,36 +77,53 @@ def read_video(path: Path) -> np.ndarray:
 
 
 def _pictures(container: InputContainer, stream: av.VideoStream, whole: bool) -> Iterator[tuple[np.ndarray, float]]:
-    """The frames from where the container is, and their seconds. Raises ModelError where too many of a `whole` video
-    are missing; where its header doesn't tell how many there are but for how long, it is told that it ends early."""
+    """The frames from where the container is, and their seconds.
+
+    Raises ModelError where too many of a `whole` video are missing, by its headers; other losses are told.
+    """
     rgb = RgbPictures(stream)
     period = 1 / (_rate(container, stream) or UNSAID_RATE)
     matrices: deque[np.ndarray] = deque()
     seconds: deque[float] = deque()
-    first, last = 0.0, -math.inf
-    packets = shown = frames = 0
+    times: list[float] = []
+    packets = shown = damaged = 0
     for packet in container.demux(stream):
         packets += bool(packet.size)
         shown += bool(packet.size) and not packet.is_discard
         for frame in stream.decode(packet):
             time = frame.time
-            if time is None or time <= last:
-                time = last + period if frames else 0.0
-            first, last = first if frames else time, time
-            frames += 1
+            if time is None or (times and time <= times[-1]):
+                time = times[-1] + period if times else 0.0
+            times.append(time)
+            damaged += frame.is_corrupt
             seconds.append(time)
             matrices.append(_display_matrix(frame))
             for picture in rgb.push(frame):
                 yield _displayed(picture, matrices.popleft()), seconds.popleft()
     for picture in rgb.flush():
         yield _displayed(picture, matrices.popleft()), seconds.popleft()
-    announced = min(stream.frames, _expected(container, stream) or stream.frames)
-    if whole and (packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown)):
+    if not whole or not times:
+        return
+    frames, announced = len(times), min(stream.frames, _expected(container, stream) or stream.frames)
+    if packets < LEAST_SHARE * announced or (stream.frames and frames < LEAST_SHARE * shown):
         raise ModelError(f"it is cut short: {frames} of its {max(announced, shown)} frames are there")
-    length = container.duration / av.time_base if container.duration else 0.0
-    lasted = last - first + period
-    if whole and frames and not stream.frames and lasted < LEAST_SHARE * length:
-        _tell(f"{container.name}: its frames end after {lasted:.1f} of {length:.1f} s: it may be cut short")
+    if damaged:
+        _tell(f"{container.name}: {damaged} of its {frames} frames are damaged, and perhaps those after them")
+    lasted = times[-1] - times[0]
+    length = container.duration / av.time_base if container.duration and not stream.frames else 0.0
+    if lasted + period < LEAST_SHARE * length:
+        _tell(f"{container.name}: its frames end after {lasted + period:.1f} of {length:.1f} s: it may be cut short")
+    if (missing := _missing_between(np.array(times))) > (1 - LEAST_SHARE) * (frames + missing):
+        _tell(f"{container.name}: {missing} frames are missing between the {frames} that are there")
+
+
+def _missing_between(times: np.ndarray) -> int:
+    """How many frames are missing of a video of one rate; 0 where the rate varies. times: seconds, float64 [frames]."""
+    gaps = np.diff(times)
+    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    if not usual or (np.abs(gaps - usual) < RATE_TOLERANCE * usual).mean() < LEAST_SHARE:
+        return 0
+    return round((times[-1] - times[0]) / usual) + 1 - len(times)
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray:

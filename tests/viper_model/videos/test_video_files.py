@@ -270,6 +270,37 @@ def test_a_file_that_ends_before_the_time_that_it_announces_is_told(
     assert re.search(rf"video{ending}: its frames end after 1\.\d of 2\.4 s: it may be cut short", caplog.text)
 
 
+@pytest.mark.parametrize(
+    ("ending", "lost", "told"),
+    [
+        (".ts", 300, r"1 of its 60 frames are damaged, and perhaps those after them"),
+        (".mkv", 3000, r"9 frames are missing between the 51 that are there"),
+    ],
+)
+def test_damage_in_the_middle_is_told(
+    ending: str, lost: int, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, noise = tmp_path / f"video{ending}", np.random.default_rng(0)
+    write(path, noise.integers(0, 256, (60, 48, 64, 3), np.uint8), codec_options={"g": "10"})
+    content = bytearray(path.read_bytes())
+    at = len(content) * 3 // 10
+    content[at : at + lost] = noise.bytes(lost)
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        read_recording(path)
+    assert re.search(rf"video\{ending}: {told}", caplog.text)
+
+
+def test_a_rate_that_varies_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As of screens, of which pictures are recorded only when something changes."""
+    times = np.cumsum(np.random.default_rng(0).choice([40, 40, 40, 40, 200], 60)).tolist()
+    for name in ("varies.mp4", "varies.mkv"):
+        write(tmp_path / name, numbered(60), times=times)
+        with caplog.at_level(logging.WARNING):
+            assert len(read_recording(tmp_path / name).frames) == 60
+    assert caplog.text == ""
+
+
 def test_a_file_that_is_cut_at_a_packets_end_is_named(tmp_path: Path) -> None:
     """Nothing in it is damaged: it only has fewer packets than its header says."""
     path = tmp_path / "video.avi"
