@@ -9,6 +9,7 @@ at which its episode begins.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from viper_model.videos.source import Chunk, Facts, Source, choose_camera, chunk
 from viper_model.videos.video_io import decode, probe
 
 NAME = "lerobot"
+DEPTH = "video.is_depth_map"
+"""What LeRobot says of a camera that it records the depth of."""
 INFO = Path("meta", "info.json")
 
 
@@ -48,9 +51,13 @@ def find(path: Path, camera: str | None) -> Sequence[LeRobotVideo]:
         version = str(info["codebase_version"])
         kinds = {key: feature["dtype"] for key, feature in info["features"].items()}
         videos = [key for key, kind in kinds.items() if kind == "video"]
+        colour = [key for key in videos if not (info["features"][key].get("info") or {}).get(DEPTH)]
         if not videos and "image" in kinds.values():
             raise ModelError("its cameras are kept as single images: convert them to video, as LeRobot's tools do")
-        key = choose_camera(videos, camera)
+        key = choose_camera(videos if camera else colour or videos, camera)
+        rate = float(info["fps"])
+        if not 0 < rate < math.inf:
+            raise ValueError(f"fps is {rate}")
         if not version.startswith(("v2.", "v3.")):
             raise ModelError(
                 f"it is of version {version}; 2.0, 2.1 and 3.0 can be read: convert it with LeRobot's tools"
@@ -66,12 +73,21 @@ def find(path: Path, camera: str | None) -> Sequence[LeRobotVideo]:
                 task=_task(path, row),
                 episode=int(row["episode_index"]),
                 frames=int(row["length"]),
-                rate=float(info["fps"]),
-                begin=float(row["begin"]),
+                rate=rate,
+                begin=_second(row["begin"]),
             )
             for row in rows
         ]
-    except (OSError, KeyError, IndexError, TypeError, ValueError, AttributeError, pyarrow.ArrowException) as error:
+    except (
+        OSError,
+        ArithmeticError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        pyarrow.ArrowException,
+    ) as error:
         why = f"{type(error).__name__} {error}".splitlines()[0]
         raise ModelError(f"its meta/ folder is not that of a LeRobot dataset: {why}") from error
 
@@ -126,6 +142,13 @@ def _episodes_3(path: Path, key: str) -> Iterator[dict[str, Any]]:
         columns = ["episode_index", "length", "tasks", begin, *place.values()]
         for row in pyarrow.parquet.read_table(file, columns=columns).to_pylist():
             yield {**row, "begin": row[begin], "place": {name: row[column] for name, column in place.items()}}
+
+
+def _second(begin: Any) -> float:
+    """Raises ValueError where it is none."""
+    if not math.isfinite(begin):
+        raise ValueError(f"an episode begins at {begin} s")
+    return float(begin)
 
 
 def _task(path: Path, row: dict[str, Any]) -> str:

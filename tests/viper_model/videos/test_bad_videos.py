@@ -11,6 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from rosbags.rosbag2 import StoragePlugin
 
@@ -147,6 +149,29 @@ def test_a_lerobot_dataset_that_is_none_is_told_in_one_line(damage: str, tmp_pat
         load_dataset(root, 16)
     assert "\n" not in str(raised.value)
     assert not survey(root).groups
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [({"fps": 0}, "fps is 0"), ({"fps": "nan"}, "fps is nan"), ({"chunks_size": 0}, "by zero")]
+)
+def test_a_lerobot_datasets_numbers_that_cannot_be_are_told(change: dict, why: str, tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path, [("push", numbered(20))] * 4, 10)
+    info = tmp_path / "meta" / "info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), **change}))
+    (told,) = survey(tmp_path).problems.values()
+    assert "its meta/ folder is not that of a LeRobot dataset" in told
+    assert why in told
+
+
+@pytest.mark.parametrize("begin", [None, float("nan")])
+def test_an_episode_that_begins_nowhere_is_told(begin: float | None, tmp_path: Path) -> None:
+    write_lerobot_3(tmp_path, [("push", numbered(20))] * 4, 10)
+    file = tmp_path / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    rows = pyarrow.parquet.read_table(file).to_pylist()
+    rows[2][f"videos/{CAMERA}/from_timestamp"] = begin
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    (told,) = survey(tmp_path).problems.values()
+    assert "its meta/ folder is not that of a LeRobot dataset" in told
 
 
 def test_videos_shorter_than_the_models_context_are_skipped(tmp_path: Path) -> None:

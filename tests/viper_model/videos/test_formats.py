@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,16 @@ def test_one_of_several_cameras_is_chosen_in_videos_yaml(tmp_path: Path) -> None
         (root / "videos.yaml").write_text("camera: /nowhere")
         with pytest.raises(ModelError, match="no camera '/nowhere'"):
             load_dataset(root, 16)
+
+
+def test_depth_beside_a_camera_of_a_lerobot_dataset_is_no_second_camera(tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path, [("push", numbered(20))] * 2, 10, cameras=("observation.images.depth", CAMERA))
+    info = tmp_path / "meta" / "info.json"
+    document = json.loads(info.read_text())
+    document["features"]["observation.images.depth"]["info"] = {"video.is_depth_map": True}
+    info.write_text(json.dumps(document))
+    for camera, chosen in ((None, CAMERA), ("observation.images.depth", "observation.images.depth")):
+        assert all(chosen in str(video.source.files[0]) for video in find_videos(tmp_path, camera).videos)
 
 
 @pytest.mark.parametrize(
