@@ -210,6 +210,8 @@ def read_recording(
             rewards += [chunk.task_reward] if chunk.task_reward is not None else []
     except ModelError as error:
         raise ModelError(str(error) if path.name in str(error) else f"{path}: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: it cannot be read: {error.strerror}") from error
     if not frames:
         raise ModelError(f"{path} holds no frames")
     return Recording(np.concatenate(frames), np.concatenate(rewards) if rewards else None)

@@ -78,6 +78,8 @@ def find_videos(root: Path, camera: str | None) -> Found:
             sources = sources_at(path, camera)
         except ModelError as error:
             broken[name] = str(error)
+            if isinstance(error.__cause__, OSError):
+                return True
             return format_of(path) is not None or not path.is_dir() or path.suffix == ZARR
         held_out = SPLITS.get(behaviour)
         who = EXPERT if behaviour in SPLITS else behaviour
@@ -113,13 +115,16 @@ def find_videos(root: Path, camera: str | None) -> Found:
 def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
     """The videos in a file or folder; none where nothing there is meant as one. Raises ModelError where it is
     broken."""
-    found = format_of(path)
-    if found is None:
-        _refuse_unread(path)
-        return ()
-    for file in [path] if path.is_file() else [*_entries(path), *(path / "meta").rglob("*")]:
-        refuse_lfs_pointer(file)
-    sources = found.find(path, camera)
+    try:
+        found = format_of(path)
+        if found is None:
+            _refuse_unread(path)
+            return ()
+        for file in [path] if path.is_file() else [*_entries(path), *(path / "meta").rglob("*")]:
+            refuse_lfs_pointer(file)
+        sources = found.find(path, camera)
+    except OSError as error:
+        raise ModelError(f"it cannot be read: {error.strerror}") from error
     if not sources:
         raise ModelError("it holds no videos")
     return sources
@@ -127,16 +132,19 @@ def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
 
 def look(source: Source) -> Facts:
     """A video's facts. Raises ModelError where it is broken."""
-    for file in source.files:
-        refuse_lfs_pointer(file)
-    return FORMATS[source.format].look(source)
+    try:
+        for file in source.files:
+            refuse_lfs_pointer(file)
+        return FORMATS[source.format].look(source)
+    except OSError as error:
+        raise ModelError(f"it cannot be read: {error.strerror}") from error
 
 
 def read(source: Source) -> Iterator[Chunk]:
     """A video's frames. Raises ModelError where the file is damaged, whichever exception its reader raises."""
-    for file in source.files:
-        refuse_lfs_pointer(file)
     try:
+        for file in source.files:
+            refuse_lfs_pointer(file)
         yield from FORMATS[source.format].read(source)
     except ModelError:
         raise
@@ -152,9 +160,11 @@ def _is_video(path: Path) -> bool:
     """Whether a file or folder is meant as a video, read or not."""
     try:
         _refuse_unread(path)
+        return format_of(path) is not None
     except ModelError:
         return True
-    return format_of(path) is not None
+    except OSError:
+        return False
 
 
 def _refuse_unread(path: Path) -> None:
@@ -162,7 +172,7 @@ def _refuse_unread(path: Path) -> None:
     if path.suffix == ZARR and path.is_dir():
         raise ModelError("it is of no format that is read: make it an .mp4 or .npz")
     if path.is_dir():
-        beside = {file.stem for file in _entries(path) if format_of(file)}
+        beside = {file.stem for file in _entries(path) if file.is_file() and format_of(file)}
         pictures = [file for file in _entries(path) if file.suffix.lower() in PICTURES and file.stem not in beside]
         numbered = [file for file in pictures if any(map(str.isdigit, file.stem))]
         if len(numbered) >= PICTURES_OF_A_VIDEO:

@@ -183,7 +183,11 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from error
     except (av.FFmpegError, OSError) as error:
-        why = "it is text" if is_text(path) else f"it may be half-written: {error.strerror}"
+        why = (
+            "it is text"
+            if isinstance(error, av.InvalidDataError) and is_text(path)
+            else f"it may be half-written: {error.strerror}"
+        )
         raise ModelError(f"{path.name} cannot be read as a video, {why}") from error
 
 

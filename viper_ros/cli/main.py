@@ -90,6 +90,8 @@ def _mistake(error: Exception, command: str) -> str:
             return f"viper {command} needs {ROS}"
         if package not in ("sim", "viper_lab", "viper_model", "viper_ros"):
             return f"viper {command} needs {package}: {PACKAGES}"
+    if isinstance(error, PermissionError) and error.filename:
+        return f"viper: {error.filename} may not be read, or not be written, by this user"
     torch = sys.modules.get("torch")
     if torch and isinstance(error, torch.OutOfMemoryError):
         return "viper: the GPU's memory is too small for this, or in use: choose device:=cpu"

@@ -174,6 +174,24 @@ def test_an_episode_that_begins_nowhere_is_told(begin: float | None, tmp_path: P
     assert "its meta/ folder is not that of a LeRobot dataset" in told
 
 
+def test_what_a_disk_does_not_give_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+    """Or what belongs to another user, as what a container recorded does."""
+    for index in range(3):
+        write_mp4(tmp_path / f"{index}.mp4", numbered(20), 25)
+    (tmp_path / "bag").mkdir()
+    unread = ("3.mp4", "4.npz", "5.hdf5", "bag/metadata.yaml")
+    for name in unread:
+        (tmp_path / name).symlink_to("/proc/self/mem")  # Its first bytes can't be read, by nobody.
+    seen = survey(tmp_path)
+    assert seen.problems == dict.fromkeys([*unread[:3], "bag"], "it cannot be read: Input/output error")
+    assert [len(group.videos) for group in seen.groups] == [3]
+    dataset = load_dataset(tmp_path, 16)
+    assert len(dataset.videos) == 3
+    assert dataset.skipped == seen.problems
+    with pytest.raises(ModelError, match="bag: it cannot be read: Input/output error"):
+        read_recording(tmp_path / "bag")
+
+
 def test_videos_shorter_than_the_models_context_are_skipped(tmp_path: Path) -> None:
     for index, length in enumerate((20, 40, 40)):
         write_mp4(tmp_path / "push" / f"{index}.mp4", numbered(length), 25)
