@@ -26,6 +26,8 @@ from viper_model.files import replace_file
 from viper_model.videos.preparation import Crop, Preparation
 from viper_model.videos.source import OLD_SETTINGS, SETTINGS
 
+LIGHT = 128
+"""From this grey on a mask lets through what is under it."""
 KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
 
 
@@ -119,5 +121,9 @@ def _masks(path: Path, value: Any) -> dict[str, np.ndarray]:
         image = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE) if picture.exists() else None
         if image is None:
             raise ModelError(f"{path}: there is no image at {picture}, the mask of {task}")
-        masks[str(task)] = image >= 128
+        masks[str(task)] = image >= LIGHT
+        if not masks[str(task)].any():
+            raise ModelError(
+                f"{path}: {picture}, the mask of {task}, is dark everywhere: paint {LIGHT} to 255 what counts"
+            )
     return masks

@@ -214,6 +214,10 @@ def test_masks_of_another_size_and_task_are_told(tmp_path: Path) -> None:
     why = load_dataset(tmp_path, 16).skipped["push/2.mp4"]
     assert "the mask is 64×48 pixels and the video 96×48" in why
     assert survey(tmp_path).problems == {"push/2.mp4": why}
+    cv2.imwrite(str(tmp_path / "labels.png"), np.eye(48, 64, dtype=np.uint8))
+    (tmp_path / "videos.yaml").write_text("masks: {push: labels.png}")
+    with pytest.raises(ModelError, match=r"labels\.png, the mask of push, is dark everywhere"):
+        load_dataset(tmp_path, 16)
     (tmp_path / "videos.yaml").write_text("masks: {pusch: mask.png}")
     with pytest.raises(ModelError, match="a mask for 'pusch'"):
         load_dataset(tmp_path, 16)
