@@ -44,7 +44,7 @@ def test_what_came_instead_is_named() -> None:
         == f"no joint states of shoulder, elbow, wrist have come, but of {named}, …: joints is to name them"
     )
     joints.take(ARM, [], 5.0)
-    told = "joint states of shoulder, elbow, wrist come without positions: have their driver publish them"
+    told = "joint states of shoulder, elbow, wrist come without positions, one for each: have their driver publish them"
     assert joints.missing() == told
 
 
