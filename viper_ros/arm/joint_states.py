@@ -47,7 +47,8 @@ class JointStates:
         if not missing:
             return ""
         if self._without_positions:
-            return f"joint states of {', '.join(missing)} come without positions, one for each: have their driver publish them"
+            which = f"joint states of {', '.join(missing)} come without positions, one for each"
+            return f"{which}: have their driver publish them"
         if self._without_names and not self._others:
             return f"joint states without names come: have their driver name {', '.join(missing)}"
         came = ", ".join(list(self._others)[:NAMED]) + (", …" if len(self._others) > NAMED else "")
