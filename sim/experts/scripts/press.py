@@ -7,8 +7,11 @@ from sim.experts.joints import push
 from sim.experts.scripts import Script
 
 
-def _reach_target(hand: Hand) -> Motion:
-    yield from hand.go(hand.place_of("target"))
+def _reach(ball: str) -> Script:
+    def script(hand: Hand) -> Motion:
+        yield from hand.go(hand.place_of(ball))
+
+    return script
 
 
 def _press(*buttons: str) -> Script:
@@ -25,9 +28,11 @@ def _press(*buttons: str) -> Script:
 
 
 SCRIPTS: dict[str, Script] = {
-    "reach_target": _reach_target,
+    "reach_target": _reach("target"),
+    "reach_blue_target": _reach("distractor0"),
     "push_button": _press("button"),
     "push_buttons": _press("red", "green", "blue"),
+    "push_blue_button": _press("blue"),
     "lamp_on": _press("button"),
     "lamp_off": _press("button"),
     "press_switch": push("switch", 0.53, at=(0.035, 0, 0.018), beside=(0.035, 0, 0.04)),
