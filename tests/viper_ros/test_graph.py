@@ -229,7 +229,7 @@ def test_the_loop_stalls_without_a_node_and_goes_on_when_it_is_back(
 
     steps = replayed(plan, "env_0")
     model = VideoModel.load(model_folder)
-    form = chosen_form(model, "auto")
+    form = chosen_form(model, "auto", "cartpole_swingup")
     scaled = model.calibration["cartpole_swingup"].reward(form, steps["log_likelihood"])
     np.testing.assert_allclose(steps["reward"], scaled, rtol=1e-4)
     # What is in replay happened, in this order, with these actions. What happened and is not in replay is the two

@@ -54,7 +54,8 @@ REWARD_NODE = (
         "likelihood",
         "auto",
         "conditional: ln p(x_t | x_<t, task), the paper's reward; joint: its mean over the context; ratio: less "
-        "ln p(x_t | x_<t, background); auto: ratio where the model has a background, else conditional.",
+        "ln p(x_t | x_<t, background); auto: of conditional and ratio the one by which hacks earned least when the "
+        "model was fitted, conditional where it has no background.",
         choices=("auto", *FORMS),
     ),
     Parameter(

@@ -14,8 +14,7 @@ import pyarrow
 import pyarrow.parquet
 
 from viper_lab.errors import UserError
-from viper_model.reward.likelihood import Form
-from viper_model.reward.scorer import chosen_form, score_video
+from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import lerobot
 from viper_model.videos.find import read, sources_at
@@ -30,17 +29,16 @@ def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None
 
     Progress is the sum of the rewards up to a frame, from each episode's beginning, scaled for the whole dataset to 0
     to 1, so that differences compare across episodes. task: that the episodes show; what the dataset calls it where
-    None. form: see `chosen_form`. Raises ModelError or UserError where the model, an episode or the folder is not as it
-    has to be.
+    None. form: see `scorer.chosen_form`. Raises ModelError or UserError where the model, an episode or the folder is
+    not as it has to be.
     """
     if not lerobot.holds(dataset):
         raise UserError(f"{dataset} is no LeRobot dataset: it has no {lerobot.INFO}")
     model = VideoModel.load(model_folder)
     settings = VideoSettings.load(model_folder)
-    chosen = chosen_form(model, form)
     episodes = [video for video in sources_at(dataset, settings.camera) if isinstance(video, LeRobotVideo)]
     episodes.sort(key=lambda video: video.episode)
-    sums = [_reward_sum(model, settings, video, task or str(video.task), chosen) for video in episodes]
+    sums = [_reward_sum(model, settings, video, task or str(video.task), form) for video in episodes]
     lengths = [video.frames for video in episodes]
     lowest, highest = min(map(np.min, sums)), max(map(np.max, sums))
     table = pyarrow.table(
@@ -58,7 +56,7 @@ def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None
     return dataset / FILE
 
 
-def _reward_sum(model: VideoModel, settings: VideoSettings, video: LeRobotVideo, task: str, form: Form) -> np.ndarray:
+def _reward_sum(model: VideoModel, settings: VideoSettings, video: LeRobotVideo, task: str, form: str) -> np.ndarray:
     """The sum of the rewards up to each recorded frame, float64 [frames]."""
     chunks = list(settings.of(task).video(read(video), model.image_size))
     frames = np.concatenate([chunk.frames for chunk in chunks])

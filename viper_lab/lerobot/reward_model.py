@@ -47,7 +47,7 @@ class ViperRewardModel(PreTrainedRewardModel):
         super().__init__(config)
         self.video_model = VideoModel.load(Path(config.model), config.device or "cpu")
         self._settings = VideoSettings.load(Path(config.model))
-        self._form = chosen_form(self.video_model, config.form)
+        self._forms = {task: chosen_form(self.video_model, config.form, task) for task in self.video_model.tasks}
 
     @classmethod
     def from_pretrained(
@@ -74,10 +74,16 @@ class ViperRewardModel(PreTrainedRewardModel):
         prepared = np.stack(
             [self._settings.of(task).frames(clip, size) for task, clip in zip(tasks, frames, strict=True)]
         )  # [batch, time, size, size, 3]
-        log_probs = self.video_model.log_probs(torch.from_numpy(prepared), index, background=self._form == "ratio")
-        nats = frame_likelihood(self._form, log_probs, self.video_model.context)[:, -1].cpu().numpy()
-        calibration = self.video_model.calibration
-        rewards = [calibration[task].reward(self._form, each) for task, each in zip(tasks, nats, strict=True)]
+        forms = [self._forms[task] for task in tasks]
+        log_probs = self.video_model.log_probs(torch.from_numpy(prepared), index, background="ratio" in forms)
+        nats = {
+            form: frame_likelihood(form, log_probs, self.video_model.context)[:, -1].cpu().numpy()
+            for form in set(forms)
+        }
+        rewards = [
+            self.video_model.calibration[task].reward(form, nats[form][place])
+            for place, (task, form) in enumerate(zip(tasks, forms, strict=True))
+        ]
         return torch.from_numpy(np.stack(rewards)).to(images.device)
 
     def _camera(self, batch: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
 from viper_model.reward.likelihood import Form
-from viper_model.reward.scorer import chosen_form, likelihood_map_video, score_video
+from viper_model.reward.scorer import likelihood_map_video, score_video
 from viper_model.reward.verdict import NOT_USABLE
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
@@ -50,19 +50,18 @@ def check_model(
     """Judge a model as a reward by the videos kept from its training; say so and write it down.
 
     Into `out` (the model's folder where None) go check.json, check.html and, in check/, the page's plots and videos.
-    form: of the reward, see `chosen_form`. tasks: only these; all that the model knows and the data has where empty.
-    run: a run whose episodes are tried as well, those that its reward thought best. Returns whether no task is found
-    not usable. Raises ModelError or UserError where the model doesn't know the data's tasks, or a file can't be
+    form: of the reward, see `scorer.chosen_form`. tasks: only these; all that the model knows and the data has where
+    empty. run: a run whose episodes are tried as well, those that its reward thought best. Returns whether no task is
+    found not usable. Raises ModelError or UserError where the model doesn't know the data's tasks, or a file can't be
     written.
     """
     out = out or folder
     model = VideoModel.load(folder, device)
-    chosen = chosen_form(model, form)
     known = _known_tasks(data, model, tasks)
     dataset = load_dataset(data, model.image_size, known, shortest=model.context * model.frame_skip)
     judged = tuple(tasks) or known
     policy = _policy_videos(run, model, judged) if run else {}
-    result = check_reward(model, dataset, chosen, judged, policy)
+    result = check_reward(model, dataset, form, judged, policy)
     replace_file(out / "check.json", json.dumps(result.to_dict(), indent=2).encode())
     page = write_page(model, dataset, result, out, policy)
     for task, check in result.tasks.items():

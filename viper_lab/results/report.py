@@ -23,7 +23,8 @@ from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import episode_sum
 from viper_model.reward.likelihood import likelihood_map
-from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
+from viper_model.reward.scorer import AUTO, VideoScores, likelihood_map_video, score_video
+from viper_model.video_model.folder import read_calibration
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording
 from viper_model.videos.preparation import resize
@@ -270,8 +271,8 @@ def _scored_videos(
     if not config["video_model"] or not Path(config["video_model"]["path"]).is_dir():
         return []
     model = VideoModel.load(Path(config["video_model"]["path"]))
-    form = chosen_form(model, config["settings"]["reward_node"]["likelihood"])
     label = rewarded_task(config)
+    form = config["settings"]["reward_node"]["likelihood"]
     videos = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):
         path = run / EPISODES / f"evaluation_{number:08d}.npz"
@@ -292,13 +293,15 @@ def _clip(run: Path, video: ScoredVideo) -> Clip:
 
 def _check(config: dict[str, Any]) -> dict[str, Any] | None:
     """What `viper check-reward` found of the task's reward, where it has been asked of the form that the run has."""
-    path = Path(config["video_model"]["path"]) / "check.json" if config["video_model"] else None
-    if path is None or not path.exists():
+    model = Path(config["video_model"]["path"]) if config["video_model"] else None
+    if model is None or not (model / "check.json").exists():
         return None
-    tasks: dict[str, dict[str, Any]] = json.loads(path.read_text())["tasks"]
+    tasks: dict[str, dict[str, Any]] = json.loads((model / "check.json").read_text())["tasks"]
     check = tasks.get(config["task"])
     form = config["settings"]["reward_node"]["likelihood"]
-    return check if check and form in ("auto", check["form"]) else None
+    if form == AUTO:
+        form = read_calibration(model)[rewarded_task(config)].suited_form
+    return check if check and check["form"] == form else None
 
 
 def _imagined(config: dict[str, Any]) -> list[Clip]:

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from viper_lab.errors import UserError
-from viper_model.reward.scorer import VideoScores, chosen_form, likelihood_map_video, score_video
+from viper_model.reward.scorer import VideoScores, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
 from viper_model.videos.settings import VideoSettings
@@ -50,14 +50,14 @@ def score_to_files(
     """Score every frame of `video` (of its `episode`, where it holds several), prepared as the model's own videos were.
 
     Writes <video>_likelihood.csv, .png and _likelihood_map.mp4 (at `rate` frames a second) to `out` and returns their
-    paths. form: of the reward, see `chosen_form`. precision: see `VideoModel.prepare_for_inference`.
+    paths. form: of the reward, see `scorer.chosen_form`. precision: see `VideoModel.prepare_for_inference`.
     Raises ModelError or UserError for an unreadable video or model, an unknown task or form, and where `out` can't be
     written.
     """
     model = load_for_scoring(model_folder, precision, device)
-    chosen, task, settings = chosen_form(model, form), only_task(model, task), VideoSettings.load(model_folder)
+    task, settings = only_task(model, task), VideoSettings.load(model_folder)
     frames = read_recording(video, task, episode=episode, settings=settings, image_size=model.image_size).frames
-    scores = score_video(model, frames, task, chosen)
+    scores = score_video(model, frames, task, form)
     stem = video.stem if episode is None else f"{video.stem}_{episode}"
     table, plot, maps = (out / f"{stem}_{name}" for name in ("likelihood.csv", "likelihood.png", "likelihood_map.mp4"))
     try:

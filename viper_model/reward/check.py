@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ import torch
 from scipy.stats import mannwhitneyu, spearmanr
 
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, conditional, ratio
-from viper_model.reward.scorer import CalibratedModel, score_video
+from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, frame_likelihood
+from viper_model.reward.scorer import CalibratedModel, chosen_form, score_video
 from viper_model.reward.verdict import Verdict, judge
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
 from viper_model.videos.stillness import stays
@@ -111,15 +111,15 @@ class RewardCheck:
 def check_reward(
     model: CalibratedModel,
     data: Dataset,
-    form: Form,
+    form: str,
     tasks: Sequence[str] | None = None,
     policy: Mapping[str, Sequence[Recording]] | None = None,
 ) -> RewardCheck:
     """Judge the reward that `model` gives in a form, on `tasks` (all that it knows where None), by the videos of `data`
     that were kept from its training.
 
-    `data` is at the model's image size and has expert videos of each task. policy: by task, videos of a policy that
-    learned from this reward. Raises ModelError.
+    form: see `chosen_form`. data: at the model's image size, with expert videos of each task. policy: by task, videos
+    of a policy that learned from this reward. Raises ModelError.
     """
     policy = policy or {}
     return RewardCheck(
@@ -133,19 +133,40 @@ def calibrate(model: LikelihoodModel, data: Dataset) -> dict[str, Calibration]:
 
 
 def _calibration(model: LikelihoodModel, data: Dataset, task: str) -> Calibration:
-    of_forms: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
+    videos = {kind: of_kind[:CALIBRATION_VIDEOS] for kind, of_kind in judged_videos(data, task, model.tasks).items()}
+    nats: dict[Form, dict[str, list[np.ndarray]]] = {"conditional": {}}
+    if model.has_background:
+        nats["ratio"] = {}
     index = torch.tensor([model.tasks.index(task)])
-    for kind, videos in judged_videos(data, task, model.tasks).items():
+    for kind, of_kind in videos.items():
         scored = [
             model.log_probs(torch.from_numpy(video.frames)[None], index, background=model.has_background)
-            for video in videos[:CALIBRATION_VIDEOS]
+            for video in of_kind
         ]
-        of_forms[0][kind] = np.concatenate([conditional(each.task)[0].cpu().numpy() for each in scored])
-        if model.has_background:
-            of_forms[1][kind] = np.concatenate(
-                [ratio(each.task, each.background)[0].cpu().numpy() for each in scored if each.background is not None]
-            )
-    return Calibration(*map(Calibration.quantiles_of, of_forms))
+        for form, of_form in nats.items():
+            of_form[kind] = [frame_likelihood(form, each, model.context)[0].cpu().numpy() for each in scored]
+    quantiles = {
+        form: Calibration.quantiles_of({kind: np.concatenate(each) for kind, each in of_form.items()})
+        for form, of_form in nats.items()
+    }
+    calibration = Calibration(quantiles["conditional"], quantiles.get("ratio", {}))
+    shares = {form: _hack_share(videos, calibration, form, of_form) for form, of_form in nats.items()}
+    return dataclasses.replace(calibration, suited_form=min(shares, key=shares.__getitem__))
+
+
+def _hack_share(
+    videos: Mapping[str, list[JudgedVideo]], calibration: Calibration, form: Form, nats: Mapping[str, list[np.ndarray]]
+) -> float:
+    """What the best hack earns by a form of the reward, as a share of what an expert earns; infinite where experts earn
+    nothing. nats: of the form, float32 [time] for each video."""
+    length = _longest(videos)
+    earned = {
+        kind: np.array([episode_sum(calibration.reward(form, each), length) for each in of_kind])
+        for kind, of_kind in nats.items()
+    }
+    expert = earned[EXPERT].mean()
+    hacks = _counted(_best_hacks(videos, earned, length), videos)
+    return max(hacks.values(), default=0.0) / expert if expert > 0 else np.inf
 
 
 def judged_videos(
@@ -242,56 +263,70 @@ def episode_sum(values: np.ndarray, length: int) -> float:
     return float(values.sum() + rest * values[-max(1, len(values) // 4) :].mean())
 
 
-def _check_task(model: CalibratedModel, data: Dataset, form: Form, task: str, policy: Sequence[Recording]) -> TaskCheck:
+def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, policy: Sequence[Recording]) -> TaskCheck:
+    form = chosen_form(model, name, task)
     videos = judged_videos(data, task, model.tasks, policy)
-    length = max(len(video.order) for of_kind in videos.values() for video in of_kind)
-    rewards = {
+    length = _longest(videos)
+    scored = {
         kind: [score_video(model, video.frames, task, form) for video in of_kind] for kind, of_kind in videos.items()
     }
-    clip_frames = min(CLIP_FRAMES, *(len(scores.reward) for of_kind in rewards.values() for scores in of_kind))
+    clip_frames = min(CLIP_FRAMES, *(len(scores.reward) for of_kind in scored.values() for scores in of_kind))
     clips = {
-        kind: clip_means([scores.log_likelihood for scores in of_kind], clip_frames)
-        for kind, of_kind in rewards.items()
+        kind: clip_means([scores.log_likelihood for scores in of_kind], clip_frames) for kind, of_kind in scored.items()
     }
     earned = {
-        kind: np.array([episode_sum(scores.reward, length) for scores in of_kind]) for kind, of_kind in rewards.items()
+        kind: np.array([episode_sum(scores.reward, length) for scores in of_kind]) for kind, of_kind in scored.items()
     }
-    worth = {kind: np.array([_worth(video, length) for video in of_kind]) for kind, of_kind in videos.items()}
-    enough = 0.5 * worth[EXPERT].mean()
+    worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
+    hacks = _best_hacks(videos, earned, length)
     kinds = {
         kind: KindCheck(
             videos=len(videos[kind]),
-            log_likelihood=float(np.mean([scores.log_likelihood.mean() for scores in rewards[kind]])),
+            log_likelihood=float(np.mean([scores.log_likelihood.mean() for scores in scored[kind]])),
             episode_reward=float(earned[kind].mean()),
-            best_hack=_highest(earned[kind][~(worth[kind] >= enough)]) if kind in HACKS else None,
+            best_hack=hacks.get(kind),
             ground_truth_return=None if np.isnan(worth[kind]).any() else float(worth[kind].mean()),
             clip_auc=None if kind == EXPERT else auc(clips[EXPERT], clips[kind]),
         )
         for kind in videos
     }
-    return_correlation = _return_correlation(videos, rewards)
+    return_correlation = _return_correlation(videos, scored)
     verdict = judge(
         videos=kinds[EXPERT].videos,
         expert=kinds[EXPERT].episode_reward,
-        hacks={
-            kind: each.best_hack
-            for kind, each in kinds.items()
-            if each.best_hack is not None and not (kind == FROZEN and STOPPED in kinds)
-        },
+        hacks=_counted(hacks, videos),
         clip_auc={kind: each.clip_auc for kind, each in kinds.items() if each.clip_auc is not None},
         return_correlation=return_correlation,
     )
-    of_frames = {kind: [scores.reward for scores in of_kind] for kind, of_kind in rewards.items()}
+    of_frames = {kind: [scores.reward for scores in of_kind] for kind, of_kind in scored.items()}
     return TaskCheck(verdict, form, clip_frames, length, kinds, return_correlation, of_frames)
 
 
-def _worth(video: JudgedVideo, length: int) -> float:
-    """The task's own return of an episode like this video; NaN where it isn't known."""
-    return np.nan if video.frame_worth is None else episode_sum(video.frame_worth, length)
+def _longest(videos: Mapping[str, list[JudgedVideo]]) -> int:
+    return max(len(video.order) for of_kind in videos.values() for video in of_kind)
 
 
-def _highest(values: np.ndarray) -> float | None:
-    return float(values.max()) if len(values) else None
+def _worths(videos: Sequence[JudgedVideo], length: int) -> np.ndarray:
+    """The task's own return of an episode like each video, float64 [videos]; NaN where it isn't known."""
+    return np.array(
+        [np.nan if video.frame_worth is None else episode_sum(video.frame_worth, length) for video in videos]
+    )
+
+
+def _best_hacks(
+    videos: Mapping[str, list[JudgedVideo]], earned: Mapping[str, np.ndarray], length: int
+) -> dict[str, float]:
+    """By kind, the highest reward of an episode among those of HACKS that don't solve the task."""
+    enough = 0.5 * _worths(videos[EXPERT], length).mean()
+    unsolved = {
+        kind: earned[kind][~(_worths(of_kind, length) >= enough)] for kind, of_kind in videos.items() if kind in HACKS
+    }
+    return {kind: float(rewards.max()) for kind, rewards in unsolved.items() if len(rewards)}
+
+
+def _counted(hacks: Mapping[str, float], kinds: Container[str]) -> dict[str, float]:
+    """Of `hacks` those that a policy could do: see HACKS."""
+    return {kind: reward for kind, reward in hacks.items() if not (kind == FROZEN and STOPPED in kinds)}
 
 
 def clip_means(videos: Sequence[np.ndarray], clip_frames: int) -> np.ndarray:

@@ -131,15 +131,17 @@ class Calibration:
     """How likely held-out videos of one task are, by kind, and the scale of rewards that follows from it."""
 
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-    RATIO_LIMIT = 20.0
-    """Nats from its middle at which a ratio is clipped: one very unlikely frame must not drown the rest."""
-    RATIO_UNIT = 10.0
-    """Nats of ratio that make a reward of 1."""
+    RATIO_LIMIT = 2.0
+    """The reward at which a ratio is clipped: one very unlikely frame must not drown the rest."""
+    LEAST_RATIO_UNIT = 10.0
+    """So many nats of ratio at least make a reward of 1, however little a model tells apart."""
 
     quantiles: dict[str, tuple[float, ...]]
     """Quantiles at LEVELS of `conditional`, nats a frame, by kind: `expert`, `shuffled`, …"""
     ratio_quantiles: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """The same of `ratio`; empty where the model has no background."""
+    suited_form: Form = "conditional"
+    """What an agent learns from unless told otherwise."""
 
     @staticmethod
     def quantiles_of(likelihoods: dict[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
@@ -155,25 +157,28 @@ class Calibration:
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)
 
     @property
-    def ratio_middle(self) -> float:
-        """Nats halfway between the median frame of experts and that of what the background learned from; 0 until
+    def ratio_scale(self) -> tuple[float, float]:
+        """The nats that have no reward, and the nats from there that have a reward of 1; 0 and the least until
         measured.
 
-        How far apart the two are hangs on how long each model was trained; what lies between them is what counts.
+        How likely the median frame of experts and that of what the background learned from are hangs on how long each
+        model was trained; what lies between them is what counts.
         """
         if not self.ratio_quantiles:
-            return 0.0
-        other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])
-        return (self.ratio_quantiles["expert"][2] + other[2]) / 2
+            return 0.0, self.LEAST_RATIO_UNIT
+        expert = self.ratio_quantiles["expert"][2]
+        other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])[2]
+        return (expert + other) / 2, max(self.LEAST_RATIO_UNIT, (expert - other) / 2)
 
     def reward(self, form: Form, likelihood: np.ndarray) -> np.ndarray:
         """What an agent learns from, for a form's nats: float32 of any shape, dimensionless.
 
-        A `ratio` is taken from its middle, clipped and scaled: a reward is from -2 to 2, above 0 where a frame is
-        rather an expert's. The other forms are calibrated, and their symlog is taken so that one very unlikely frame
-        doesn't drown the rest: 0 as shuffled, ln 2 as experts.
+        A `ratio` is 1 for the median frame of experts and -1 for that of the background, or less where those are
+        near each other, and clipped: a reward is from -2 to 2, above 0 where a frame is rather an expert's. The other
+        forms are calibrated, and their symlog is taken so that one very unlikely frame doesn't drown the rest: 0 as
+        shuffled, ln 2 as experts.
         """
         if form == "ratio":
-            nats = (likelihood - self.ratio_middle).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT)
-            return (nats / self.RATIO_UNIT).astype(np.float32)
+            middle, unit = self.ratio_scale
+            return ((likelihood - middle) / unit).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT).astype(np.float32)
         return symlog(self.calibrated(likelihood)).astype(np.float32)

@@ -21,7 +21,6 @@ from viper_model.reward.likelihood import (
     conditional,
     frame_likelihood,
     likelihood_map,
-    ratio,
 )
 
 
@@ -35,17 +34,16 @@ class CalibratedModel(LikelihoodModel, Protocol):
 
 
 AUTO = "auto"
-"""Stands for the form that suits a model: a ratio where it has a background, else conditional."""
+"""Stands for the form that suits a task: see `Calibration.suited_form`."""
 
 
-def chosen_form(model: LikelihoodModel, name: str) -> Form:
-    """The form of a model's reward by its name, AUTO included.
+def chosen_form(model: CalibratedModel, name: str, task: str) -> Form:
+    """The form of a task's reward by its name, AUTO included.
 
-    Raises ModelError for an unknown name, and for a ratio where the model has no background.
+    Raises ModelError for an unknown name or task, and for a ratio where the model has no background.
     """
-    if name == AUTO:
-        return "ratio" if model.has_background else "conditional"
-    form = next((each for each in FORMS if each == name), None)
+    model.task_index(task)
+    form = model.calibration[task].suited_form if name == AUTO else next((each for each in FORMS if each == name), None)
     if form is None:
         raise ModelError(f"no form of reward '{name}': choose {AUTO} or one of {', '.join(FORMS)}")
     if form == "ratio" and not model.has_background:
@@ -69,11 +67,11 @@ class FrameScore:
 class Scorer:
     """Scores several videos frame by frame, as their frames arrive."""
 
-    def __init__(self, model: CalibratedModel, form: Form, videos: int) -> None:
-        """form: see `chosen_form`."""
+    def __init__(self, model: CalibratedModel, form: str, videos: int) -> None:
+        """form: AUTO or one of FORMS. Raises ModelError as `chosen_form` does."""
         self.model = model
-        self.form = form
-        self._stream = model.stream(videos, background=form == "ratio")
+        self._forms = {task: chosen_form(model, form, task) for task in model.tasks}
+        self._stream = model.stream(videos, background="ratio" in self._forms.values())
         self._windows: list[deque[Tensor]] = [deque(maxlen=model.context) for _ in range(videos)]
         """Of each video, for the joint form: log-probabilities of codes, float32 [rows, columns], newest last."""
 
@@ -89,20 +87,26 @@ class Scorer:
         log_probs = self._stream.step(
             torch.tensor(videos), torch.from_numpy(frames), torch.tensor(index), torch.tensor(is_first)
         )
-        likelihoods = self._likelihoods(videos, log_probs, is_first)
+        likelihoods = self._likelihoods([self._forms[task] for task in tasks], videos, log_probs, is_first)
         return [
-            FrameScore(float(self.model.calibration[task].reward(self.form, likelihood)), float(likelihood), codes)
+            FrameScore(self._reward(task, likelihood), float(likelihood), codes)
             for task, likelihood, codes in zip(tasks, likelihoods, log_probs.task.numpy(), strict=True)
         ]
 
-    def _likelihoods(self, videos: Sequence[int], log_probs: CodeLogProbs, is_first: Sequence[bool]) -> np.ndarray:
-        """float32 [n], nats."""
-        if self.form == "joint":
-            return np.stack([self._joint(*each) for each in zip(videos, log_probs.task, is_first, strict=True)])
-        if self.form == "ratio":
-            assert log_probs.background is not None
-            return ratio(log_probs.task, log_probs.background).numpy()
-        return conditional(log_probs.task).numpy()
+    def _reward(self, task: str, likelihood: np.ndarray) -> float:
+        return float(self.model.calibration[task].reward(self._forms[task], likelihood))
+
+    def _likelihoods(
+        self, forms: Sequence[Form], videos: Sequence[int], log_probs: CodeLogProbs, is_first: Sequence[bool]
+    ) -> list[np.ndarray]:
+        """Each frame's nats by its form, float32 []."""
+        of_form = {
+            form: frame_likelihood(form, log_probs, self.model.context).numpy() for form in set(forms) - {"joint"}
+        }
+        return [
+            self._joint(video, log_probs.task[place], is_first[place]) if form == "joint" else of_form[form][place]
+            for place, (form, video) in enumerate(zip(forms, videos, strict=True))
+        ]
 
     def _joint(self, video: int, code_log_probs: Tensor, is_first: bool) -> np.ndarray:
         window = self._windows[video]
@@ -128,11 +132,12 @@ class VideoScores:
     """Under the task's model, float32 [time, rows, columns], nats."""
 
 
-def score_video(model: CalibratedModel, frames: np.ndarray, task: str, form: Form) -> VideoScores:
+def score_video(model: CalibratedModel, frames: np.ndarray, task: str, name: str) -> VideoScores:
     """Score a video, uint8 [time, image_size, image_size, 3], that begins with an episode's first frame.
 
-    form: see `chosen_form`. Raises ModelError for an unknown task and frames of another size.
+    name: of the form, see `chosen_form`. Raises ModelError as that does, and for frames of another size.
     """
+    form = chosen_form(model, name, task)
     index = torch.tensor([model.task_index(task)])
     log_probs = model.log_probs(torch.tensor(frames)[None], index, background=form == "ratio")
     log_likelihood = frame_likelihood(form, log_probs, model.context)[0].cpu().numpy()

@@ -11,7 +11,7 @@ import yaml
 
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
-from viper_model.reward.likelihood import Calibration
+from viper_model.reward.likelihood import FORMS, Calibration
 from viper_model.torch_tools.checkpoint import load_weights, read_tensors, write_tensors
 from viper_model.video_model.sizes import CODE_MODELS, VideoModelConfig
 from viper_model.video_model.tokenizers import TOKENIZERS
@@ -19,7 +19,7 @@ from viper_model.video_model.tokenizers import TOKENIZERS
 if TYPE_CHECKING:
     from viper_model.video_model.video_model import VideoModel
 
-VERSION = 2
+VERSION = 3
 """Of the folder's layout and of what its numbers mean."""
 WEIGHTS = "model.safetensors"
 
@@ -28,7 +28,11 @@ def save_model(model: VideoModel, folder: Path) -> None:
     """Write `model` to `folder`; config.yaml last, when the rest is whole."""
     write_tensors(folder / WEIGHTS, model.state_dict(), {})
     tasks = {
-        task: {"conditional": _lists(calibration.quantiles), "ratio": _lists(calibration.ratio_quantiles)}
+        task: {
+            "form": calibration.suited_form,
+            "conditional": _lists(calibration.quantiles),
+            "ratio": _lists(calibration.ratio_quantiles),
+        }
         for task, calibration in ((task, model.calibration[task]) for task in model.tasks)
     }
     _write_yaml(folder / "tasks.yaml", tasks)
@@ -79,12 +83,14 @@ def read_calibration(folder: Path) -> dict[str, Calibration]:
     path = folder / "tasks.yaml"
     document = _read_yaml(path)
     try:
-        return {
-            str(task): Calibration(_tuples(kinds["conditional"]), _tuples(kinds["ratio"]))
-            for task, kinds in document.items()
-        }
+        return {str(task): _calibration(of_task) for task, of_task in document.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: {error}") from error
+
+
+def _calibration(document: dict[str, Any]) -> Calibration:
+    (form,) = (each for each in FORMS if each == document["form"])
+    return Calibration(_tuples(document["conditional"]), _tuples(document["ratio"]), form)
 
 
 def load_model_weights(model: VideoModel, folder: Path) -> None:

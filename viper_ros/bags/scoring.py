@@ -16,8 +16,8 @@ from rosbags.typesys import TypesysError
 
 from viper_lab.results.score import load_for_scoring
 from viper_model.errors import ModelError
-from viper_model.reward.likelihood import Form, likelihood_map
-from viper_model.reward.scorer import Scorer, chosen_form
+from viper_model.reward.likelihood import likelihood_map
+from viper_model.reward.scorer import Scorer
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import rosbag
 from viper_model.videos.bags.bag import Bag, opened
@@ -74,7 +74,7 @@ def score_bag(
     path: Path,
     out: Path,
     model: VideoModel,
-    form: Form,
+    form: str,
     settings: VideoSettings,
     task: str | None,
     maps: bool = False,
@@ -101,7 +101,7 @@ def _scored(
     bag: Bag,
     writer: Writer,
     model: VideoModel,
-    form: Form,
+    form: str,
     settings: VideoSettings,
     task: str | None,
     maps: bool,
@@ -222,5 +222,5 @@ def score_bag_to_folder(
     model = load_for_scoring(model_folder, precision, device)
     whole = bag.resolve()
     scored = out / f"{whole.stem if whole.is_file() else whole.name}_scored"
-    score_bag(bag, scored, model, chosen_form(model, form), VideoSettings.load(model_folder), task, maps)
+    score_bag(bag, scored, model, form, VideoSettings.load(model_folder), task, maps)
     return scored

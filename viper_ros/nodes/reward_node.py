@@ -19,7 +19,7 @@ from viper_lab.errors import UserError
 from viper_lab.experiment.sections import REWARD_NODE
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import likelihood_map
-from viper_model.reward.scorer import FrameScore, Scorer, chosen_form
+from viper_model.reward.scorer import FrameScore, Scorer
 from viper_model.torch_tools.device import torch_device
 from viper_model.torch_tools.precision import slower_than_float32
 from viper_model.video_model.video_model import VideoModel
@@ -86,7 +86,7 @@ class RewardNode(ViperNode):
                 raise UserError(f"the model knows several tasks: set 'task' to one of {', '.join(self._model.tasks)}")
             self._model.task_index(self._task)
         self._videos = [Video() for _ in self._environments]
-        self._scorer = Scorer(self._model, chosen_form(self._model, self.value("likelihood")), len(self._videos))
+        self._scorer = Scorer(self._model, self.value("likelihood"), len(self._videos))
         self._rewards = [self.create_publisher(Reward, f"{name}/reward", RELIABLE) for name in self._environments]
         self._maps = [self.create_publisher(Image, f"{name}/likelihood_map", RELIABLE) for name in self._environments]
 

@@ -155,7 +155,7 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert "Task Oracle 850 ± 50 2 episodes 85%" in text
     assert "expert 38 ± 0 2 episodes 4%" in text  # the shorter one would have gone on as it ended
     assert "200 ± 50 (mean ± standard error over 2 episodes of one policy), 526% of the expert's" in text
-    last = score_video(VideoModel.load(model), frames, TASK, "ratio")  # the model has a background
+    last = score_video(VideoModel.load(model), frames, TASK, "ratio")  # which suits the task
     assert f"after training: reward {last.reward[1:].mean():.2f} a frame" in text
     assert page.read_text().count("data:video/mp4;base64,") == 3
     document = json.loads((run / "report.json").read_text())

@@ -31,7 +31,7 @@ def test_the_table_holds_the_scorer_s_numbers(video: Path, tmp_path: Path, form:
     table, *_ = score_to_files(video, tmp_path / "model", TASK, tmp_path / "out", form=form)
     with open(table, newline="") as file:
         header, *rows = csv.reader(file)
-    chosen = next((each for each in FORMS if each == form), "ratio")  # the model has a background
+    chosen = next((each for each in FORMS if each == form), "ratio")  # which suits the task
     assert header == ["frame", "conditional_nats", f"{chosen}_nats", "reward"]
     with np.load(video) as arrays:
         scores = score_video(VideoModel.load(tmp_path / "model"), arrays["image"], TASK, chosen)

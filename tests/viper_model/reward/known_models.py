@@ -80,3 +80,14 @@ class SeesSingleFrames(KnowsTheSlide):
 class FindsExpertsUnlikely(KnowsTheSlide):
     def background_log_probs(self, frames: Tensor) -> Tensor:
         return torch.zeros(frames.shape[:2]) + 1.0
+
+
+class BackgroundKnowsLess(KnowsTheSlide):
+    """What is unlikely for the task's model is more so for the background's: the ratio is best there."""
+
+    def background_log_probs(self, frames: Tensor) -> Tensor:
+        return 2 * self.task_log_probs(frames)
+
+
+class WithoutBackground(KnowsTheSlide):
+    has_background = False

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from tests.viper_model.conftest import sliding_square
 from tests.viper_model.reward.known_models import (
+    BackgroundKnowsLess,
     FindsExpertsUnlikely,
     KnowsNothing,
     KnowsTheSlide,
     LikesStillPictures,
     SeesSingleFrames,
     StandsOrSlides,
+    WithoutBackground,
     frames_differ,
 )
 from viper_model.errors import ModelError
@@ -183,7 +185,7 @@ def test_a_run_s_best_rewarded_episodes_are_tried(data: Dataset) -> None:
 
 def test_experts_that_earn_nothing_are_told_first(data: Dataset) -> None:
     check = check_reward(FindsExpertsUnlikely(), data, "ratio").tasks["slide"]
-    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -1 / Calibration.RATIO_UNIT)
+    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -1 / Calibration.LEAST_RATIO_UNIT)
     assert check.verdict.level == "not usable"
     assert check.verdict.reasons[0] == "Experts themselves earn -4 an episode: doing anything else may be better."
 
@@ -322,10 +324,24 @@ def test_calibration_puts_expert_videos_at_one_and_shuffled_at_zero(data: Datase
         np.testing.assert_allclose(calibration.ratio_quantiles[kind], np.add(quantiles, 2), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("model", "form"),
+    [(StandsOrSlides(), "ratio"), (BackgroundKnowsLess(), "conditional"), (WithoutBackground(), "conditional")],
+)
+def test_the_form_by_which_hacks_earn_least_suits_a_task(model: KnowsTheSlide, form: str, data: Dataset) -> None:
+    model.calibration = calibrate(model, data)
+    assert model.calibration["slide"].suited_form == form
+    shares = {}
+    for each in ("conditional", "ratio") if model.has_background else ("conditional",):
+        kinds = check_reward(model, data, each).tasks["slide"].kinds
+        hacks = [kind.best_hack for kind in kinds.values() if kind.best_hack is not None]
+        shares[each] = max(hacks) / kinds["expert"].episode_reward if kinds["expert"].episode_reward > 0 else np.inf
+    assert min(shares, key=shares.__getitem__) == form
+    assert check_reward(model, data, "auto").tasks["slide"].form == form
+
+
 def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Dataset) -> None:
-    model = KnowsTheSlide()
-    model.has_background = False
-    assert calibrate(model, data)["slide"].ratio_quantiles == {}
+    assert calibrate(WithoutBackground(), data)["slide"].ratio_quantiles == {}
 
 
 def test_the_first_videos_that_are_judged_are_of_all_embodiments(data: Dataset) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -103,13 +105,18 @@ def test_a_ratio_is_clipped_and_scaled() -> None:
 
 
 @pytest.mark.parametrize("other", ["background", "shuffled"])
-def test_a_ratio_counts_from_the_middle_between_experts_and_what_is_not_the_task(other: str) -> None:
+@pytest.mark.parametrize(("expert", "elsewhere", "unit"), [(6.0, -14.0, 10.0), (30.0, -50.0, 40.0), (3.0, 1.0, 10.0)])
+def test_a_ratio_counts_from_the_middle_between_experts_and_what_is_not_the_task(
+    other: str, expert: float, elsewhere: float, unit: float
+) -> None:
     def around(median: float) -> tuple[float, ...]:
         return (median - 2, median - 1, median, median + 1, median + 2)
 
-    quantiles = {"expert": around(6.0), "shuffled": around(-30.0), other: around(-14.0)}
+    quantiles = {"expert": around(expert), "shuffled": around(-30.0), other: around(elsewhere)}
     calibration = Calibration(SCALE["slide"].quantiles, quantiles)
-    np.testing.assert_allclose(calibration.reward("ratio", np.array([-4.0, 6.0, -14.0, 99.0])), [0, 1, -1, 2])
+    middle = (expert + elsewhere) / 2
+    nats = middle + unit * np.array([-9.0, -1.0, 0.0, 1.0, 1.9, 9.0])
+    np.testing.assert_allclose(calibration.reward("ratio", nats), [-2, -1, 0, 1, 1.9, 2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["conditional", "joint"])
@@ -127,10 +134,9 @@ def test_experts_as_unlikely_as_shuffled_ones_do_not_blow_rewards_up() -> None:
 def test_a_ratio_without_a_background_is_refused_in_one_line(scaled: VideoModel) -> None:
     plain = VideoModel(scaled.config, scaled.tasks)
     plain.calibration = SCALE
-    assert (chosen_form(plain, AUTO), chosen_form(scaled, AUTO)) == ("conditional", "ratio")
     video, task = random_video(3), torch.tensor([0])
     for ask in (
-        lambda: chosen_form(plain, "ratio"),
+        lambda: chosen_form(plain, "ratio", "slide"),
         lambda: Scorer(plain, "ratio", 1),
         lambda: score_video(plain, video.numpy(), "slide", "ratio"),
         lambda: plain.log_probs(video[None], task, background=True),
@@ -140,6 +146,23 @@ def test_a_ratio_without_a_background_is_refused_in_one_line(scaled: VideoModel)
             ask()
         assert "\n" not in str(raised.value)
     assert np.isfinite(Scorer(plain, "joint", 1).step([0], video[:1].numpy(), ["slide"], [True])[0].reward)
+
+
+def test_each_task_has_the_form_that_suits_it(scaled: VideoModel) -> None:
+    """Two cameras of one node: where one task's reward is a ratio, the other's stays what it is alone."""
+    suited: dict[str, Form] = {"slide": "conditional", "jump": "ratio"}
+    scaled.calibration = {task: dataclasses.replace(SCALE[task], suited_form=form) for task, form in suited.items()}
+    video = random_video(6).numpy()
+    scorer = Scorer(scaled, AUTO, 2)
+    streamed = [scorer.step([0, 1], video[[t, t]], ["slide", "jump"], [t == 0] * 2) for t in range(6)]
+    for place, (task, form) in enumerate(suited.items()):
+        assert chosen_form(scaled, AUTO, task) == score_video(scaled, video, task, AUTO).form == form
+        expected = score_video(scaled, video, task, form)
+        atol = 2 * NATS * scaled.config.tokenizer.grid**2
+        np.testing.assert_allclose(
+            [each[place].log_likelihood for each in streamed], expected.log_likelihood, atol=atol
+        )
+        np.testing.assert_allclose([each[place].reward for each in streamed], expected.reward, atol=atol)
 
 
 def test_a_step_that_is_refused_changes_nothing(scaled: VideoModel) -> None:
@@ -158,8 +181,8 @@ def test_a_step_that_is_refused_changes_nothing(scaled: VideoModel) -> None:
 
 def test_unknown_names_are_told_the_known_ones(scaled: VideoModel) -> None:
     with pytest.raises(ModelError, match="choose auto or one of conditional, joint, ratio"):
-        chosen_form(scaled, "likely")
-    assert [chosen_form(scaled, form) for form in FORMS] == list(FORMS)
+        chosen_form(scaled, "likely", "slide")
+    assert [chosen_form(scaled, form, "slide") for form in FORMS] == list(FORMS)
     with pytest.raises(ModelError, match="slide, jump"):
         score_video(scaled, random_video(3).numpy(), "fly", "conditional")
 

@@ -186,7 +186,7 @@ def test_a_size_has_its_first_tokenizer_unless_told_otherwise() -> None:
 @pytest.fixture
 def folder(model: VideoModel, tmp_path: Path) -> Path:
     model.calibration = {
-        "slide": Calibration(QUANTILES, {"expert": (1.0, 2.0, 3.0, 4.0, 5.0)}),
+        "slide": Calibration(QUANTILES, {"expert": (1.0, 2.0, 3.0, 4.0, 5.0)}, "ratio"),
         "jump": Calibration(QUANTILES),
     }
     model.save(tmp_path / "model")
@@ -229,7 +229,7 @@ def test_a_folder_of_the_first_version_is_refused_with_what_to_do(tmp_path: Path
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"a": {"expert": [0.0] * 5, "shuffled": [0.0] * 5}}))
-    assert "is of version 1 of the model folder; this viper_ros reads 2: fit the model again" in refused(tmp_path)
+    assert "is of version 1 of the model folder; this viper_ros reads 3: fit the model again" in refused(tmp_path)
 
 
 def refused(folder: Path) -> str:

@@ -57,7 +57,8 @@ def test_a_second_signal_while_it_ends_changes_nothing() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("name", "library"), [("reward_node", "libtorch_cpu.so"), ("sim_node", "librmw_fastrtps_cpp.so"), ("sim_node", "libEGL")]
+    ("name", "library"),
+    [("reward_node", "libtorch_cpu.so"), ("sim_node", "librmw_fastrtps_cpp.so"), ("sim_node", "libEGL")],
 )
 def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_line(
     number: signal.Signals, name: str, library: str
