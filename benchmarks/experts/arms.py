@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sim
-from sim.arms.controller import ARMS
 from sim.experts import make_behaviour
 
 SIM = "robosuite"
+ARMS = sim.arms_of(SIM)
 UNSEEN = (8, 8)
 """Experts don't look at frames: small ones cost least."""
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import sim
-from benchmarks.experts.arms import read_table
+from benchmarks.experts.arms import ARMS, read_table
 from sim import SimError
-from sim.arms.controller import ARMS
 from tests import ROOT
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError
@@ -103,7 +102,7 @@ def test_the_papers_numbers_of_pairs_all_with_experts_that_solve_their_tasks() -
     assert (len(panda), len(sawyer), len(panda & sawyer), len(panda | sawyer)) == (30, 23, 20, 33)
     assert set(pairs.all) == {Pair(arm, task) for arm in ("panda", "sawyer") for task in panda | sawyer}
     solved = read_table(ROOT / "benchmarks" / "results" / "expert_table_arms.md")
-    weak = [pair for pair in pairs.all if solved[pair.task][list(ARMS).index(pair.arm)] < 18]
+    weak = [pair for pair in pairs.all if solved[pair.task][ARMS.index(pair.arm)] < 18]
     assert not weak
 
 
