@@ -16,6 +16,7 @@ from sim.arms.table import TableTask
 class ReachTarget(TableTask):
     """The gripper is at the red ball. Two balls of other colours are to be left alone."""
 
+    ball: ClassVar[str] = "target"
     bodies = (
         body("target", mark("target", 0.025, RED), loose=False)
         + body("distractor0", mark("distractor0", 0.025, BLUE), loose=False)
@@ -29,7 +30,13 @@ class ReachTarget(TableTask):
 
     def _check_success(self) -> bool:
         gripper = self.sim.data.site_xpos[self.robots[0].eef_site_id["right"]]
-        return bool(np.linalg.norm(gripper - self.position("target")) < 0.025)
+        return bool(np.linalg.norm(gripper - self.position(self.ball)) < 0.025)
+
+
+class ReachBlueTarget(ReachTarget):
+    """The gripper is at the blue ball, in the scene of `ReachTarget`."""
+
+    ball = "distractor0"
 
 
 def _button(name: str, colour: str, size: float = 0.1) -> str:
@@ -66,21 +73,28 @@ class PushButton(TableTask):
 class PushButtons(PushButton):
     """The buttons have been pressed, first the red one, then the green one, then the blue one."""
 
-    ORDER = ("red", "green", "blue")
+    BUTTONS = ("red", "green", "blue")
+    order: ClassVar[tuple[str, ...]] = BUTTONS
     bodies = "".join(
         body(f"base_{name}", _button(name, colour, 0.08), loose=False)
-        for name, colour in zip(ORDER, (RED, GREEN, BLUE), strict=True)
+        for name, colour in zip(BUTTONS, (RED, GREEN, BLUE), strict=True)
     )
 
     def place(self) -> None:
-        for name, (x, y) in zip(self.ORDER, self.scatter(3, 0.13), strict=True):
+        for name, (x, y) in zip(self.BUTTONS, self.scatter(3, 0.13), strict=True):
             self.put(f"base_{name}", x, y)
         self._done = 0
 
     def _check_success(self) -> bool:
-        if self._done < len(self.ORDER) and self.pressed(self.ORDER[self._done]):
+        if self._done < len(self.order) and self.pressed(self.order[self._done]):
             self._done += 1
-        return self._done == len(self.ORDER)
+        return self._done == len(self.order)
+
+
+class PushBlueButton(PushButtons):
+    """The blue button has been pressed, in the scene of `PushButtons`."""
+
+    order = ("blue",)
 
 
 class LampOn(PushButton):

@@ -13,6 +13,8 @@ _CONTACT = 0.045
 """Metres between the centres of the block and of the closed fingers that push it."""
 _AHEAD = 0.03
 _ON_TARGET = 0.01
+_FREE = 0.012
+"""Metres between the table and a stick that is led over it: one that rubs tilts in the fingers."""
 
 
 def _slide_block_to_target(hand: Hand) -> Motion:
@@ -62,14 +64,11 @@ def _sweep_to_dustpan(hand: Hand) -> Motion:
 def _hockey(hand: Hand) -> Motion:
     yield from pick(hand, "stick", (0, 0, 0.1), lift=0.04)
     held = hand.position - hand.place_of("stick")
-    behind = hand.place_of("ball", (-0.05, 0, -0.0)) * [1, 1, 0] + (hand.place_of("goal") + held + up(0.004)) * [
-        0,
-        0,
-        1,
-    ]
+    low = (hand.place_of("goal") + held)[2] + _FREE
+    behind = np.array([*hand.place_of("ball", (-0.05, 0, 0))[:2], low])
     yield from hand.go(behind + held * [1, 1, 0] + up(0.03), speed=0.6)
     yield from hand.go(behind + held * [1, 1, 0], speed=0.6)
-    over = hand.place_of("goal", (0.02, 0, 0.004)) + held
+    over = hand.place_of("goal", (0.02, 0, _FREE)) + held
     halfway = (hand.position[0] + over[0]) / 2
     yield from hand.go([halfway, *over[1:]], speed=0.4, tolerance=0.02)
     yield from hand.go(over, speed=0.4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from viper_lab.config import config_directory
 from viper_lab.errors import UserError, did_you_mean
 from viper_model.videos.find import pair_name
 
-KEYS = ("seen", "unseen", "settings")
+KEYS = ("seen", "unseen", "settings", "same_scene")
 
 
 @dataclass(frozen=True, order=True)
@@ -40,6 +41,8 @@ class Pairs:
     """The model learns from none of their videos, which exist to judge it."""
     settings: tuple[str, ...] = ()
     """Assignments to settings of the simulator's parameter file: see `plan.make_plan`."""
+    same_scene: tuple[tuple[str, ...], ...] = ()
+    """Groups of tasks whose episodes begin alike, so that nothing but the label tells them apart."""
 
     @property
     def all(self) -> tuple[Pair, ...]:
@@ -60,9 +63,14 @@ class Pairs:
 
     def wrong_label(self, pair: Pair) -> str:
         """Another task, to ask for in the pair's place: the next by name of those that its arm was seen at, so that an
-        unfamiliar pair of arm and label is not what makes it unlikely."""
+        unfamiliar pair of arm and label is not what makes it unlikely. Tasks of the same scene come first."""
         others = sorted(each.task for each in self.seen if each.arm == pair.arm and each.task != pair.task)
+        others = [task for task in others if self.begin_alike(pair.task, task)] or others
         return next((task for task in others if task > pair.task), others[0])
+
+    def begin_alike(self, task: str, other: str) -> bool:
+        """Whether two tasks are in one group of `same_scene`."""
+        return any(task in group and other in group for group in self.same_scene)
 
 
 def load_pairs(source: str, sim: str) -> Pairs:
@@ -71,10 +79,11 @@ def load_pairs(source: str, sim: str) -> Pairs:
         seen: {panda: [lift, stack], sawyer: [lift, stack, door]}
         unseen: {panda: [door]}
         settings: [record.episodes=40, fit.size=tiny]     # may be left out
+        same_scene: [[reach_target, reach_blue_target]]   # may be left out: see `Pairs`
 
     Raises UserError for a file that can't be read as this, an arm or a task that the simulator doesn't have, a pair
-    that is both seen and unseen, no unseen pair or one whose task no other arm is seen at, and an arm that is seen at
-    fewer than two tasks. Raises SimError for an unknown simulator.
+    that is both seen and unseen, no unseen pair or one whose task no other arm is seen at, an arm that is seen at
+    fewer than two tasks, and a task in `same_scene` that is in no pair. Raises SimError for an unknown simulator.
     """
     folder = config_directory() / "cross_embodiment"
     known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
@@ -88,8 +97,11 @@ def load_pairs(source: str, sim: str) -> Pairs:
     settings = document.get("settings") or []
     if not isinstance(settings, list) or not all(isinstance(each, str) for each in settings):
         raise UserError(f"{path}: `settings` is a list such as [record.episodes=40]")
+    groups = document.get("same_scene") or []
+    if not isinstance(groups, list) or not all(isinstance(group, list) and len(group) > 1 for group in groups):
+        raise UserError(f"{path}: `same_scene` is a list of groups of tasks such as [[lift, stack]]")
     seen, unseen = (_read(path, document, key) for key in ("seen", "unseen"))
-    pairs = Pairs(path.stem, seen, unseen, tuple(settings))
+    pairs = Pairs(path.stem, seen, unseen, tuple(settings), tuple(map(tuple, groups)))
     _check(path, pairs, sim)
     return pairs
 
@@ -118,6 +130,9 @@ def _check(path: Path, pairs: Pairs, sim: str) -> None:
             raise UserError(f"{path}: {pair} is both seen and unseen: leave it in one of the two")
         if all(pair.task != each.task for each in pairs.seen):
             raise UserError(f"{path}: no arm is seen at {pair.task}, so that no model could be asked for {pair}")
+    for task in itertools.chain(*pairs.same_scene):
+        if task not in pairs.tasks:
+            raise UserError(f"{path}: {task} is named in `same_scene` and is in no pair: leave it out there")
     for arm in pairs.arms:
         if len([pair for pair in pairs.seen if pair.arm == arm]) < 2:
             raise UserError(f"{path}: let {arm} be seen at two tasks or more, of which one is the other's wrong label")

@@ -11,7 +11,7 @@ import numpy as np
 
 from viper_lab.evaluation.cross_embodiment import measures
 from viper_lab.evaluation.cross_embodiment.measures import Interval
-from viper_lab.evaluation.cross_embodiment.pairs import Pair
+from viper_lab.evaluation.cross_embodiment.pairs import Pair, Pairs
 from viper_lab.evaluation.cross_embodiment.rollouts import Rollouts, mean_errors
 from viper_lab.evaluation.cross_embodiment.scoring import FORMS, RIGHT, WRONG_LABEL, Likelihoods
 from viper_model.videos.find import EXPERT
@@ -26,6 +26,8 @@ class PairResult:
     pair: Pair
     unseen: bool
     wrong_label: str
+    same_scene: bool
+    """Whether the wrong label's task begins alike, so that the label alone tells which of the two it is."""
     videos: dict[str, int]
     """By kind."""
     nats: dict[str, dict[str, float]]
@@ -40,19 +42,19 @@ class PairResult:
     """By measure and by who was asked, or STILL: of predictions, by step; NaN from where no video lasts."""
 
 
-def measure_pair(
-    pair: Pair, unseen: bool, wrong_label: str, likelihoods: Likelihoods, rollouts: Rollouts, frame_skip: int
-) -> PairResult:
+def measure_pair(pairs: Pairs, pair: Pair, likelihoods: Likelihoods, rollouts: Rollouts, frame_skip: int) -> PairResult:
     means = {
         who: {kind: measures.video_means(videos, frame_skip) for kind, videos in by_kind.items()}
         for who, by_kind in likelihoods.items()
     }  # [forms, videos] each
     right = means[RIGHT]
     label = right[EXPERT][0] - means[WRONG_LABEL][EXPERT][0]
+    wrong_label = pairs.wrong_label(pair)
     return PairResult(
         pair=pair,
-        unseen=unseen,
+        unseen=pair in pairs.unseen,
         wrong_label=wrong_label,
+        same_scene=pairs.begin_alike(pair.task, wrong_label),
         videos={kind: values.shape[1] for kind, values in right.items()},
         nats={
             form: {kind: float(values[number].mean()) for kind, values in right.items()}
@@ -82,7 +84,8 @@ def measure_pair(
 
 
 def summary(results: Sequence[PairResult]) -> dict[str, Any]:
-    """Medians over pairs, of those that were seen and of those that were not."""
+    """Medians over pairs, of those that were seen and of those that were not. What the label counts is told apart for
+    pairs whose wrong label is of the same scene, None where there are none."""
     return {
         name: {
             "pairs": len(chosen),
@@ -93,13 +96,25 @@ def summary(results: Sequence[PairResult]) -> dict[str, Any]:
                 }
                 for who, forms in chosen[0].auc.items()
             },
-            "label_nats": _median([each.label_nats.value for each in chosen]),
-            "label_right": _median([each.label_right for each in chosen]),
+            "label": {
+                scene: _label([each for each in chosen if each.same_scene == same])
+                for scene, same in (("same_scene", True), ("other_scene", False))
+            },
         }
         for name, chosen in (
             ("unseen", [each for each in results if each.unseen]),
             ("seen", [each for each in results if not each.unseen]),
         )
+    }
+
+
+def _label(chosen: Sequence[PairResult]) -> dict[str, float] | None:
+    if not chosen:
+        return None
+    return {
+        "pairs": len(chosen),
+        "nats": _median([each.label_nats.value for each in chosen]),
+        "right": _median([each.label_right for each in chosen]),
     }
 
 

@@ -52,14 +52,5 @@ def cross_embodiment(
         file = f"{pair}.npz"
         scored[pair] = likelihoods(out / "likelihoods" / file, asked, videos)
         imagined[pair] = roll_out(out / "rollouts" / file, asked, videos[EXPERT])
-        results.append(
-            measure_pair(
-                pair,
-                pair in pairs.unseen,
-                pairs.wrong_label(pair),
-                scored[pair],
-                imagined[pair],
-                judges.model.frame_skip,
-            )
-        )
+        results.append(measure_pair(pairs, pair, scored[pair], imagined[pair], judges.model.frame_skip))
     return write_results(out, results, scored, imagined, judges.model.frame_skip)

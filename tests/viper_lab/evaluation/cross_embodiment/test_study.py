@@ -59,6 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "made.yaml").write_text(
         "seen: {panda: [lift, stack], sawyer: [lift, stack, door]}\n"
         "unseen: {panda: [door]}\n"
+        "same_scene: [[door, lift, stack]]\n"
         "settings: [fit.size=micro, fit.background=recorded, record.episodes=10]\n"
     )
     rng = np.random.default_rng(0)
@@ -159,12 +160,19 @@ def test_a_study_finds_what_was_put_into_its_videos(folder: Path, pairs: Pairs) 
     assert np.mean([each["expert"] - each["random"] for each in nats]) > 0.5  # jumps are unlikely
     assert result["summary"]["seen"]["auc"][RIGHT]["conditional"]["random"] > 0.55
     assert (result["summary"]["unseen"]["pairs"], result["summary"]["seen"]["pairs"]) == (1, 5)
+    label = result["summary"]["seen"]["label"]
+    assert label["other_scene"] is None
+    assert label["same_scene"]["pairs"] == 5
+    assert label["same_scene"]["nats"] > 0.2
     with open(out / "cross_embodiment.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == (6 * 2 + 1) * 2 * 4  # who is asked, forms, kinds
     assert {row["seen"] for row in rows if (row["arm"], row["task"]) == ("panda", "door")} == {"False"}
     page = (out / "cross_embodiment.html").read_text()
     assert page.count("data:image/png") == 6
+    assert "the same scene" in page
+    assert "another scene" not in page
+    assert "not tested here" not in page
     assert not re.search(r'src="(?!data:)', page)
 
 
