@@ -276,40 +276,6 @@ def test_an_action_is_clipped() -> None:
     np.testing.assert_array_equal(taken, [-1, -1, -1, 0, 1, 1, 1])
 
 
-def test_a_frame_from_a_little_in_the_future_counts_as_taken_now() -> None:
-    bench = Bench().started()
-    for _ in range(8):
-        bench.guard.frame(-0.2, bench.now)
-        bench.period(frame=False)
-    assert bench.guard.state is State.RUNNING
-    for _ in range(8):
-        bench.period(frame=False)
-    assert "frame" in bench.guard.reason
-
-
-@pytest.mark.parametrize(
-    ("age", "told"),
-    [
-        (None, "have no stamp"),
-        (0.4, "are stamped 0.40 s before they come"),
-        (1.7e9, "are stamped 1700000000.00 s before they come"),
-        (-60.0, "are stamped 60.00 s in the future"),
-    ],
-)
-def test_frames_whose_age_can_not_be_told_do_not_count_and_that_is_said(age: float | None, told: str) -> None:
-    bench = Bench().moving()
-    for _ in range(8):
-        bench.guard.frame(age, bench.now)
-        bench.period(frame=False)
-    assert f"no camera frame younger than 0.3 s: the frames of the camera {told}" in bench.guard.reason
-    for _ in range(20):
-        bench.period(frame=False)
-    assert bench.guard.clear() == ""
-    bench.guard.frame(age, bench.now)
-    assert told in bench.guard.start(bench.now)
-    assert bench.guard.go_home(bench.now) == ""
-
-
 def test_a_stop_is_released_by_the_source_that_pressed_it() -> None:
     bench = Bench()
     for source in (1, 2):
