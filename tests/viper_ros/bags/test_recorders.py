@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin
 
-from tests.viper_model.videos.bags.test_bag import change, humble_mcap, humble_sqlite, jpeg_bag, unknown_type_in_mcap
+from tests.viper_model.videos.bags.test_bag import change, humble_mcap, humble_sqlite, unknown_type_in_mcap
+from tests.viper_model.videos.bags.test_losses import jpeg_bag
 from tests.viper_model.videos.writers import METADATA, numbered, write_bag, write_camera
 from tests.viper_ros.bags.test_bags import TASK, messages
 from tests.viper_ros.conftest import random_frames
