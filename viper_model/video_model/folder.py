@@ -51,12 +51,7 @@ def read_config(folder: Path) -> tuple[VideoModelConfig, bool]:
     Raises ModelError where there is none, or it is of another version.
     """
     path = folder / "config.yaml"
-    document = _read_yaml(path)
-    version = document.get("version")
-    if version != VERSION:
-        raise ModelError(
-            f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: fit the model again"
-        )
+    document = _read_current(path)
     try:
         tokenizer, code_model = dict(document["tokenizer"]), dict(document["code_model"])
         tokenizer_name, code_model_name = tokenizer.pop("name"), code_model.pop("name")
@@ -79,7 +74,8 @@ def read_config(folder: Path) -> tuple[VideoModelConfig, bool]:
 
 
 def read_calibration(folder: Path) -> dict[str, Calibration]:
-    """By task. Raises ModelError where tasks.yaml is missing or damaged."""
+    """By task. Raises ModelError where tasks.yaml is missing or damaged, or the folder is of another version."""
+    _read_current(folder / "config.yaml")
     path = folder / "tasks.yaml"
     document = _read_yaml(path)
     try:
@@ -119,6 +115,18 @@ def _tuples(quantiles: dict[str, Any]) -> dict[str, tuple[float, ...]]:
 
 def _write_yaml(path: Path, document: dict[str, Any]) -> None:
     replace_file(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None).encode())
+
+
+def _read_current(path: Path) -> dict[str, Any]:
+    """config.yaml. Raises ModelError where the folder is of another version."""
+    document = _read_yaml(path)
+    version = document.get("version")
+    if version != VERSION:
+        raise ModelError(
+            f"{path} is of version {version} of the model folder; this viper_ros reads {VERSION}: fit the model again, "
+            "into another folder or with this one removed"
+        )
+    return document
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests.viper_model.conftest import MICRO
 from tests.viper_model.video_model import test_masked, test_videogpt
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Calibration
+from viper_model.video_model.folder import read_calibration
 from viper_model.video_model.sizes import CODE_MODELS, SIZES, size_config
 from viper_model.video_model.tokenizers import TOKENIZERS
 from viper_model.video_model.video_model import VideoModel
@@ -230,6 +231,8 @@ def test_a_folder_of_the_first_version_is_refused_with_what_to_do(tmp_path: Path
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "tasks.yaml").write_text(yaml.safe_dump({"a": {"expert": [0.0] * 5, "shuffled": [0.0] * 5}}))
     assert "is of version 1 of the model folder; this viper_ros reads 3: fit the model again" in refused(tmp_path)
+    with pytest.raises(ModelError, match="is of version 1"):  # what is asked of a model before a training begins
+        read_calibration(tmp_path)
 
 
 def refused(folder: Path) -> str:
