@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import rclpy
+from rclpy.utilities import try_shutdown
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -82,4 +82,4 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
                 return 1
             return spin(nodes, policy.done)
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()

@@ -14,6 +14,7 @@ import rclpy
 from rclpy.action.graph import get_action_server_names_and_types_by_node
 from rclpy.parameter import Parameter as RclpyParameter
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 
 from viper_lab.errors import UserError
 from viper_lab.experiment.untrained import untrained_model, untrained_policy
@@ -117,7 +118,7 @@ def _inspect(kind: Kind) -> Interfaces:
             found.append(_interfaces(node))
             node.stop()
         finally:
-            rclpy.try_shutdown()
+            try_shutdown()
 
     def all_of(names: str) -> dict[str, str]:
         every: dict[str, str] = {}

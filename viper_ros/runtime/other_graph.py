@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
@@ -23,9 +24,9 @@ def topic_in_use(nodes: Sequence[ViperNode]) -> str | None:
     A publisher counts once it is heard. Discovery alone says too much: a process that was killed stays discovered for
     another twenty seconds. The nodes must be in no executor, and not publish yet.
     """
-    heard: Future[str] = Future()
+    heard: Future[str] = Future()  # type: ignore[type-arg, unused-ignore]  # Jazzy's has no type arguments
 
-    def hear(topic: str) -> None:
+    def hear(topic: str, _: object) -> None:
         if not heard.done():
             heard.set_result(topic)
 
@@ -36,7 +37,7 @@ def topic_in_use(nodes: Sequence[ViperNode]) -> str | None:
         for topic, kind in node.claims().items():
             name = node.resolve_topic_name(topic)
             own_publishers[name] += 1
-            subscription = node.create_subscription(kind, topic, lambda _, name=name: hear(name), 1)
+            subscription = node.create_subscription(kind, topic, partial(hear, name), 1)
             subscriptions.append((node, subscription))
         executor.add_node(node)
     executor.spin_until_future_complete(heard, LISTEN_SECONDS)

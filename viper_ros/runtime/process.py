@@ -13,6 +13,7 @@ import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import try_shutdown
 
 from viper_lab.config import config_directory
 from viper_lab.errors import USER_ERRORS
@@ -54,7 +55,7 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
     return False
 
 
-def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
+def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:  # type: ignore[type-arg, unused-ignore]  # Jazzy's has no type arguments
     """Run `nodes` in this thread until `done`, SIGINT or SIGTERM; stop them in order.
 
     Returns the exit status: `done`'s result, 128 + the signal's number, or 1 where a node could not stop as it should
@@ -136,4 +137,4 @@ def run_process(node_class: Callable[[], ViperNode]) -> int:
         print(f"viper_ros: {error}", file=sys.stderr)
         return 1
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()

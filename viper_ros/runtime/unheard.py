@@ -23,7 +23,7 @@ def unheard_publishers(node: Node, subscriptions: Iterable[Subscription]) -> dic
         by_topic.setdefault(subscription.topic_name, []).append(subscription)
     told: dict[str, str] = {}
     for topic, listening in by_topic.items():
-        expected = type_name(listening[0].msg_type)
+        expected = type_name(listening[0].msg_type)  # type: ignore[arg-type, unused-ignore]  # Jazzy's types
         for publisher in node.get_publishers_info_by_topic(topic):
             who = node_of(publisher)
             if publisher.topic_type != expected:
