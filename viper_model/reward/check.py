@@ -165,7 +165,8 @@ def _hack_share(
         for kind, of_kind in nats.items()
     }
     expert = earned[EXPERT].mean()
-    hacks = _counted(_best_hacks(videos, earned, length), videos)
+    worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
+    hacks = _counted(_best_hacks(worth, earned), videos)
     return max(hacks.values(), default=0.0) / expert if expert > 0 else np.inf
 
 
@@ -278,7 +279,7 @@ def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, pol
         kind: np.array([episode_sum(scores.reward, length) for scores in of_kind]) for kind, of_kind in scored.items()
     }
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
-    hacks = _best_hacks(videos, earned, length)
+    hacks = _best_hacks(worth, earned)
     kinds = {
         kind: KindCheck(
             videos=len(videos[kind]),
@@ -313,14 +314,13 @@ def _worths(videos: Sequence[JudgedVideo], length: int) -> np.ndarray:
     )
 
 
-def _best_hacks(
-    videos: Mapping[str, list[JudgedVideo]], earned: Mapping[str, np.ndarray], length: int
-) -> dict[str, float]:
-    """By kind, the highest reward of an episode among those of HACKS that don't solve the task."""
-    enough = 0.5 * _worths(videos[EXPERT], length).mean()
-    unsolved = {
-        kind: earned[kind][~(_worths(of_kind, length) >= enough)] for kind, of_kind in videos.items() if kind in HACKS
-    }
+def _best_hacks(worth: Mapping[str, np.ndarray], earned: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """By kind, the highest reward of an episode among those of HACKS that don't solve the task.
+
+    worth, earned: by kind, the task's own return and the reward of an episode like each video, float64 [videos].
+    """
+    enough = 0.5 * worth[EXPERT].mean()
+    unsolved = {kind: earned[kind][~(of_kind >= enough)] for kind, of_kind in worth.items() if kind in HACKS}
     return {kind: float(rewards.max()) for kind, rewards in unsolved.items() if len(rewards)}
 
 
