@@ -28,7 +28,7 @@ WHOLE_EPISODES = ("random", "parked", "stopped")
 def record_videos(plan: Plan, behaviour: str, episodes: int | None = None) -> list[float]:
     """Record a behaviour in the plan's environment; returns the ground-truth return of each video. Videos already there
     count. episodes: as in the plan's settings where None."""
-    _refuse_old_layout(plan, plan.data / plan.task, "")
+    _refuse_old_layout(plan)
     options = plan.settings["record"]
     environment = plan.settings["sim_node"]
     size = environment["image_size"]
@@ -79,8 +79,6 @@ def prepare(plan: Plan, console: Console) -> None:
         return
     if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
         return
-    in_it = f", and rename {plan.older_label} to {plan.task} in its tasks.yaml and check.json"
-    _refuse_old_layout(plan, plan.model, in_it)
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
     device = torch_device(plan.settings["fit"]["device"])  # refused before anything is recorded
     for behaviour in (EXPERT, *background, *JUDGES):
@@ -115,11 +113,12 @@ def fit_model(plan: Plan, data: Path, folder: Path, tasks: Sequence[str]) -> Non
     )
 
 
-def _refuse_old_layout(plan: Plan, folder: Path, besides: str) -> None:
-    """Refuse to make `folder` anew where an older version, which named tasks after their arm, kept it elsewhere.
+def _refuse_old_layout(plan: Plan) -> None:
+    """Refuse to record anew what an older version, which named tasks after their arm, kept elsewhere.
 
-    Raises UserError, which says what to move, and `besides`.
+    Raises UserError, which says what to move.
     """
+    folder = plan.data / plan.task
     old = folder.parent.parent / plan.older_label
     if plan.arm and old.exists() and not folder.exists():
-        raise UserError(f"{old} is of an older version: `mkdir -p {folder.parent} && mv {old} {folder}`{besides}")
+        raise UserError(f"{old} is of an older version: `mkdir -p {folder.parent} && mv {old} {folder}`")
