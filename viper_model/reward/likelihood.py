@@ -131,10 +131,8 @@ class Calibration:
     """How likely held-out videos of one task are, by kind, and the scale of rewards that follows from it."""
 
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-    RATIO_LIMIT = 2.0
-    """The reward at which a ratio is clipped: one very unlikely frame must not drown the rest."""
-    LEAST_RATIO_UNIT = 10.0
-    """So many nats of ratio at least make a reward of 1, however little a model tells apart."""
+    RATIO_UNIT = 10.0
+    """Nats."""
 
     quantiles: dict[str, tuple[float, ...]]
     """Quantiles at LEVELS of `conditional`, nats a frame, by kind: `expert`, `shuffled`, …"""
@@ -156,29 +154,25 @@ class Calibration:
         shuffled, expert = self.quantiles["shuffled"][2], self.quantiles["expert"][2]
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)
 
-    @property
-    def ratio_scale(self) -> tuple[float, float]:
-        """The nats that have no reward, and the nats from there that have a reward of 1; 0 and the least until
-        measured.
+    def _scaled_ratio(self, likelihood: np.ndarray) -> np.ndarray:
+        return symlog(likelihood / self.RATIO_UNIT)
 
-        How likely the median frame of experts and that of what the background learned from are hangs on how long each
-        model was trained; what lies between them is what counts.
-        """
+    @property
+    def _ratio_middle(self) -> float:
+        """Halfway between the median frames of experts and of what the background learned from; 0 until measured."""
         if not self.ratio_quantiles:
-            return 0.0, self.LEAST_RATIO_UNIT
+            return 0.0
         expert = self.ratio_quantiles["expert"][2]
         other = self.ratio_quantiles.get("background", self.ratio_quantiles["shuffled"])[2]
-        return (expert + other) / 2, max(self.LEAST_RATIO_UNIT, (expert - other) / 2)
+        return float(self._scaled_ratio(np.array([expert, other])).mean())
 
     def reward(self, form: Form, likelihood: np.ndarray) -> np.ndarray:
         """What an agent learns from, for a form's nats: float32 of any shape, dimensionless.
 
-        A `ratio` is 1 for the median frame of experts and -1 for that of the background, or less where those are
-        near each other, and clipped: a reward is from -2 to 2, above 0 where a frame is rather an expert's. The other
-        forms are calibrated, and their symlog is taken so that one very unlikely frame doesn't drown the rest: 0 as
-        shuffled, ln 2 as experts.
+        The symlog of what counts, so that neither one very unlikely frame nor a goal that is far from the way there
+        drowns the rest, and no slope is clipped away: of `calibrated`, 0 as shuffled and ln 2 as experts; of a `ratio`
+        in tens of nats, less the middle between experts and the background.
         """
         if form == "ratio":
-            middle, unit = self.ratio_scale
-            return ((likelihood - middle) / unit).clip(-self.RATIO_LIMIT, self.RATIO_LIMIT).astype(np.float32)
+            return (self._scaled_ratio(likelihood) - self._ratio_middle).astype(np.float32)
         return symlog(self.calibrated(likelihood)).astype(np.float32)

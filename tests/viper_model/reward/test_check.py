@@ -185,7 +185,7 @@ def test_a_run_s_best_rewarded_episodes_are_tried(data: Dataset) -> None:
 
 def test_experts_that_earn_nothing_are_told_first(data: Dataset) -> None:
     check = check_reward(FindsExpertsUnlikely(), data, "ratio").tasks["slide"]
-    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -1 / Calibration.LEAST_RATIO_UNIT)
+    assert check.kinds["expert"].episode_reward == pytest.approx(39 * -np.log1p(1 / Calibration.RATIO_UNIT))
     assert check.verdict.level == "not usable"
     assert check.verdict.reasons[0] == "Experts themselves earn -4 an episode: doing anything else may be better."
 

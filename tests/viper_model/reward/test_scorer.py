@@ -97,26 +97,23 @@ def test_ratio_is_what_the_task_s_model_says_beyond_the_background_s(scaled: Vid
     assert not np.allclose(scores.log_likelihood, scores.conditional, atol=1)
 
 
-def test_a_ratio_is_clipped_and_scaled() -> None:
-    nats = np.array([-1000.0, -20.5, -20.0, -10.0, 0.0, 5.0, 20.0, 33.0], np.float32)
+def test_a_ratio_s_symlog_is_taken_in_tens_of_nats() -> None:
+    nats = np.array([-1000.0, -10.0, 0.0, 5.0, 10.0, 70.0], np.float32)
     reward = SCALE["slide"].reward("ratio", nats)
-    np.testing.assert_allclose(reward, [-2, -2, -2, -1, 0, 0.5, 2, 2])
+    np.testing.assert_allclose(reward, [-np.log(101), -np.log(2), 0, np.log(1.5), np.log(2), np.log(8)], rtol=1e-6)
     assert reward.dtype == np.float32
 
 
 @pytest.mark.parametrize("other", ["background", "shuffled"])
-@pytest.mark.parametrize(("expert", "elsewhere", "unit"), [(6.0, -14.0, 10.0), (30.0, -50.0, 40.0), (3.0, 1.0, 10.0)])
-def test_a_ratio_counts_from_the_middle_between_experts_and_what_is_not_the_task(
-    other: str, expert: float, elsewhere: float, unit: float
-) -> None:
+def test_experts_and_what_is_not_the_task_earn_the_opposite_by_a_ratio(other: str) -> None:
     def around(median: float) -> tuple[float, ...]:
         return (median - 2, median - 1, median, median + 1, median + 2)
 
-    quantiles = {"expert": around(expert), "shuffled": around(-30.0), other: around(elsewhere)}
-    calibration = Calibration(SCALE["slide"].quantiles, quantiles)
-    middle = (expert + elsewhere) / 2
-    nats = middle + unit * np.array([-9.0, -1.0, 0.0, 1.0, 1.9, 9.0])
-    np.testing.assert_allclose(calibration.reward("ratio", nats), [-2, -1, 0, 1, 1.9, 2], rtol=1e-6)
+    quantiles = {"expert": around(50.0), "shuffled": around(-30.0), other: around(-10.0)}
+    nats = np.array([50.0, -10.0, 0.0, 700.0])
+    earned = Calibration(SCALE["slide"].quantiles, quantiles).reward("ratio", nats)
+    assert earned[0] == pytest.approx(-earned[1])
+    np.testing.assert_allclose(earned - earned[2], SCALE["slide"].reward("ratio", nats), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["conditional", "joint"])
