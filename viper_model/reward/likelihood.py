@@ -7,6 +7,7 @@ reward is the frame that was reached: it rewards the action taken one step befor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
@@ -157,9 +158,10 @@ class Calibration:
     def _scaled_ratio(self, likelihood: np.ndarray) -> np.ndarray:
         return symlog(likelihood / self.RATIO_UNIT)
 
-    @property
+    @cached_property
     def _ratio_middle(self) -> float:
-        """Halfway between the median frames of experts and of what the background learned from; 0 until measured."""
+        """Of `_scaled_ratio`, halfway between the median frames of experts and of what the background learned from; 0
+        until measured."""
         if not self.ratio_quantiles:
             return 0.0
         expert = self.ratio_quantiles["expert"][2]

@@ -105,12 +105,15 @@ def test_a_ratio_s_symlog_is_taken_in_tens_of_nats() -> None:
 
 
 @pytest.mark.parametrize("other", ["background", "shuffled"])
-def test_experts_and_what_is_not_the_task_earn_the_opposite_by_a_ratio(other: str) -> None:
+@pytest.mark.parametrize(("expert", "elsewhere"), [(50.0, -10.0), (6.0, -14.0), (30.0, -50.0), (3.0, 1.0)])
+def test_experts_and_what_is_not_the_task_earn_the_opposite_by_a_ratio(
+    other: str, expert: float, elsewhere: float
+) -> None:
     def around(median: float) -> tuple[float, ...]:
         return (median - 2, median - 1, median, median + 1, median + 2)
 
-    quantiles = {"expert": around(50.0), "shuffled": around(-30.0), other: around(-10.0)}
-    nats = np.array([50.0, -10.0, 0.0, 700.0])
+    quantiles = {"expert": around(expert), "shuffled": around(-30.0), other: around(elsewhere)}
+    nats = np.array([expert, elsewhere, 0.0, 700.0])
     earned = Calibration(SCALE["slide"].quantiles, quantiles).reward("ratio", nats)
     assert earned[0] == pytest.approx(-earned[1])
     np.testing.assert_allclose(earned - earned[2], SCALE["slide"].reward("ratio", nats), rtol=1e-6, atol=1e-6)
