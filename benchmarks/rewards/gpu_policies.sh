@@ -1,29 +1,27 @@
 #!/usr/bin/env bash
-# From videos to policies on one GPU, in some 14 minutes: one video model of two tasks, then a policy for each.
+# From videos to policies on one GPU, side by side, without ROS: a video model for each task, a policy for each seed.
 #
-#     benchmarks/rewards/gpu_policies.sh FOLDER
+#     benchmarks/rewards/gpu_policies.sh FOLDER TASK:SEED:STEPS...
 #
-# leaves the check of the reward and the reports in FOLDER. The variables make it smaller, to try it without a GPU.
+# as in: out pendulum_swingup:{0,1,2}:24000 cartpole_swingup:{0,1,2}:40000. Leaves what each run prints in FOLDER/*.log,
+# its report in FOLDER/*.json. A model that is in FOLDER/models/dmc/<task> already is used as it is. After SECONDS_EACH a
+# run is stopped where it is. DEVICE=cpu: to try it without a GPU.
 set -euo pipefail
 out=$(realpath -m "${1:?the folder for the results}")
-: "${TASKS:=pendulum_swingup cartpole_swingup}" "${SIZE:=dmc}" "${FIT_STEPS:=2000}" "${DEVICE:=cuda}"
-: "${AGENT_SIZE:=paper}" "${IMAGE_SIZE:=64}" "${ENVIRONMENTS:=8}" "${STEPS:=40000}" "${EPISODES:=60}"
+shift
+: "${PYTHON:=.venv/bin/in_ros python}" "${SECONDS_EACH:=800}" "${DEVICE:=auto}" "${ENVIRONMENTS:=4}"
+export OMP_NUM_THREADS=1
 mkdir -p "$out"
 cd "$(dirname "$0")/../.."
-viper=$PWD/.venv/bin/viper
-for task in $TASKS; do
-    for behaviour in expert background random parked stopped; do
-        "$viper" record task:="$task" behaviour:=$behaviour --set record.episodes="$EPISODES"
-    done
+devices=()
+for section in policy_node reward_node fit; do devices+=(--set "$section.device=$DEVICE"); done
+
+for each in "$@"; do
+    IFS=: read -r task seed steps <<<"$each"
+    $PYTHON -m benchmarks.plain_loop --task "$task" --name "${task}_$seed" --directory "$out" --steps "$steps" \
+        --environments "$ENVIRONMENTS" --seconds "$SECONDS_EACH" --set policy_node.seed="$seed" \
+        --set sim_node.seed=$((100 * seed)) "${devices[@]}" >"$out/${task}_$seed.log" 2>&1 &
 done
-options=()
-for task in $TASKS; do options+=(task:="$task"); done
-"$viper" fit data:=data/dmc model:=models/gpu "${options[@]}" size:="$SIZE" tokenizer:=patches background:=recorded \
-    code_model_steps:="$FIT_STEPS" background_steps:="$FIT_STEPS" device:="$DEVICE"
-cp models/gpu/check.json "$out/"
-for task in $TASKS; do
-    "$viper" train task:="$task" name:="gpu_$task" reward_model:=models/gpu environments:="$ENVIRONMENTS" \
-        steps:="$STEPS" --set policy_node.size="$AGENT_SIZE" --set policy_node.image_size="$IMAGE_SIZE" \
-        --set policy_node.device="$DEVICE" --set reward_node.device="$DEVICE"
-    cp "runs/gpu_$task/report.json" "$out/$task.json"
-done
+wait
+for run in "$out"/runs/*/; do cp "$run/report.json" "$out/$(basename "$run").json" || true; done
+tail -qn 1 "$out"/*.log

@@ -4,6 +4,7 @@ The authors' code (github.com/facebookresearch/drqv2) runs unchanged, with its o
 
     git clone https://github.com/facebookresearch/drqv2 /tmp/drqv2
     .venv/bin/in_ros python -m benchmarks.speed.drqv2_peer /tmp/drqv2 [--rounds 30] [--clock cpu]
+    python -m benchmarks.speed.drqv2_peer /tmp/drqv2 --device cuda
 
 Two comparisons, each of equal networks and batches:
 * `paper`: 256 transitions of 84 × 84 pixels, as the authors train it;
@@ -11,8 +12,8 @@ Two comparisons, each of equal networks and batches:
   are replaced by those of our `tiny`; all else of it stays.
 
 Batches are drawn beforehand. Ours are sequences of frames, out of which an update makes the stacks; the authors' hold
-stacks already, which their replay makes when it stores them. On a CPU with one thread; --clock cpu counts the
-processor's time, for a machine that others use.
+stacks already, which their replay makes when it stores them. On a CPU with one thread unless told otherwise; --clock
+cpu counts the processor's time, for a machine that others use.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def tiny_encoder(encoder: Any) -> type[nn.Module]:
     return Encoder
 
 
-def peer_update(peer: Any, size_name: str) -> Callable[[], object]:
+def peer_update(peer: Any, size_name: str, device: str) -> Callable[[], object]:
     size, side = SIZES[size_name], IMAGE_SIZES[size_name]
     authors = peer.Encoder
     if size_name == "tiny":
@@ -80,7 +81,7 @@ def peer_update(peer: Any, size_name: str) -> Callable[[], object]:
     agent = peer.DrQV2Agent(
         (3 * FRAMES, side, side),
         (ACTION_SIZE,),
-        "cpu",
+        device,
         lr=size.learning_rate,
         feature_dim=size.features,
         hidden_dim=size.hidden,
@@ -100,9 +101,9 @@ def peer_batches(n: int, side: int) -> Iterator[tuple[np.ndarray, ...]]:
     return itertools.repeat((obs, action, reward, discount, next_obs))
 
 
-def our_update(size_name: str) -> Callable[[], object]:
+def our_update(size_name: str, device: str) -> Callable[[], object]:
     side = IMAGE_SIZES[size_name]
-    agent = make_agent("drqv2", size_name, "continuous", ACTION_SIZE, side, exploration_weight=0.0, seed=0)
+    agent = make_agent("drqv2", size_name, "continuous", ACTION_SIZE, side, exploration_weight=0.0, seed=0, device=device)
     rng = np.random.default_rng(0)
     shape = agent.batch[:2]
     batch = {
@@ -120,17 +121,18 @@ def main() -> None:
     parser.add_argument("code", type=Path, help="Folder of the authors' code.")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--sizes", nargs="+", choices=tuple(IMAGE_SIZES), default=list(IMAGE_SIZES))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    peer = load_peer(arguments.code)
+    peer, device = load_peer(arguments.code), arguments.device
     print(
-        f"{device_name('cpu')}, torch {torch.__version__}, {arguments.clock} time, medians of {arguments.rounds} rounds"
+        f"{device_name(device)}, torch {torch.__version__}, {arguments.clock} time, medians of {arguments.rounds} rounds"
     )
     for name in arguments.sizes:
-        runs = {"ours": (our_update(name), 1), "the authors'": (peer_update(peer, name), 1)}
-        medians = Timer(arguments.clock, "cpu").medians(runs, arguments.rounds)
+        runs = {"ours": (our_update(name, device), 1), "the authors'": (peer_update(peer, name, device), 1)}
+        medians = Timer(arguments.clock, device).medians(runs, arguments.rounds)
         ours, theirs = medians["ours"], medians["the authors'"]
         print(
             f"  {name:5}  ours {1e3 * ours:7.1f} ms, the authors' {1e3 * theirs:7.1f} ms: {theirs / ours:.2f} ×",

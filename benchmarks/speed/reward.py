@@ -2,7 +2,7 @@
 
     .venv/bin/in_ros python -m benchmarks.speed.reward [--rounds 5] [--clock cpu]
     .venv/bin/in_ros python -m benchmarks.speed.reward --model models/mine --videos data/task/expert/*.npz
-    python -m benchmarks.speed.reward --device cuda
+    python -m benchmarks.speed.reward --device cuda [--tokenizer patches]
 
 Measured in turns; medians and their ratios are printed:
 * each new frame of one camera, its encoding included: streaming with cached keys and values, against encoding and
@@ -32,6 +32,7 @@ from benchmarks.timing import CLOCKS, Timer, device_name
 from viper_model.reward.likelihood import CodeLogProbs, conditional
 from viper_model.torch_tools.precision import PRECISIONS
 from viper_model.video_model.sizes import size_config
+from viper_model.video_model.tokenizers import TOKENIZERS
 from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
@@ -149,6 +150,7 @@ def precision_error(folder: Path, videos: list[Path], device: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--tokenizer", choices=tuple(TOKENIZERS), default="vqgan")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clock", choices=tuple(CLOCKS), default="wall")
@@ -165,7 +167,7 @@ def main() -> None:
         precision_error(arguments.model, arguments.videos, arguments.device)
         return
     torch.manual_seed(0)
-    model = VideoModel(size_config("dmc", "vqgan"), ("task",)).to(arguments.device)
+    model = VideoModel(size_config("dmc", arguments.tokenizer), ("task",)).to(arguments.device)
     prepared = {precision: copy.deepcopy(model) for precision in PRECISIONS}
     for precision, fast in prepared.items():
         fast.prepare_for_inference(precision)
