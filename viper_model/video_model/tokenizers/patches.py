@@ -66,7 +66,7 @@ class Patches(Tokenizer):
         means = KMeans(wanted, n_init=1, max_iter=ITERATIONS, random_state=seed)
         chosen = torch.from_numpy(means.fit(different, sample_weight=counts).cluster_centers_)
         self.centroids.copy_(chosen[torch.arange(self.config.codes) % wanted])  # the first of those alike is nearest
-        some = torch.from_numpy(frames[:: max(1, len(frames) // 256)])
+        some = torch.from_numpy(frames[:: max(1, len(frames) // 256)]).to(self.centroids.device)
         return float((self.decode(self.encode(some)).float() - some.float()).abs().mean())
 
     def split(self, frames: Tensor) -> Tensor:
