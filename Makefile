@@ -23,7 +23,7 @@ test-learning: setup
 	@$(IN_ROS) python -m pytest -m learning $(ARGS)
 
 check: setup
-	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(IN_ROS) mypy sim viper_lab viper_model viper_ros
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(IN_ROS) mypy benchmarks sim viper_lab viper_model viper_ros
 
 docs: setup
 	@$(IN_ROS) python -m viper_ros.introspection.reference docs/reference.md

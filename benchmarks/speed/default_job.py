@@ -25,7 +25,7 @@ from viper_model.video_model.video_model import VideoModel
 
 def video_model() -> VideoModel:
     model = VideoModel(size_config("tiny"), ("task",), background=True)
-    quantiles = dict.fromkeys(("expert", "shuffled"), Calibration.LEVELS)
+    quantiles: dict[str, tuple[float, ...]] = dict.fromkeys(("expert", "shuffled"), Calibration.LEVELS)
     model.calibration = {"task": Calibration(quantiles, quantiles)}
     return model
 
@@ -63,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     runs: dict[str, tuple[Callable[[], object], int]] = {
-        "an update of DrQ-v2": (our_update("tiny"), 3),
+        "an update of DrQ-v2": (our_update("tiny", "cpu"), 3),
         "a frame's reward, conditional": (scoring("conditional"), 10),
         "a frame's reward, ratio": (scoring("ratio"), 10),
         "a step of a code model's training": (fitting(), 1),

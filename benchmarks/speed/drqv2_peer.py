@@ -60,7 +60,7 @@ def load_peer(code: Path) -> Any:
 def tiny_encoder(encoder: Any) -> type[nn.Module]:
     """The authors' encoder with the convolutions of our `tiny`."""
 
-    class Encoder(encoder):  # type: ignore[misc]
+    class Encoder(encoder):
         def __init__(self, obs_shape: tuple[int, int, int]) -> None:
             super().__init__(obs_shape)
             channels, side, layers = obs_shape[0], obs_shape[1], list[nn.Module]()
@@ -103,7 +103,9 @@ def peer_batches(n: int, side: int) -> Iterator[tuple[np.ndarray, ...]]:
 
 def our_update(size_name: str, device: str) -> Callable[[], object]:
     side = IMAGE_SIZES[size_name]
-    agent = make_agent("drqv2", size_name, "continuous", ACTION_SIZE, side, exploration_weight=0.0, seed=0, device=device)
+    agent = make_agent(
+        "drqv2", size_name, "continuous", ACTION_SIZE, side, exploration_weight=0.0, seed=0, device=device
+    )
     rng = np.random.default_rng(0)
     shape = agent.batch[:2]
     batch = {
@@ -127,9 +129,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     peer, device = load_peer(arguments.code), arguments.device
-    print(
-        f"{device_name(device)}, torch {torch.__version__}, {arguments.clock} time, medians of {arguments.rounds} rounds"
-    )
+    where = device_name(device)
+    print(f"{where}, torch {torch.__version__}, {arguments.clock} time, medians of {arguments.rounds} rounds")
     for name in arguments.sizes:
         runs = {"ours": (our_update(name, device), 1), "the authors'": (peer_update(peer, name, device), 1)}
         medians = Timer(arguments.clock, device).medians(runs, arguments.rounds)

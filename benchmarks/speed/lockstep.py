@@ -21,14 +21,10 @@ import torch
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-import sim
+from benchmarks.plain_loop import train
 from viper_lab.experiment.plan import Plan, make_plan
-from viper_lab.experiment.run_directory import RunDirectory
-from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
+from viper_lab.experiment.trainer import Trainer
 from viper_lab.experiment.untrained import untrained_model
-from viper_model.reward.scorer import AUTO, Scorer, chosen_form
-from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.preparation import resize
 from viper_ros.graph import make_nodes
 from viper_ros.runtime.process import make_executor
 
@@ -59,37 +55,18 @@ def through_ros(plan: Plan, steps: int) -> float:
     return (last - first) / (end - begin)
 
 
-def plain_loop(plan: Plan, steps: int) -> float:
-    """Steps a second of the same agent, video model and environment, called one after the other."""
-    parameters = plan.sim_parameters("env_0")
-    size = parameters["image_size"]
-    environment = sim.make(
-        plan.sim, plan.task, image_size=(size, size), action_repeat=parameters["action_repeat"], seed=parameters["seed"]
-    )
-    model = VideoModel.load(plan.model)
-    scorer = Scorer(model, chosen_form(model, AUTO), 1)
-    values = {**plan.settings["policy_node"], "device": torch.device("cpu")}
-    settings = Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
-    trainer = Trainer(settings, RunDirectory(plan.run, {}), environment.description, ["env_0"])
-    trainer.learner.start()
-    time_step, stamp, begin = environment.reset(), 0, 0.0
-    while trainer.collected < steps:
-        stamp += 1
-        frame = resize(time_step.image[None], settings.image_size)[0]
-        trainer.observe(
-            "env_0", ReplayStep(stamp, frame, time_step.is_first, time_step.is_last, False, time_step.task_reward)
-        )
-        while not (answers := trainer.answers()):
-            time.sleep(0.001)
-        (score,) = scorer.step([0], resize(time_step.image[None], model.image_size), [plan.task], [time_step.is_first])
-        trainer.reward("env_0", stamp, score.reward, score.log_likelihood)
-        time_step = environment.reset() if time_step.is_last else environment.step(answers[0][2])
-        if trainer.collected == 1 and not begin:
-            begin = time.perf_counter()
-    rate = (trainer.collected - 1) / (time.perf_counter() - begin)
-    trainer.close()
-    environment.close()
-    return rate
+def without_ros(plan: Plan, steps: int) -> float:
+    """Steps a second of the same agent, video model and environment in a plain loop."""
+    marks: list[tuple[int, float]] = []
+
+    def until(trainer: Trainer) -> bool:
+        if trainer.collected and (not marks or trainer.collected >= steps):
+            marks.append((trainer.collected, time.perf_counter()))
+        return trainer.collected >= steps
+
+    train(plan, until)
+    (first, begin), (last, end) = marks
+    return (last - first) / (end - begin)
 
 
 def main() -> None:
@@ -109,7 +86,7 @@ def main() -> None:
             plan = make_plan("dmc", directory=Path(folder), assignments=settings)
             untrained_model(plan.model, plan.task)
             ros.append(through_ros(dataclasses.replace(plan, run=plan.run / "ros"), arguments.steps))
-            plain.append(plain_loop(dataclasses.replace(plan, run=plan.run / "plain"), arguments.steps))
+            plain.append(without_ros(dataclasses.replace(plan, run=plan.run / "plain"), arguments.steps))
         print(f"round {number + 1}: {ros[-1]:.1f} steps/s through ROS, {plain[-1]:.1f} in a plain loop", flush=True)
     ratio = statistics.median(ros) / statistics.median(plain)
     print(f"ratio of medians: {ratio:.3f}")

@@ -16,12 +16,11 @@ from viper_lab.evaluation.progress import Estimate, collected_steps, duration
 from viper_lab.evaluation.runs import BENCHMARK
 from viper_lab.evaluation.suite import Run, Suite
 from viper_lab.experiment.plan import Plan
-from viper_lab.experiment.provenance import IDENTITY, difference
+from viper_lab.experiment.provenance import IDENTITY, difference, of_video_model
 from viper_lab.results.report import SUMMARY
 from viper_lab.results.run_files import CONFIG, read_config
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
-from viper_model.video_model.folder import model_hash
 
 FIRST_NEWS_SECONDS, NEWS_SECONDS = 60.0, 300.0
 """From the start to the first line of progress, and between two."""
@@ -166,9 +165,10 @@ def is_finished(plan: Plan) -> bool:
     if not (plan.run / CONFIG).exists():
         return False
     before = read_config(plan.run)
-    keys = [key for key in IDENTITY if key in ("sim", "task") or key.startswith("settings.")]
+    told = ["sim", "task", "settings"]
     if before["video_model"] and (plan.model / "config.yaml").exists():
-        keys.append("video_model.sha256")
+        told.append("video_model")
+    keys = [key for key in IDENTITY if key.split(".")[0] in told]
     if what := difference(before, _config(plan), keys):
         raise UserError(f"{plan.run} was started with {what}: remove it, or choose another directory:=")
     try:
@@ -183,7 +183,7 @@ def _config(plan: Plan) -> Mapping[str, object]:
     return {
         "sim": plan.sim,
         "task": plan.task,
-        "video_model": {"sha256": model_hash(plan.model)},
+        "video_model": of_video_model(plan.model),
         "settings": {**plan.settings, "policy_node": policy},
     }
 

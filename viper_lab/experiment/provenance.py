@@ -12,6 +12,7 @@ from typing import Any
 from sim import Description
 from viper_lab.errors import UserError
 from viper_lab.results.run_files import VERSION
+from viper_model.reward.likelihood import Calibration
 from viper_model.video_model.folder import model_hash
 
 PACKAGES = ("torch", "numpy", "mujoco", "dm_control", "robosuite", "ale-py", "rclpy")
@@ -21,6 +22,7 @@ IDENTITY = (
     "sim",
     "task",
     "video_model.sha256",
+    "video_model.reward_version",
     "expert_videos.sha256",
     *(
         f"settings.sim_node.{name}"
@@ -87,11 +89,16 @@ def run_config(
         "task": description.task,
         "return_range": list(description.return_range),
         "data": data,
-        "video_model": {"path": reward_model, "sha256": model_hash(Path(reward_model))} if reward_model else None,
+        "video_model": of_video_model(Path(reward_model)) if reward_model else None,
         "expert_videos": None if expert_videos is None else dict(expert_videos),
         "settings": settings,
         "versions": versions(),
     }
+
+
+def of_video_model(folder: Path) -> dict[str, Any]:
+    """What a run's config.yaml has of the video model that rewards it."""
+    return {"path": str(folder), "sha256": model_hash(folder), "reward_version": Calibration.REWARD_VERSION}
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], keys: Iterable[str] = IDENTITY) -> str:

@@ -134,6 +134,8 @@ class Calibration:
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
     RATIO_UNIT = 10.0
     """Nats."""
+    REWARD_VERSION = 2
+    """Counts up with every change of what `reward` answers: a run doesn't go on with another one."""
 
     quantiles: dict[str, tuple[float, ...]]
     """Quantiles at LEVELS of `conditional`, nats a frame, by kind: `expert`, `shuffled`, …"""

@@ -11,6 +11,7 @@ from viper_lab.experiment.provenance import experiment_text, run_config
 from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.results.run_files import read_config, read_metrics
 from viper_model.errors import ModelError
+from viper_model.reward.likelihood import Calibration
 
 CONFIG = example_config()
 
@@ -37,7 +38,7 @@ def test_a_run_goes_on_only_with_what_makes_it_the_same(tmp_path: Path, changed:
         RunDirectory(tmp_path, example_config(**changed))
 
 
-def test_another_task_or_reward_model_is_another_run(tmp_path: Path) -> None:
+def test_another_task_or_reward_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for name in ("config.yaml", "tasks.yaml", "model.safetensors"):
@@ -47,6 +48,10 @@ def test_another_task_or_reward_model_is_another_run(tmp_path: Path) -> None:
     other = dataclasses.replace(DESCRIPTION, task="walker_walk")
     with pytest.raises(UserError, match="started with task 'cartpole_swingup', not 'walker_walk'"):
         RunDirectory(tmp_path / "run", run_config(other, {}, experiment))
+    with monkeypatch.context() as later:
+        later.setattr(Calibration, "REWARD_VERSION", Calibration.REWARD_VERSION + 1)
+        with pytest.raises(UserError, match=r"started with video_model.reward_version"):
+            RunDirectory(tmp_path / "run", run_config(DESCRIPTION, {}, experiment))
     (model / "model.safetensors").write_text("trained again")
     with pytest.raises(UserError, match=r"started with video_model.sha256"):
         RunDirectory(tmp_path / "run", run_config(DESCRIPTION, {}, experiment))
