@@ -1,8 +1,8 @@
 """Videos as NumPy archives.
 
 Ours have the arrays `image` (uint8 [time, height, width, 3]) and perhaps `task_reward` (float [time]); those that were
-published with VIPER have the frames as `arr_0` and nothing else. Dreamer's replay has `image` and `is_first` ([time]):
-an archive with several episodes is a video an episode.
+published with VIPER have the frames as `arr_0` and nothing else. Dreamer's replay has `image` and `is_first` ([time]),
+others have `is_last` alone: an archive with several episodes is a video an episode.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class NpzVideo(Source):
 def find(path: Path, camera: str | None) -> Sequence[NpzVideo]:
     with _frames(path) as (_, (time, *_), _):
         pass
-    is_first = _numbers(path, "is_first", time)
-    begins = [0] if is_first is None else [0, *(np.flatnonzero(is_first[1:]) + 1).tolist()]
+    begins = [0, *_later_begins(path, time)]
     return [
         NpzVideo(
             format=NAME,
@@ -57,6 +56,15 @@ def find(path: Path, camera: str | None) -> Sequence[NpzVideo]:
         )
         for index, (begin, end) in enumerate(pairwise([*begins, time]))
     ]
+
+
+def _later_begins(path: Path, time: int) -> list[int]:
+    """The frames after the first with which an episode begins."""
+    is_first = _numbers(path, "is_first", time)
+    if is_first is not None:
+        return (np.flatnonzero(is_first[1:]) + 1).tolist()
+    is_last = _numbers(path, "is_last", time)
+    return [] if is_last is None else (np.flatnonzero(is_last[:-1]) + 1).tolist()
 
 
 def look(source: Source) -> Facts:

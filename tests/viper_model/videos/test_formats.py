@@ -203,6 +203,15 @@ def test_a_chunk_of_replay_is_a_video_an_episode(dtype: type, tmp_path: Path) ->
     assert len(read_recording(path).frames) == 80
 
 
+def test_episodes_of_an_array_may_be_told_by_their_ends_alone(tmp_path: Path) -> None:
+    path = tmp_path / "replay.npz"
+    write_npz(path, numbered(40), is_last=np.isin(np.arange(40), [16, 30, 39]))
+    parts = [numbers(read_recording(path, episode=episode).frames) for episode in range(3)]
+    assert parts == [list(range(17)), list(range(17, 31)), list(range(31, 40))]
+    with pytest.raises(ModelError, match="holds 3 videos"):
+        read_recording(path, episode=3)
+
+
 @pytest.mark.parametrize("episode", [None, 1])
 def test_an_array_in_column_major_order_holds_the_same_video(episode: int | None, tmp_path: Path) -> None:
     """As MATLAB, and NumPy after a transposition, keep arrays."""
