@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from viper_lab.experiment.provenance import run_config
 from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
 from viper_lab.results.report import result_line, write_report
-from viper_model.reward.scorer import Scorer
+from viper_model.reward.scorer import FrameScore, Scorer
 from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.preparation import resize
@@ -83,51 +83,44 @@ class Rewarder:
         self._model.prepare_for_inference(parameters["precision"])
         self._scorer = Scorer(self._model, parameters["likelihood"], len(plan.environments))
         self._task = parameters["reward_task"] or plan.task
+        self._videos = {name: number for number, name in enumerate(plan.environments)}
 
-    def __call__(self, trainer: Trainer, stamp: int, time_steps: dict[str, TimeStep], numbers: Sequence[int]) -> None:
-        frames = resize(np.stack([each.image for each in time_steps.values()]), self._model.image_size)
-        scores = self._scorer.step(
-            numbers, frames, [self._task] * len(numbers), [each.is_first for each in time_steps.values()]
-        )
-        for name, score in zip(time_steps, scores, strict=True):
-            trainer.reward(name, stamp, score.reward, score.log_likelihood)
+    def __call__(self, shown: dict[str, TimeStep]) -> dict[str, FrameScore]:
+        """Of each environment's next frame."""
+        frames = resize(np.stack([each.image for each in shown.values()]), self._model.image_size)
+        videos = [self._videos[name] for name in shown]
+        is_first = [each.is_first for each in shown.values()]
+        return dict(zip(shown, self._scorer.step(videos, frames, [self._task] * len(shown), is_first), strict=True))
 
 
 def train(plan: Plan, until: Callable[[Trainer], bool]) -> None:
     """Carry out a plan of a reward that compares with no videos, until `until`, asked at every turn, says so."""
-    values = {**plan.policy_parameters()}
-    values["device"] = torch_device(values["device"])
-    settings = Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
+    values = plan.policy_parameters()
+    of_node = {name: value for name, value in values.items() if name != "experiment"}
+    settings = Settings(
+        **{field.name: values[field.name] for field in dataclasses.fields(Settings) if field.name != "device"},
+        device=torch_device(values["device"]),
+    )
     environments = {name: ThreadedEnvironment(plan, name) for name in plan.environments}
     description = environments[plan.environments[0]].description
-    of_node = {name: value for name, value in plan.policy_parameters().items() if name != "experiment"}
     run = RunDirectory(plan.run, run_config(description, of_node, values["experiment"]))
     trainer = Trainer(settings, run, description, list(plan.environments))
-    reward = Rewarder(plan) if plan.reward.has_video_model else None
+    scores = Rewarder(plan) if plan.reward.has_video_model else None
     trainer.learner.start()
-    under_way, last, stamp = list(environments), dict[str, TimeStep](), 0
+    under_way, newest, stamp = list(environments), dict[str, TimeStep](), 0
     while not until(trainer):
         stamp += 1
         shown = {name: environments[name].end() for name in under_way}
+        newest |= shown
         for name, time_step in shown.items():
-            last[name] = time_step
             image = resize(time_step.image[None], settings.image_size)[0]
-            trainer.observe(
-                name,
-                ReplayStep(
-                    stamp,
-                    image,
-                    time_step.is_first,
-                    time_step.is_last,
-                    time_step.is_terminal,
-                    time_step.task_reward,
-                ),
-            )
-        if reward and shown:
-            reward(trainer, stamp, shown, [plan.environments.index(name) for name in shown])
+            told = time_step.is_first, time_step.is_last, time_step.is_terminal, time_step.task_reward
+            trainer.observe(name, ReplayStep(stamp, image, *told))
+        for name, score in scores(shown).items() if scores and shown else ():
+            trainer.reward(name, stamp, score.reward, score.log_likelihood)
         under_way = []
         for name, _, action in trainer.answers():
-            environments[name].begin(last[name], action)
+            environments[name].begin(newest[name], action)
             under_way.append(name)
         if not under_way:
             time.sleep(0.0005)  # the learner is behind
