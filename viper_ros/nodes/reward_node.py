@@ -33,17 +33,23 @@ from viper_ros.runtime.node import Health, MessageError, ViperNode
 from viper_ros.runtime.process import run_process
 from viper_ros.runtime.qos import RELIABLE, UNDER_WAY
 from viper_ros.runtime.stamps import joining_stamp, nanoseconds, to_stamp
+from viper_ros.runtime.succession import Succession
 
 SILENCE_SECONDS = 5.0
 """So long without a frame is worth telling."""
 PARAMETERS = REWARD_NODE
 
 
+def _joiner() -> Joiner[np.ndarray, Step]:
+    succession = Succession()
+    return Joiner(admits=lambda image, step: succession.takes(step))
+
+
 @dataclass
 class Video:
     """One environment's frames on their way to their rewards."""
 
-    joiner: Joiner[np.ndarray, Step] = field(default_factory=Joiner)
+    joiner: Joiner[np.ndarray, Step] = field(default_factory=_joiner)
     times: FrameTimes = field(default_factory=FrameTimes)
     """Of a camera alone."""
     begins: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,6 +27,8 @@ class Joiner(Generic[A, B]):
     """
 
     capacity: int = 32
+    admits: Callable[[A, B], bool] = lambda left, right: True
+    """Whether a pair may come out; one that may not is as if it had never come."""
 
     def __post_init__(self) -> None:
         self._left: dict[int, A] = {}
@@ -59,6 +62,9 @@ class Joiner(Generic[A, B]):
         if stamp not in self._left or stamp not in self._right:
             return None
         pair = (stamp, self._left[stamp], self._right[stamp])
+        if not self.admits(*pair[1:]):
+            del self._left[stamp], self._right[stamp]
+            return None
         self._out.append(stamp)
         for side in (self._left, self._right):
             for old in [s for s in side if s <= stamp]:

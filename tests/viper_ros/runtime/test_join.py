@@ -46,3 +46,9 @@ def test_after_stamps_from_a_clock_that_was_wrong_pairs_still_come(seconds: list
     assert len(pairs(joiner, events)) >= 20 - 10
     again = pairs(joiner, events[-4:])
     assert not again
+
+
+def test_a_pair_that_is_not_admitted_is_as_if_it_had_never_come() -> None:
+    joiner: Joiner[str, str] = Joiner(admits=lambda left, right: left != "l5")
+    events = [(True, 3), (True, 5), (False, 5), (False, 3), (True, 6), (False, 6)]
+    assert [stamp for stamp, _, _ in pairs(joiner, events)] == [3, 6]
