@@ -118,7 +118,7 @@ class TrainingGraph:
         self._log = folder / "witness.jsonl"
         untrained_model(folder / "model", TASK)
         parameters: dict[str, dict[str, Any]] = {
-            "sim_node": {"task": TASK, "image_size": SIZE, "action_repeat": 50, "repeat_after": 0.2},
+            "sim_node": {"task": TASK, "image_size": SIZE, "action_repeat": 50, "repeat_after": 0.05},
             "reward_node": {"model": str(folder / "model")},
             "policy_node": {
                 "run": str(self.run),
