@@ -12,13 +12,6 @@ os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)
 # A shell starts what is in the background deaf to Ctrl-C, and what tests start would be so too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SLOW_FILES = ("test_faults.py", "test_benchmarks.py", "test_cli.py", "test_training.py")
-"""Begun first, so that at the end no worker waits for another one's file."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in SLOW_FILES)
-
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
