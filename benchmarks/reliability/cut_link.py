@@ -30,6 +30,7 @@ import rclpy
 from rclpy.client import Client
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
@@ -147,7 +148,7 @@ def observe() -> int:
     observer = ArmObserver()
     observer.spin(3600)
     observer.close()
-    rclpy.try_shutdown()
+    try_shutdown()
     return 0
 
 
@@ -272,7 +273,7 @@ def main() -> int:
         wrong = cut_training(machines, arguments.cuts, np.random.default_rng(0))
         for away in ("act_node", "arm_node"):
             wrong += cut_deployment(machines, away, arguments.cuts)
-        rclpy.try_shutdown()
+        try_shutdown()
     finally:
         machines.close()
     return print_verdict(

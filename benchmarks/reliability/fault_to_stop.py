@@ -27,6 +27,7 @@ import rclpy
 from rclpy.client import Client
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -315,7 +316,7 @@ def main() -> int:
         injector = FaultInjector(plan(arguments.faults), arm_node, policy)
         injector.spin(60 * arguments.minutes)
         injector.close()
-        rclpy.try_shutdown()
+        try_shutdown()
         for process in (arm_node, policy):
             if process.running:
                 process.end()

@@ -30,6 +30,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import try_shutdown
 
 from benchmarks.reliability.hostile_messages import break_bytes, fill, interface, make_harmless
 from benchmarks.reliability.still_working import find_broken
@@ -130,7 +131,7 @@ class Attack:
                 return
             expected = victim.handled
             for _ in range(min(AT_ONCE, count - begin)):
-                message = self._message(topic, publisher.msg_type)
+                message = self._message(topic, publisher.msg_type)  # type: ignore[arg-type, unused-ignore]  # Jazzy's types
                 if self._rng.random() < 0.1:
                     with suppress(RCLError):  # DDS itself refuses to send some broken bytes.
                         publisher.publish(break_bytes(message, self._rng))
@@ -151,7 +152,7 @@ class Attack:
                 return
             futures = []
             for _ in range(min(AT_ONCE, count - begin)):
-                request = client.srv_type.Request()
+                request = client.srv_type.Request()  # type: ignore[attr-defined, unused-ignore]  # Jazzy's types
                 fill(request, self._rng, float(self._rng.choice([0.5, 1.0])))
                 make_harmless(request)
                 futures.append(client.call_async(request))
@@ -220,7 +221,7 @@ def main() -> int:
         finally:
             statuses = {victim.process.name: victim.process.end() for victim in victims}
         wrong += [f"{name} ended with status {status} when told to stop" for name, status in statuses.items() if status]
-    rclpy.try_shutdown()
+    try_shutdown()
     print(f"{count_sent(victims)} messages and requests sent; highest speed commanded: {attacker.arm_speed} rad/s")
     return print_verdict(
         wrong, "no node ended, none left a traceback, memory bounded, all still work, the arm stood still"

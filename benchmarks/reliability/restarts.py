@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 
 from benchmarks.node_process import ends_of_output
 from benchmarks.reliability.replay_check import check_replay
@@ -86,7 +87,7 @@ def main() -> int:
             wrong += [f"{n.name} left a traceback:\n{n.output()}" for n in nodes if "Traceback" in n.output()]
         except (AssertionError, TimeoutError) as error:
             wrong = [str(error), *ends_of_output(nodes)]
-    rclpy.try_shutdown()
+    try_shutdown()
     return print_verdict(wrong, "nothing lost beyond what is allowed, nothing doubled, no wrong reward")
 
 

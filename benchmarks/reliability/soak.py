@@ -26,6 +26,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.client import Client
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import try_shutdown
 from std_srvs.srv import Trigger
 from viper_ros.msg import Action, Reward
 
@@ -140,7 +141,7 @@ def main() -> int:
         operator = Operator(processes, seconds)
         operator.spin(seconds + 120)
         operator.close()
-        rclpy.try_shutdown()
+        try_shutdown()
         statuses = [process.end() for process in processes]
         if operator.done.result() != 0:
             print("\n".join(ends_of_output(processes)))

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import rclpy
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from viper_ros.msg import Action, Reward, Step
 
@@ -175,7 +175,7 @@ def main() -> int:
             quick_ms = compare(camera, frames)
         finally:
             camera.close()
-            rclpy.try_shutdown()
+            try_shutdown()
             bare.kill()
             bare.wait()
             for process in processes:

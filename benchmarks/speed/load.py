@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from viper_ros.msg import Reward, Step
 
@@ -192,7 +192,7 @@ def main() -> int:
         wrong = measure_camera(folder, seconds)
         for count in (1, 10):
             measure_environments(folder, count, seconds / 3)
-    rclpy.try_shutdown()
+    try_shutdown()
     return print_verdict(wrong, "memory bounded, the newest frame scored, the others counted")
 
 

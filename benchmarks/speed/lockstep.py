@@ -20,6 +20,7 @@ import rclpy
 import torch
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import try_shutdown
 
 from benchmarks.plain_loop import train
 from viper_lab.experiment.plan import Plan, make_plan
@@ -90,7 +91,7 @@ def main() -> None:
         print(f"round {number + 1}: {ros[-1]:.1f} steps/s through ROS, {plain[-1]:.1f} in a plain loop", flush=True)
     ratio = statistics.median(ros) / statistics.median(plain)
     print(f"ratio of medians: {ratio:.3f}")
-    rclpy.try_shutdown()
+    try_shutdown()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from rclpy.utilities import try_shutdown
 
 from viper_ros.runtime.node import Health, ViperNode
 from viper_ros.runtime.process import make_executor
@@ -45,7 +46,7 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             node.stop()
         node.destroy_node()
     executor.shutdown()
-    rclpy.try_shutdown()
+    try_shutdown()
 
 
 def overrides(**values: Any) -> list[Parameter]:
@@ -78,7 +79,7 @@ def publisher_elsewhere(kind: type, topic: str, qos: Any = 10) -> Iterator[Publi
         yield node.create_publisher(kind, topic, qos)
     finally:
         node.destroy_node()
-        rclpy.try_shutdown(context=context)
+        try_shutdown(context=context)
 
 
 def spin_until(nodes: Sequence[ViperNode], condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -54,7 +54,7 @@ class ViperNode(LifecycleNode):
         for service in self.services:  # rclpy's own: one request of a type that it doesn't know would end the node.
             service.callback = self._answering(service.callback)
         declare(self, [*parameters, AUTOSTART])
-        self.done: Future[int] = Future()  # type: ignore[type-arg, unused-ignore]  # Jazzy's has no type arguments
+        self.done: Future[int] = Future()
         """Completes with the exit status when the node has nothing left to do."""
         self._refused = 0
         self._refusal: tuple[str, float] | None = None

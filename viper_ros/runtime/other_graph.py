@@ -24,7 +24,7 @@ def topic_in_use(nodes: Sequence[ViperNode]) -> str | None:
     A publisher counts once it is heard. Discovery alone says too much: a process that was killed stays discovered for
     another twenty seconds. The nodes must be in no executor, and not publish yet.
     """
-    heard: Future[str] = Future()  # type: ignore[type-arg, unused-ignore]  # Jazzy's has no type arguments
+    heard: Future[str] = Future()
 
     def hear(topic: str, _: object) -> None:
         if not heard.done():

@@ -55,7 +55,7 @@ def start_alone(nodes: Sequence[ViperNode]) -> bool:
     return False
 
 
-def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:  # type: ignore[type-arg, unused-ignore]  # Jazzy's has no type arguments
+def spin(nodes: Sequence[ViperNode], done: Future[int]) -> int:
     """Run `nodes` in this thread until `done`, SIGINT or SIGTERM; stop them in order.
 
     Returns the exit status: `done`'s result, 128 + the signal's number, or 1 where a node could not stop as it should
