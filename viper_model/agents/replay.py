@@ -68,7 +68,7 @@ class Replay:
         self._chunks: list[_Chunk] = []  # the oldest first
         self._streams: dict[str, list[_Chunk]] = {}
         self._growing: dict[str, _Chunk] = {}
-        self._steps = 0
+        self._steps = self._total = 0
         self._next_file = 0
         self._lock = threading.Lock()
         self._file_lock = threading.Lock()
@@ -81,8 +81,7 @@ class Replay:
     @property
     def total(self) -> int:
         """Steps ever stored, those that were dropped included."""
-        with self._lock:
-            return sum(chunks[-1].start + chunks[-1].length for chunks in self._streams.values() if chunks)
+        return self._total
 
     def newest(self, stream: str) -> tuple[int, np.ndarray] | None:
         """The stamp and the action [action_size] of the last step of `stream`; None where it has none."""
@@ -113,6 +112,7 @@ class Replay:
                 chunk.arrays[name][chunk.length] = value
             chunk.length += 1
             self._steps += 1
+            self._total += 1
             dropped = self._drop_oldest()
         for old in dropped:
             old.path.unlink(missing_ok=True)
@@ -233,6 +233,7 @@ class Replay:
             chunks.append(chunk)
             self._chunks.append(chunk)
             self._steps += chunk.length
+        self._total = sum(chunks[-1].start + chunks[-1].length for chunks in self._streams.values())
         if self._chunks:
             for old in self._drop_oldest():
                 old.path.unlink(missing_ok=True)
