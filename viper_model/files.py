@@ -1,25 +1,53 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all, and locks between processes."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from viper_model.errors import ModelError
 
 
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """What goes wrong while `path` is written, in one line: ModelError instead of OSError."""
+    try:
+        yield
+    except OSError as error:
+        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+        raise ModelError(f"cannot save {path}: {why}; what was saved before is intact") from error
+
+
+@contextmanager
+def locked(path: Path, taken: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock at `path`, one process at a time. Where another holds it, `taken` is called, which may raise; then
+    that one is waited for. Raises ModelError where the lock can't be written."""
+    with saving(path):
+        file = open(path, "w")  # noqa: SIM115
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            taken()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` in one step and make it durable. Raises ModelError; the old file is then untouched."""
     part = path.with_name(path.name + ".part")
-    try:
+    with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise ModelError(f"cannot save {path}: {why}; what was saved before is intact") from error
+        try:
+            with open(part, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise

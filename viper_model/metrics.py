@@ -7,15 +7,16 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from viper_model.files import replace_file
+from viper_model.files import replace_file, saving
 
 METRICS = "metrics.jsonl"
 
@@ -23,7 +24,7 @@ METRICS = "metrics.jsonl"
 class MetricsLog:
     """Appends to a folder's metrics.jsonl and to an event file of its own, where `tensorboard --logdir` finds it.
 
-    The half line that a killed process may have left is dropped. `write` and `show` raise OSError.
+    The half line that a killed process may have left is dropped. `write` and `show` raise ModelError.
     """
 
     def __init__(self, folder: Path, after: int | None = None) -> None:
@@ -35,8 +36,7 @@ class MetricsLog:
 
     def write(self, step: int, **values: Any) -> None:
         """Append a line to metrics.jsonl."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "a") as file:
+        with self._appending(self._path, "a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
 
     def show(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -49,9 +49,16 @@ class MetricsLog:
         self._record(step=step, summary=Summary(value=values))
 
     def _record(self, **fields: Any) -> None:
-        self._events.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._events, "ab") as file:
+        with self._appending(self._events, "ab") as file:
             RecordWriter(file).write(Event(wall_time=time.time(), **fields).SerializeToString())
+
+    @staticmethod
+    @contextmanager
+    def _appending(path: Path, mode: str) -> Iterator[IO[Any]]:
+        with saving(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, mode) as file:
+                yield file
 
 
 def _keep(path: Path, last: float) -> None:

@@ -9,6 +9,7 @@ import torch
 from viper_model.reward.likelihood import Calibration, Form
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.settings import VideoSettings
 
 
 def save_model(folder: Path, code_model: str = "videogpt", *, background: bool = False) -> None:
@@ -21,3 +22,4 @@ def save_model(folder: Path, code_model: str = "videogpt", *, background: bool =
     suited: Form = "ratio" if background else "conditional"
     model.calibration = {task: Calibration(quantiles, suited_form=suited) for task in model.tasks}
     model.save(folder)
+    VideoSettings().save(folder, model.tasks)

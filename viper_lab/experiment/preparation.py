@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +14,8 @@ from sim.record import record
 from viper_lab.errors import UserError
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
+from viper_model.errors import ModelError
+from viper_model.files import locked
 from viper_model.torch_tools.device import torch_device
 from viper_model.video_model.fit.training import fit
 from viper_model.videos.find import EXPERT
@@ -52,23 +53,19 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
     """Of several processes that make the same videos and model one does, and the others wait for it."""
 
     @wraps(make)
-    def locked(plan: Plan, console: Console) -> None:
+    def make_alone(plan: Plan, console: Console) -> None:
         if not plan.needs_preparation:
             return
         lock = plan.model.with_name(f".{plan.model.name}.lock")
         with ExitStack() as stack:
             # Where it can't be written nothing can be made, which is told where that is tried.
-            with suppress(OSError):
+            with suppress(OSError, ModelError):
                 lock.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(open(lock, "w"))
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    console.print(f"another process prepares {plan.task}: waiting for it")
-                    fcntl.flock(file, fcntl.LOCK_EX)
+                taken = partial(console.print, f"another process prepares {plan.task}: waiting for it", markup=False)
+                stack.enter_context(locked(lock, taken))
             make(plan, console)
 
-    return locked
+    return make_alone
 
 
 @_one_at_a_time

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from viper_lab.errors import UserError
 from viper_lab.experiment.provenance import difference
 from viper_lab.results.run_files import CONFIG, EPISODES, read_config
-from viper_model.files import replace_file
+from viper_model.files import locked, replace_file
 from viper_model.metrics import MetricsLog
 
 
@@ -32,25 +31,21 @@ class RunDirectory:
         self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock = open(directory / ".lock", "w")  # noqa: SIM115
         except OSError as error:
             raise UserError(f"can't write to {directory}: {error.strerror}; choose another directory") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{directory} is in use by another run: stop that one or choose another name:=") from error
-        self._begin_or_go_on(dict(config))
+        with ExitStack() as lock:
+            lock.enter_context(locked(directory / ".lock", self._refuse))
+            self._begin_or_go_on(dict(config))
+            self._lock = lock.pop_all()
         self._metrics = MetricsLog(directory)
 
     def log(self, step: int, **values: Any) -> None:
         """Append a line to metrics.jsonl: `step` environment steps were collected when `values` were so."""
-        with self._writable():
-            self._metrics.write(step, **values)
+        self._metrics.write(step, **values)
 
     def show(self, step: int, **scalars: float) -> None:
         """Show these in TensorBoard."""
-        with self._writable():
-            self._metrics.show(step, scalars)
+        self._metrics.show(step, scalars)
 
     def save_episode(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep an episode as episodes/<name>.npz."""
@@ -60,6 +55,9 @@ class RunDirectory:
 
     def close(self) -> None:
         self._lock.close()
+
+    def _refuse(self) -> None:
+        raise UserError(f"{self.directory} is in use by another run: stop that one or choose another name:=")
 
     def _begin_or_go_on(self, config: dict[str, Any]) -> None:
         path = self.directory / CONFIG
@@ -73,10 +71,3 @@ class RunDirectory:
                     f"{self.directory} was started with {what}: choose another name:= or remove the directory"
                 )
         replace_file(path, yaml.safe_dump(config, sort_keys=False).encode())
-
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(f"can't write to {self.directory}: {error.strerror}; make room and start again") from error

@@ -11,6 +11,7 @@ from viper_model.reward.likelihood import Calibration
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.settings import VideoSettings
 
 
 def untrained_model(folder: Path, task: str) -> None:
@@ -19,6 +20,7 @@ def untrained_model(folder: Path, task: str) -> None:
     model = VideoModel(size_config("tiny"), (task,))
     model.calibration = {task: Calibration(dict.fromkeys(("expert", "shuffled"), (0.0, 1.0, 2.0, 3.0, 4.0)))}
     model.save(folder)
+    VideoSettings().save(folder, model.tasks)
 
 
 def untrained_policy(run: Path, action_size: int, image_size: int = 32) -> None:

@@ -35,7 +35,7 @@ def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None
     if not lerobot.holds(dataset):
         raise UserError(f"{dataset} is no LeRobot dataset: it has no {lerobot.INFO}")
     model = VideoModel.load(model_folder)
-    settings = VideoSettings.load(model_folder)
+    settings = VideoSettings.of_model(model_folder)
     episodes = [video for video in sources_at(dataset, settings.camera) if isinstance(video, LeRobotVideo)]
     episodes.sort(key=lambda video: video.episode)
     sums = [_reward_sum(model, settings, video, task or str(video.task), form) for video in episodes]

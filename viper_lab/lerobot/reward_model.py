@@ -46,7 +46,7 @@ class ViperRewardModel(PreTrainedRewardModel):
         """Raises ModelError where `config.model` is no folder of a video model."""
         super().__init__(config)
         self.video_model = VideoModel.load(Path(config.model), config.device or "cpu")
-        self._settings = VideoSettings.load(Path(config.model))
+        self._settings = VideoSettings.of_model(Path(config.model))
         self._forms = {task: chosen_form(self.video_model, config.form, task) for task in self.video_model.tasks}
 
     @classmethod

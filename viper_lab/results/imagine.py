@@ -85,7 +85,7 @@ def imagine_videos(
                 f"{number}_{video.stem}",
                 video,
                 task,
-                VideoSettings.load(model_folder),
+                VideoSettings.of_model(model_folder),
                 start,
                 given,
                 steps,

@@ -55,7 +55,7 @@ def score_to_files(
     written.
     """
     model = load_for_scoring(model_folder, precision, device)
-    task, settings = only_task(model, task), VideoSettings.load(model_folder)
+    task, settings = only_task(model, task), VideoSettings.of_model(model_folder)
     frames = read_recording(video, task, episode=episode, settings=settings, image_size=model.image_size).frames
     scores = score_video(model, frames, task, form)
     stem = video.stem if episode is None else f"{video.stem}_{episode}"

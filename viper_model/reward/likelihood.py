@@ -132,6 +132,8 @@ class Calibration:
     """How likely held-out videos of one task are, by kind, and the scale of rewards that follows from it."""
 
     LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+    SCALE = ("shuffled", "expert")
+    """The kinds whose medians are 0 and 1."""
     RATIO_UNIT = 10.0
     """Nats."""
     REWARD_VERSION = 2
@@ -154,7 +156,7 @@ class Calibration:
 
         Shuffled videos are the zero because any videos have them: they look right and move wrong.
         """
-        shuffled, expert = self.quantiles["shuffled"][2], self.quantiles["expert"][2]
+        shuffled, expert = (self.quantiles[kind][2] for kind in self.SCALE)
         return (log_likelihood - shuffled) / max(expert - shuffled, 1.0)
 
     def _scaled_ratio(self, likelihood: np.ndarray) -> np.ndarray:

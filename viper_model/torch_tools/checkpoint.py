@@ -38,7 +38,9 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> tuple[dict[s
 
 
 def load_weights(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Put `tensors` into `module`. Raises ModelError where they are another model's."""
+    """Put `tensors` into `module`. Raises ModelError where they are another model's, or not finite."""
+    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise ModelError(f"{path} holds numbers that are not finite ({broken[0]}): it is of a training that diverged")
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

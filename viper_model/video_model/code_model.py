@@ -26,6 +26,10 @@ class CodeModelConfig:
     heads: int
     dropout: float
 
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"{self.heads} heads can't share a width of {self.width} in pairs")
+
 
 def rotation(frame: Tensor, head_dim: int) -> Tensor:
     """Cosines and sines of a frame's rotation, for `rotate`: int64 [...] → float32 [2, ..., head_dim].

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +64,13 @@ def read_config(folder: Path) -> tuple[VideoModelConfig, bool]:
                 raise ModelError(f"{path} names the {kind} '{name}'; this viper_ros has {', '.join(known)}")
         if "channels" in tokenizer:
             tokenizer["channels"] = tuple(tokenizer["channels"])
+        for name, value in {**tokenizer, **code_model, "frame_skip": document["frame_skip"]}.items():
+            if name not in ("channels", "dropout") and (type(value) is not int or value < 1):
+                raise ModelError(f"{path}: `{name}` is {value!r}, not a whole number above 0")
         config = VideoModelConfig(
             TOKENIZERS[tokenizer_name][0](**tokenizer),
             CODE_MODELS[code_model_name][0](**code_model),
-            int(document["frame_skip"]),
+            document["frame_skip"],
         )
         return config, bool(document["background"])
     except (KeyError, TypeError, ValueError) as error:
@@ -86,7 +90,10 @@ def read_calibration(folder: Path) -> dict[str, Calibration]:
 
 def _calibration(document: dict[str, Any]) -> Calibration:
     (form,) = (each for each in FORMS if each == document["form"])
-    return Calibration(_tuples(document["conditional"]), _tuples(document["ratio"]), form)
+    conditional, ratio = (_quantiles(document[name]) for name in ("conditional", "ratio"))
+    if not all(set(Calibration.SCALE) <= set(quantiles) for quantiles in (conditional, ratio or conditional)):
+        raise ValueError(f"it lacks the quantiles of {' or '.join(Calibration.SCALE)} videos")
+    return Calibration(conditional, ratio, form)
 
 
 def load_model_weights(model: VideoModel, folder: Path) -> None:
@@ -109,8 +116,14 @@ def _lists(quantiles: dict[str, tuple[float, ...]]) -> dict[str, list[float]]:
     return {kind: list(values) for kind, values in quantiles.items()}
 
 
-def _tuples(quantiles: dict[str, Any]) -> dict[str, tuple[float, ...]]:
-    return {str(kind): tuple(map(float, values)) for kind, values in quantiles.items()}
+def _quantiles(document: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+    quantiles = {str(kind): tuple(map(float, values)) for kind, values in document.items()}
+    for kind, values in quantiles.items():
+        if len(values) != len(Calibration.LEVELS) or not all(map(math.isfinite, values)) or sorted(values) != [*values]:
+            raise ValueError(
+                f"the quantiles of {kind} are {list(values)}, not {len(Calibration.LEVELS)} finite numbers that rise"
+            )
+    return quantiles
 
 
 def _write_yaml(path: Path, document: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ process that is killed leaves nothing half-done under a name that is looked for.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -34,6 +33,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from viper_model.errors import ModelError
+from viper_model.files import locked
 from viper_model.videos.find import look, read
 from viper_model.videos.preparation import Preparation
 from viper_model.videos.source import Source
@@ -149,19 +149,14 @@ def _cache_lock(cache: Path) -> Iterator[None]:
 
     What killed processes left unfinished is removed first.
     """
-    try:
-        file = open(cache / ".lock", "w")  # noqa: SIM115
-    except OSError as error:
-        raise ModelError(f"cannot write to {cache}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if multiprocessing.parent_process() is not None:
-                # One of our own processes, which runs the caller's script again and would wait for itself.
-                raise ModelError("videos are read in processes: begin below `if __name__ == '__main__':`") from None
-            logger.warning("another process reads videos into %s: waiting for it", cache)
-            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def taken() -> None:
+        if multiprocessing.parent_process() is not None:
+            # One of our own processes, which runs the caller's script again and would wait for itself.
+            raise ModelError("videos are read in processes: begin below `if __name__ == '__main__':`")
+        logger.warning("another process reads videos into %s: waiting for it", cache)
+
+    with locked(cache / ".lock", taken):
         for part in cache.glob("*.part"):
             shutil.rmtree(part, ignore_errors=True)
         yield

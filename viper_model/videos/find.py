@@ -10,6 +10,7 @@ a recorder made. The folders `train` and `test` hold experts' videos, as the dat
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def find_videos(root: Path, camera: str | None) -> Found:
 def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
     """The videos in a file or folder; none where nothing there is meant as one. Raises ModelError where it is
     broken."""
-    try:
+    with _damage_told():
         found = format_of(path)
         if found is None:
             _refuse_unread(path)
@@ -123,8 +124,6 @@ def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
         for file in [path] if path.is_file() else [*_entries(path), *(path / "meta").rglob("*")]:
             refuse_lfs_pointer(file)
         sources = found.find(path, camera)
-    except OSError as error:
-        raise ModelError(f"it cannot be read: {error.strerror}") from error
     if not sources:
         raise ModelError("it holds no videos")
     return sources
@@ -132,22 +131,29 @@ def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
 
 def look(source: Source) -> Facts:
     """A video's facts. Raises ModelError where it is broken."""
-    try:
+    with _damage_told():
         for file in source.files:
             refuse_lfs_pointer(file)
         return FORMATS[source.format].look(source)
-    except OSError as error:
-        raise ModelError(f"it cannot be read: {error.strerror}") from error
 
 
 def read(source: Source) -> Iterator[Chunk]:
-    """A video's frames. Raises ModelError where the file is damaged, whichever exception its reader raises."""
-    try:
+    """A video's frames. Raises ModelError where the file is damaged."""
+    with _damage_told():
         for file in source.files:
             refuse_lfs_pointer(file)
         yield from FORMATS[source.format].read(source)
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """ModelError instead of whichever exception a reader raises of a damaged file."""
+    try:
+        yield
     except ModelError:
         raise
+    except OSError as error:
+        raise ModelError(f"it cannot be read: {error.strerror or error}") from error
     except Exception as error:
         raise ModelError(f"it cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 

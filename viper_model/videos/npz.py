@@ -111,6 +111,8 @@ def _frames(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool]]:
                     raise ModelError(
                         f"{path.name}: `{name}` is {dtype} {list(shape)}, not uint8 [time, height, width, 3]"
                     )
+                if file.tell() + math.prod(shape) > archive.getinfo(f"{name}.npy").file_size:
+                    raise ModelError(f"{path.name}: `{name}` is cut short")
                 yield file, shape, column_major
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}") from error

@@ -12,6 +12,7 @@ treated alike. All keys may be left out:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +48,8 @@ class VideoSettings:
 
     @staticmethod
     def load(folder: Path) -> VideoSettings:
-        """The settings in a folder, of videos or of a model; the defaults where there are none. Raises ModelError."""
-        path = next((folder / name for name in (SETTINGS, OLD_SETTINGS) if (folder / name).exists()), None)
+        """The settings in a folder of videos; the defaults where there are none. Raises ModelError."""
+        path = next((folder / name for name in (SETTINGS, OLD_SETTINGS) if os.path.lexists(folder / name)), None)
         if path is None:
             return VideoSettings()
         try:
@@ -67,6 +68,13 @@ class VideoSettings:
             crop=_crop(path, document.get("crop")),
             masks=_masks(path, document.get("masks")),
         )
+
+    @staticmethod
+    def of_model(folder: Path) -> VideoSettings:
+        """The settings in a model's folder, which has them even where they say nothing. Raises ModelError."""
+        if not os.path.lexists(folder / SETTINGS):
+            raise ModelError(f"{folder / SETTINGS} is missing: copy the model's whole folder, or fit it again")
+        return VideoSettings.load(folder)
 
     def save(self, folder: Path, tasks: tuple[str, ...]) -> None:
         """Write what `load` reads, with the masks of `tasks`. Raises ModelError."""

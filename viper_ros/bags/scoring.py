@@ -234,5 +234,5 @@ def score_bag_to_folder(
     model = load_for_scoring(model_folder, precision, device)
     whole = bag.resolve()
     scored = out / f"{whole.stem if whole.is_file() else whole.name}_scored"
-    score_bag(bag, scored, model, form, VideoSettings.load(model_folder), task, maps)
+    score_bag(bag, scored, model, form, VideoSettings.of_model(model_folder), task, maps)
     return scored

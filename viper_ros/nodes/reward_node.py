@@ -80,7 +80,7 @@ class RewardNode(ViperNode):
         if warning := slower_than_float32(self.value("precision"), self._model.device):
             self.get_logger().warning(warning)
         self._model.prepare_for_inference(self.value("precision"))
-        self._video_settings = VideoSettings.load(Path(path).expanduser())
+        self._video_settings = VideoSettings.of_model(Path(path).expanduser())
         self._environments = list(self.value("environments"))
         self._with_steps = self.value("steps")
         self._reward_task = self.value("reward_task")

@@ -84,7 +84,7 @@ def test_a_full_disk_is_told_in_one_line_and_loses_nothing(tmp_path: Path) -> No
         run.save_episode("e", {"image": np.zeros((4, 8, 8, 3), np.uint8)})
     assert not list((tmp_path / "episodes").glob("*.npz"))
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-    with pytest.raises(UserError, match="No space left on device"):
+    with pytest.raises(ModelError, match="the disk is full"):
         run.log(1, loss=0.0)
 
 

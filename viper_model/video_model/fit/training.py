@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from viper_model.errors import ModelError
-from viper_model.files import replace_file
+from viper_model.files import locked, replace_file, saving
 from viper_model.metrics import MetricsLog
 from viper_model.reward.check import calibrate
 from viper_model.torch_tools.checkpoint import (
@@ -77,6 +77,8 @@ def fit(
     tokenizer_steps, code_model_steps, background_steps: instead of the size's own; 0: those.
     Raises ModelError.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file: choose another folder for the model")
     config = size_config(size, tokenizer, code_model)
     schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
     shortest = config.code_model.context * config.frame_skip
@@ -90,22 +92,36 @@ def fit(
         refuse_another(folder, "a finished model", finished_identity(folder, model, identity), identity)
         return model
     fabric = make_fabric(device)
-    with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        model = VideoModel(config, dataset.tasks, background=source != "none").to(fabric.device)
-        stages = make_stages(fabric, model, dataset, schedule, source, seed)
-        training = Training(fabric, model, stages, seed, folder, identity)
-        training.resume()
-        training.run()
-    if fabric.is_global_zero:
-        model.calibration = calibrate(model, dataset)
-        write_example_videos(model, dataset, folder / "videos")
-        dataset.settings.save(folder, model.tasks)
-        replace_file(folder / FINISHED, json.dumps(identity, indent=2).encode())
-        model.save(folder)
-        training.file.unlink(missing_ok=True)
+    with _alone(folder) if fabric.is_global_zero else nullcontext():
+        with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            model = VideoModel(config, dataset.tasks, background=source != "none").to(fabric.device)
+            stages = make_stages(fabric, model, dataset, schedule, source, seed)
+            training = Training(fabric, model, stages, seed, folder, identity)
+            training.resume()
+            training.run()
+        if fabric.is_global_zero:
+            model.calibration = calibrate(model, dataset)
+            dataset.settings.save(folder, model.tasks)
+            replace_file(folder / FINISHED, json.dumps(identity, indent=2).encode())
+            model.save(folder)
+            training.file.unlink(missing_ok=True)
+            write_example_videos(model, dataset, folder / "videos")
     fabric.barrier()
     return VideoModel.load(folder, fabric.device)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other training writes to `folder` meanwhile. Raises ModelError where one does."""
+
+    def taken() -> None:
+        raise ModelError(f"another `viper fit` is at work in {folder}: wait for it, or choose another folder")
+
+    with saving(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock", taken):
+        yield
 
 
 def _shortened(schedule: TrainingSchedule, tokenizer: int, code_model: int, background: int) -> TrainingSchedule:
