@@ -16,7 +16,7 @@ def parse_options(camera: str, arm: str, more: str) -> dict[str, Any]:
     """
     try:
         options = yaml.safe_load(more) or {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that is none, as 2026-02-30.
         options = more
     if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
         raise SimError(f"options '{more}': write them in YAML, as in {{life_loss: true}}")

@@ -14,13 +14,14 @@ TORCH = {"torch", "torchmetrics", "lightning_fabric"}
 ROS = {"rclpy", "messages"}
 SIMULATORS = {"mujoco", "dm_control", "ale_py", "robosuite", "rlbench", "pyrep"}
 LABS = {"viper_lab.errors", "viper_lab.config", "viper_lab.parameters"}
-PURE = {"viper_model.errors", "viper_model.files", "viper_model.metrics"}
+PURE = {"viper_model.errors", "viper_model.files", "viper_model.metrics", "viper_model.yaml_files"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "sim": SIMULATORS,
     "viper_model.errors": set(),
     "viper_model.files": {"viper_model.errors"},
     "viper_model.metrics": {"viper_model.files"},
+    "viper_model.yaml_files": set(),
     "viper_model.torch_tools": {*PURE, *TORCH},
     "viper_model.videos": PURE,
     "viper_model.reward": {*PURE, *TORCH, "viper_model.torch_tools", "viper_model.videos"},
@@ -40,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "viper_lab.experiment": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.results"},
     "viper_lab.results": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.experiment"},
     "viper_lab.evaluation": {*LABS, *TORCH, "sim", "viper_model", "viper_lab.experiment", "viper_lab.results"},
-    "viper_ros.arm": {*LABS},
+    "viper_ros.arm": {*LABS, "viper_model.yaml_files"},
     "viper_ros.bags": {*LABS, "viper_lab.results", "viper_model"},
     "viper_ros.cli": {"sim", "viper_lab", "viper_model"},
     "viper_ros.messages": {

@@ -117,5 +117,5 @@ def _read(path: Path) -> EpisodeRecord:
     try:
         document = yaml.safe_load(path.read_text())
         return EpisodeRecord(**document | {"image_size": tuple(document["image_size"])})
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError) as error:
         raise SimError(f"{path} does not describe an episode: remove it, and the video beside it") from error

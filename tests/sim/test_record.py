@@ -280,6 +280,7 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         record("dmc", "cartpole_swingup", "random", 1, tmp_path / "file", **SMALL)
     folder = tmp_path / "cartpole_swingup" / "random"
     folder.mkdir(parents=True)
-    (folder / "00000.yaml").write_text("task: [unclosed")
-    with pytest.raises(SimError, match=r"00000.yaml does not describe an episode"):
-        record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)
+    for damaged in ("task: [unclosed", "task: 2026-02-30", "[" * 3000):
+        (folder / "00000.yaml").write_text(damaged)
+        with pytest.raises(SimError, match=r"00000.yaml does not describe an episode"):
+            record("dmc", "cartpole_swingup", "random", 1, tmp_path, **SMALL)

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from viper_lab.errors import UserError
 from viper_lab.evaluation.children import be_a_child
 from viper_lab.evaluation.jobs import Job
+from viper_model.yaml_files import YamlError, parse_yaml
 
 CLUSTERS = ("slurm", "local")
 DAY_MINUTES = 1440
@@ -103,9 +102,9 @@ def _submitit() -> Any:
 
 def _parsed(options: str) -> dict[str, Any]:
     try:
-        chosen = yaml.safe_load(options) if options else {}
-    except yaml.YAMLError as error:
-        raise UserError(f"cluster_options:='{options}' can't be read as YAML") from error
+        chosen = parse_yaml(options) if options else {}
+    except YamlError as error:
+        raise UserError(f"cluster_options:='{options}' can't be read as YAML: {error}") from error
     if not isinstance(chosen, dict):
         raise UserError(f"cluster_options:='{options}' must be a mapping, such as {{slurm_partition: gpu}}")
     return {str(name): value for name, value in chosen.items()}

@@ -24,8 +24,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import sim as simulators
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError, did_you_mean
@@ -34,6 +32,7 @@ from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.results.run_files import arm_and_task
 from viper_model.agents.registry import AGENTS, check_agent
 from viper_model.videos.dataset import EXPERT
+from viper_model.yaml_files import YamlError, read_yaml
 
 ENVIRONMENT_SEEDS = 100
 """Seeds of environments of two runs lie so far apart."""
@@ -133,9 +132,9 @@ def load_suite(name: str, directory: Path = Path()) -> Suite:
     """
     path = _find(name)
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"the suite {path} can't be read: {' '.join(str(error).split())}") from error
+        document = read_yaml(path)
+    except (OSError, YamlError) as error:
+        raise UserError(f"the suite {path} can't be read: {error}") from error
     blocks = document.get("blocks") if isinstance(document, dict) else None
     if not isinstance(blocks, list) or not blocks:
         raise UserError(f"the suite {path} has no blocks: see docs/benchmarks.md")
@@ -172,9 +171,9 @@ def _runs(path: Path, number: int, block: Any) -> list[Run]:
             raise UserError(f"{where}: '{key}' must be a {_YAML_KINDS[kind]}")
     if bad := [each for each in (*block["tasks"].values(), *block["seeds"]) if type(each) is not int or each < 0]:
         raise UserError(f"{where}: steps by task and seeds must be whole numbers, not {bad[0]!r}")
-    for reward in block["rewards"]:
+    for reward in map(str, block["rewards"]):
         if reward not in REWARDS:
-            raise _unknown(f"reward of {where}", str(reward), REWARDS)
+            raise _unknown(f"reward of {where}", reward, REWARDS)
     return [
         Run(
             path.stem,

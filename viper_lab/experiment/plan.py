@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from viper_lab.errors import UserError
 from viper_lab.experiment import settings
 from viper_lab.experiment.provenance import experiment_text
@@ -17,6 +15,7 @@ from viper_lab.experiment.sections import SECTIONS
 from viper_lab.parameters import resolved
 from viper_lab.results.run_files import arm_and_task
 from viper_model.video_model.folder import read_calibration
+from viper_model.yaml_files import YamlError, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -209,9 +208,9 @@ def _assign(chosen: dict[str, dict[str, Any]], assignment: str) -> None:
     if section not in chosen:
         raise UserError(f"no section '{section}' in '{assignment}': choose one of {', '.join(SECTIONS)}")
     try:
-        loaded = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"'{value}' in '{assignment}' can't be read as a value") from error
+        loaded = parse_yaml(value)
+    except YamlError as error:
+        raise UserError(f"'{value}' in '{assignment}' can't be read as a value: {error}") from error
     text = any(each.name == name and isinstance(each.default, str) for each in SECTIONS[section])
     # Text may look like something else: a camera's number, a mapping of options.
     chosen[section][name] = value if text and not isinstance(loaded, str) else loaded

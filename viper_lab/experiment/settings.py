@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError, did_you_mean
 from viper_lab.experiment.sections import SECTIONS
+from viper_model.yaml_files import YamlError, read_yaml
 
 OF_EVERY_NODE = ("use_sim_time", "autostart")
 """Parameters of nodes that are no settings of an experiment."""
@@ -57,9 +56,9 @@ def of_graph(path: Path, nodes: Mapping[str, Sequence[str]]) -> dict[str, dict[s
 def _parameters(path: Path) -> dict[str, dict[str, Any]]:
     """A ROS 2 parameter file's parameters by node, as written there. Raises UserError."""
     try:
-        document = yaml.safe_load(path.read_text())
+        document = read_yaml(path)
         return {str(key): dict(value["ros__parameters"]) for key, value in document.items()}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError) as error:
+    except (OSError, YamlError, TypeError, KeyError, AttributeError, ValueError) as error:
         raise UserError(f"{path} is not a ROS 2 parameter file: {error}") from error
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from viper_lab.errors import UserError
 from viper_model.metrics import METRICS
 from viper_model.videos.dataset import Recording, read_recording
 from viper_model.videos.preparation import resize
+from viper_model.yaml_files import YamlError, read_yaml
 
 CONFIG, EPISODES = "config.yaml", "episodes"
 VERSION = 2
@@ -29,9 +29,11 @@ def read_config(run: Path) -> dict[str, Any]:
     """
     path = run / CONFIG
     try:
-        config = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        config = read_yaml(path)
+    except OSError as error:
         raise UserError(f"no run in {run}: its {CONFIG} can't be read") from error
+    except YamlError as error:
+        raise UserError(f"no run in {run}: its {CONFIG} can't be read: {error}") from error
     if not isinstance(config, dict) or "sim" not in config:
         raise UserError(f"no run in {run}: its {CONFIG} says nothing of one")
     if config.get("version") != VERSION:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError
 from viper_lab.parameters import Parameter
+from viper_model.yaml_files import YamlError, read_yaml
 from viper_ros.arm.description import Arm, Gripper
 from viper_ros.arm.motion import Limits
 from viper_ros.arm.safety import Deadlines
@@ -38,8 +38,8 @@ def load(name: str) -> Arm:
 def read(path: Path) -> Arm:
     """The arm that a file describes. Raises UserError, with the file and what is wrong with it."""
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = read_yaml(path)
+    except (OSError, YamlError) as error:
         raise UserError(f"{path} can't be read: {error}") from error
     try:
         _check_keys(document)

@@ -84,6 +84,7 @@ def test_without_submitit_one_line_says_what_to_install(tmp_path: Path, monkeypa
         ("local", "{no_such_option: 3}", r"can't be used: .*no_such_option"),
         ("local", "gpu", "must be a mapping"),
         ("local", "{", "can't be read as YAML"),
+        ("local", "{slurm_partition: gpu, slurm_partition: cpu}", "'slurm_partition' is there twice"),
     ],
 )
 def test_what_a_cluster_can_not_do_is_told_in_one_line(

@@ -78,6 +78,7 @@ def test_a_reward_that_is_not_compared_has_the_name_of_its_source() -> None:
         ),
         ({"agents": ["dreamr"]}, "no agent of the suite .* 'dreamr': did you mean dreamer"),
         ({"rewards": ["viper_rato"]}, "no reward of .* 'viper_rato': did you mean viper_ratio"),
+        ({"rewards": [["task"]]}, r"no reward of .* '\['task'\]': did you mean task"),
         ({"sim": "dcm"}, "no simulator 'dcm': did you mean dmc"),
         ({"settings": ["policy_node.sead=3"]}, "did you mean seed"),
         ({"settings": ["policy_node.size=huge"]}, "policy_node.size is 'huge'"),
@@ -96,7 +97,9 @@ def test_what_can_not_be_run_is_told_in_one_line(changed: dict[str, Any], words:
     assert sorted(tmp_path.iterdir()) == [tmp_path / "mine.yaml"]
 
 
-@pytest.mark.parametrize("text", ["", "- 1", "blocks: 3", "blocks: [3]", "{", "blocks: []"])
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "blocks: 3", "blocks: [3]", "{", "blocks: []", "description: 2026-02-30", "a: 1\na: 1"]
+)
 def test_a_file_that_is_no_suite_is_told_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)

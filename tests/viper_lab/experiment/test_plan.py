@@ -70,6 +70,7 @@ def test_a_simulators_own_options_are_passed_on_as_written() -> None:
         ("reward_node.precison=bfloat16", "did you mean precision"),
         ("policy_node.replay_ratio=-1", "from 0.01 to"),
         ("policy_node.steps=2.5", "of type int"),
+        ("policy_node.steps=2026-02-30", "can't be read as a value: line 1: '2026-02-30' is no date"),
     ],
 )
 def test_the_settings_of_every_section_are_checked(assignment: str, words: str) -> None:
@@ -132,6 +133,7 @@ def test_a_task_s_own_reward_has_no_bonus_beside_it_unless_asked_for(
         ("/right/policy_node", "steps: 30", r"write /\*\*/policy_node"),
         ("/left/env_1/sim_node", "seed: 3", r"env_0/sim_node and /left/env_1/sim_node: write /\*\*/sim_node"),
         ("/**/policy_node", "steps", "steps"),
+        ("/**/policy_node", "steps: 30, steps: 40", "mine.yaml is not .*: line 2: 'steps' is there twice"),
     ],
 )
 def test_a_parameter_file_that_cannot_be_followed_is_refused(key: str, values: str, words: str, tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def test_a_discriminator_s_videos_are_recorded_and_no_others(tmp_path: Path) -> 
     assert files == [Path("data/atari/pong/expert/00000.npz")]
 
 
-@pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}"])
+@pytest.mark.parametrize("text", ["life_loss", "{a: ", "[1, 2]", "{1: 2}", "{a: 2026-02-30}", "[" * 3000])
 def test_options_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(SimError, match="YAML"):
         parse_options("", "", text)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import sim as environments
 from viper_lab.config import config_directory
 from viper_lab.errors import UserError, did_you_mean
 from viper_model.videos.find import pair_name
+from viper_model.yaml_files import YamlError, read_yaml
 
 KEYS = ("seen", "unseen", "settings", "same_scene")
 
@@ -89,9 +88,11 @@ def load_pairs(source: str, sim: str) -> Pairs:
     known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     path = known.get(source, Path(source).expanduser())
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = read_yaml(path)
+    except OSError as error:
         raise UserError(f"no pairs in {source}: give a YAML file, or one of {', '.join(known)}") from error
+    except YamlError as error:
+        raise UserError(f"the pairs in {path} can't be read: {error}") from error
     if not isinstance(document, dict) or not set(document) <= set(KEYS):
         raise UserError(f"{path} is no file of pairs: it may have {', '.join(KEYS)}")
     settings = document.get("settings") or []

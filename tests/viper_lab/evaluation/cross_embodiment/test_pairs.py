@@ -68,7 +68,8 @@ def test_a_wrong_label_is_of_a_task_of_the_same_scene_where_the_arm_was_seen_at_
         ([SEEN, UNSEEN, "same_scene: [lift, stack]"], "a list of groups of tasks"),
         ([SEEN, UNSEEN, "same_scene: [[lift]]"], "a list of groups of tasks"),
         ([SEEN, UNSEEN, "same_scene: [[lift, reach_target]]"], "reach_target is named in `same_scene`"),
-        (["{"], "small"),
+        (["{"], r"mine\.yaml can't be read: line 1"),
+        ([SEEN, UNSEEN, SEEN], r"mine\.yaml can't be read: line 3: 'seen' is there twice"),
     ],
 )
 def test_pairs_that_make_no_sense_are_refused_in_one_line(lines: list[str], words: str, tmp_path: Path) -> None:
