@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from viper_model.errors import ModelError
 from viper_model.metrics import MetricsLog
 
 
@@ -49,3 +50,10 @@ def test_a_line_that_a_killed_process_cut_short_is_dropped(half: str, tmp_path: 
     MetricsLog(tmp_path).write(60)
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 20}\n{"step": 60}\n'
     assert not shown(tmp_path)
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path)
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match=r"metrics\.jsonl: the disk is full"):
+        log.write(1, loss=0.0)

@@ -16,6 +16,7 @@ from viper_model.reward.likelihood import FORMS, Calibration
 from viper_model.torch_tools.checkpoint import load_weights, read_tensors, write_tensors
 from viper_model.video_model.sizes import CODE_MODELS, VideoModelConfig
 from viper_model.video_model.tokenizers import TOKENIZERS
+from viper_model.yaml_files import YamlError, read_yaml
 
 if TYPE_CHECKING:
     from viper_model.video_model.video_model import VideoModel
@@ -144,14 +145,14 @@ def _read_current(path: Path) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_bytes())
+        document = read_yaml(path)
     except FileNotFoundError as error:
         raise ModelError(
             f"no video model in {path.parent}: {path.name} is missing; has its training finished? "
             "`viper fit` makes models"
         ) from error
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    except (OSError, YamlError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(document, dict) or not document:
         raise ModelError(f"{path} is not of a video model of viper_ros")
     return document

@@ -26,6 +26,7 @@ from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.videos.preparation import Crop, Preparation
 from viper_model.videos.source import OLD_SETTINGS, SETTINGS
+from viper_model.yaml_files import YamlError, read_yaml
 
 LIGHT = 128
 """From this grey on a mask lets through what is under it."""
@@ -53,9 +54,9 @@ class VideoSettings:
         if path is None:
             return VideoSettings()
         try:
-            document = yaml.safe_load(path.read_bytes()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+            document = read_yaml(path) or {}
+        except (OSError, YamlError) as error:
+            raise ModelError(f"cannot read {path}: {error}") from error
         if not isinstance(document, dict):
             raise ModelError(f"{path} has no keys; it may have {', '.join(KEYS)}")
         for key in document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.viper_model.conftest import MICRO
 from tests.viper_model.video_model import test_masked, test_videogpt
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Calibration
+from viper_model.torch_tools.checkpoint import read_tensors, write_tensors
 from viper_model.video_model.folder import read_calibration
 from viper_model.video_model.sizes import CODE_MODELS, SIZES, size_config
 from viper_model.video_model.tokenizers import TOKENIZERS
@@ -187,7 +189,7 @@ def test_a_size_has_its_first_tokenizer_unless_told_otherwise() -> None:
 @pytest.fixture
 def folder(model: VideoModel, tmp_path: Path) -> Path:
     model.calibration = {
-        "slide": Calibration(QUANTILES, {"expert": (1.0, 2.0, 3.0, 4.0, 5.0)}, "ratio"),
+        "slide": Calibration(QUANTILES, dict.fromkeys(Calibration.SCALE, (1.0, 2.0, 3.0, 4.0, 5.0)), "ratio"),
         "jump": Calibration(QUANTILES),
     }
     model.save(tmp_path / "model")
@@ -269,7 +271,42 @@ def test_another_version_and_another_models_weights_are_refused(folder: Path) ->
         ({"code_model": {**code_model, "width": 64}}, "another model"),
         ({"code_model": {**code_model, "wings": 2}}, "wings"),
         ({"background": False}, "another model"),
+        ({"code_model": {**code_model, "heads": 5}}, "5 heads can't share"),
+        ({"code_model": {**code_model, "context": 0}}, "`context` is 0"),
+        ({"tokenizer": {**tokenizer, "image_size": -32}}, "`image_size` is -32"),
+        ({"frame_skip": 0}, "`frame_skip` is 0"),
+        ({"frame_skip": math.inf}, "`frame_skip` is inf"),
         ({"frame_skip": "often"}, "often"),
     ):
         (folder / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))
         assert told in refused(folder)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(folder: Path, value: float) -> None:
+    tensors, document = read_tensors(folder / "model.safetensors")
+    tensors["code_model.head.bias"][3] = value
+    write_tensors(folder / "model.safetensors", tensors, document)
+    assert "not finite (code_model.head.bias)" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("form", "quantiles", "told"),
+    [
+        ("conditional", {"expert": [1.0, 2.0, math.nan, 4.0, 5.0]}, "5 finite numbers that rise"),
+        ("conditional", {"expert": [1.0, 2.0, 3.0, 4.0, math.inf]}, "5 finite numbers that rise"),
+        ("ratio", {"expert": [1.0, 3.0, 2.0, 4.0, 5.0]}, "5 finite numbers that rise"),
+        ("ratio", {"background": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}, "5 finite numbers that rise"),
+        ("conditional", {"expert": None}, "lacks the quantiles"),
+        ("ratio", {"shuffled": None}, "lacks the quantiles"),
+    ],
+)
+def test_quantiles_that_give_no_scale_are_refused(
+    folder: Path, form: str, quantiles: dict[str, list[float] | None], told: str
+) -> None:
+    path = folder / "tasks.yaml"
+    document = yaml.safe_load(path.read_text())
+    of_form = {**document["slide"][form], **quantiles}
+    document["slide"][form] = {kind: values for kind, values in of_form.items() if values}
+    path.write_text(yaml.safe_dump(document))
+    assert told in refused(folder)

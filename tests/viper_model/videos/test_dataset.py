@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,15 @@ from viper_model.videos.video_io import write_video
 def save_video(path: Path, time: int = 20, size: int = 32, fill: int = 0, **arrays: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{"image": np.full((time, size, size, 3), fill, np.uint8), **arrays})
+
+
+def encrypted(archive: bytes) -> bytes:
+    """A zip archive whose files claim to be encrypted."""
+    marked = bytearray(archive)
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for found in re.finditer(re.escape(mark), archive):
+            marked[found.start() + flags] |= 1
+    return bytes(marked)
 
 
 @pytest.fixture
@@ -108,9 +120,18 @@ def test_broken_videos_are_skipped_and_named(root: Path) -> None:
     np.savez(folder / "float.npz", image=np.zeros((20, 8, 8, 3)))
     save_video(folder / "short.npz", time=3)
     save_video(folder / "reward.npz", task_reward=np.full(20, np.nan))
+    whole = (folder / "0.npz").read_bytes()
+    (folder / "header.npz").write_bytes(whole.replace(b"'shape': (", b"'shape': ["))
+    (folder / "encrypted.npz").write_bytes(encrypted(whole))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 999, 999, 3)}
+    )
+    with zipfile.ZipFile(folder / "huge.npz", "w") as archive:
+        archive.writestr("image.npy", header.getvalue())
     dataset = load_dataset(root, 32)
     assert {Path(name).stem for name in dataset.skipped} == {
-        "empty", "text", "cut", "pickle", "nameless", "float", "short", "reward",
+        "empty", "text", "cut", "pickle", "nameless", "float", "short", "reward", "header", "encrypted", "huge",
     }  # fmt: skip
     assert all("\n" not in why for why in dataset.skipped.values())
     assert "image" in dataset.skipped["walk/expert/nameless.npz"]

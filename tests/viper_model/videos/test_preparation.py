@@ -132,6 +132,8 @@ def test_settings_are_kept_with_the_model(tmp_path: Path) -> None:
         ("masks: {push: nowhere.png}", "no image"),
         ("- rate", "no keys"),
         ("rate: [", "cannot read"),
+        ("rate: 2026-13-45", "cannot read"),
+        ("rate: 10\nrate: 25", "cannot read.*twice"),
         ("!!python/object/apply:os.system ['false']", "cannot read"),
     ],
 )
@@ -154,3 +156,18 @@ def test_settings_are_still_read_under_their_earlier_name(tmp_path: Path) -> Non
         VideoSettings.load(tmp_path)
     (tmp_path / "videos.yaml").write_text("rate: 7")
     assert VideoSettings.load(tmp_path).rate == 7
+
+
+@pytest.mark.parametrize("folder", ["videos", "model"])
+def test_settings_behind_a_link_to_nowhere_are_missed(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "videos.yaml").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match=r"cannot read .*videos\.yaml"):
+        {"videos": VideoSettings.load, "model": VideoSettings.of_model}[folder](tmp_path)
+
+
+def test_a_model_without_settings_is_no_whole_model(tmp_path: Path) -> None:
+    assert VideoSettings.load(tmp_path) == VideoSettings()
+    with pytest.raises(ModelError, match=r"videos\.yaml is missing: copy the model's whole folder"):
+        VideoSettings.of_model(tmp_path)
+    VideoSettings().save(tmp_path, ())
+    assert VideoSettings.of_model(tmp_path) == VideoSettings()

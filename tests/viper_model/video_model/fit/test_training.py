@@ -19,6 +19,7 @@ import torch
 
 from tests import ROOT
 from viper_model.errors import ModelError
+from viper_model.files import locked
 from viper_model.reward.check import check_reward
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_model.video_model.fit import training as fit_module
@@ -267,3 +268,18 @@ def test_a_short_training_is_not_lost_in_a_long_average(
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     # Untrained weights give some ln 8 nats a code, the trained ones of the last steps a fraction of that.
     assert last["validation_nats_a_code"] < 0.5 * math.log(8)
+
+
+def test_two_trainings_of_one_folder_do_not_mix(videos: Path, tmp_path: Path) -> None:
+    folder, steps = tmp_path / "model", {"code_model_steps": 2, "background_steps": 2}
+    folder.mkdir()
+    with locked(folder / ".lock", pytest.fail), pytest.raises(ModelError, match=r"another `viper fit` is at work in"):
+        fit(videos, folder, "micro", **steps)  # type: ignore[arg-type]
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+    fit(videos, folder, "micro", **steps)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_a_file_is_refused_before_videos_are_read(tmp_path: Path) -> None:
+    (tmp_path / "model").touch()
+    with pytest.raises(ModelError, match="is a file: choose another folder"):
+        fit(tmp_path / "nowhere", tmp_path / "model", "micro")
