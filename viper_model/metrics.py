@@ -85,7 +85,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         if record := _record(line):
             yield line, record
         elif line.endswith(b"\n"):
-            raise ModelError(f"{path}, line {number}, is damaged: mend it, or remove it and what it tells is lost")
+            raise ModelError(f"{path}, line {number}, is damaged: mend it, or remove it and its numbers are lost")
 
 
 def _record(line: bytes) -> dict[str, Any]:
