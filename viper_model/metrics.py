@@ -16,9 +16,19 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from viper_model.errors import ModelError
 from viper_model.files import replace_file, saving
 
 METRICS = "metrics.jsonl"
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """What a metrics.jsonl holds, a record a line, each with its `step`.
+
+    The half line that a process which is writing, or was killed, leaves at the end is left out. Raises OSError, and
+    ModelError with the number of any other line that is no record: without it, means would be of fewer episodes.
+    """
+    return [record for _, record in _lines(path)]
 
 
 class MetricsLog:
@@ -28,7 +38,10 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, after: int | None = None) -> None:
-        """after: what was logged of later steps is dropped, for it will be logged again. Raises ModelError."""
+        """after: what was logged of later steps is dropped, for it will be logged again.
+
+        Raises ModelError where the folder has a metrics.jsonl that can't be read, see `read_records`.
+        """
         self._path = folder / METRICS
         self._events = folder / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
         self._after = after
@@ -62,17 +75,30 @@ class MetricsLog:
 
 
 def _keep(path: Path, last: float) -> None:
-    """Drop the lines of steps after `last`, and those that are cut short."""
+    """Drop the lines of steps after `last`, and one that is cut short."""
     if not path.exists():
         return
-    lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if _step_of(line) <= last]
-    if kept != lines:
-        replace_file(path, "".join(kept).encode())
-
-
-def _step_of(line: str) -> float:
     try:
-        return int(json.loads(line)["step"]) if line.endswith("\n") else math.nan
-    except ValueError:
-        return math.nan
+        kept = [line for line, record in _lines(path) if line.endswith(b"\n") and record["step"] <= last]
+        before = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if (content := b"".join(kept)) != before:
+        replace_file(path, content)
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if record := _record(line):
+            yield line, record
+        elif line.endswith(b"\n"):
+            raise ModelError(f"{path}, line {number}, is damaged: mend it, or remove it and its numbers are lost")
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Empty where the line is no record."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) and type(record.get("step")) is int else {}

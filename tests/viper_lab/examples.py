@@ -14,4 +14,6 @@ DESCRIPTION = Description(
 
 def example_config(**policy: Any) -> dict[str, Any]:
     """What made a run of a policy node with these settings."""
-    return run_config(DESCRIPTION, {"environments": ["env_0"], "seed": 0, **policy}, "")
+    return run_config(
+        DESCRIPTION, {"environments": ["env_0"], "seed": 0, "agent": "drqv2", "steps": 1000, **policy}, ""
+    )

@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from viper_model.errors import ModelError
-from viper_model.metrics import MetricsLog
+from viper_model.metrics import MetricsLog, read_records
 
 
 def shown(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -57,3 +57,43 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
     with pytest.raises(ModelError, match=r"metrics\.jsonl: the disk is full"):
         log.write(1, loss=0.0)
+
+
+DAMAGED = [
+    b"123",
+    b"[]",
+    b"{}",
+    b'{"step": "x"}',
+    b'{"step": 40.5}',
+    b'{"step": NaN}',
+    b'{"step": 40, "lo',
+    b"\xff\x00",
+    b"[" * 3000,
+    b"",
+]
+
+
+@pytest.mark.parametrize("line", DAMAGED)
+def test_a_damaged_line_is_told_by_its_number_and_nothing_is_changed(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    content = b'{"step": 20}\n' + line + b'\n{"step": 60}\n'
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"metrics\.jsonl, line 2, is damaged") as raised:
+        MetricsLog(tmp_path, after=20)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ModelError, match="line 2"):
+        read_records(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("line", DAMAGED)
+def test_what_a_line_that_is_being_written_says_is_not_read(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 20, "loss": 0.5}\n' + line)
+    assert read_records(path) == [{"step": 20, "loss": 0.5}]
+
+
+def test_a_log_that_can_not_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(ModelError, match=r"cannot read .*metrics\.jsonl: Is a directory"):
+        MetricsLog(tmp_path)

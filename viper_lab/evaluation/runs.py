@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sim.env import normalised_score
-from viper_lab.errors import UserError
+from viper_lab.errors import USER_ERRORS, UserError
 from viper_lab.evaluation.rewards import reward_name
 from viper_lab.experiment.provenance import IDENTITY, difference
 from viper_lab.results.report import SUMMARY, evaluations
-from viper_lab.results.run_files import CONFIG, read_config, read_metrics, run_task
+from viper_lab.results.run_files import CONFIG, is_finite, read_config, read_json, read_metrics, run_task, value_at
 
 BENCHMARK = "benchmark.json"
 """In the folder of a benchmark's runs: which there are to be, and why some could not be made."""
+_WANTED = {"name": str, "sim": str, "task": str, "agent": str, "reward": str, "seed": int, "steps": int, "problem": str}
+"""What it says of each run."""
 _SEEDS = ("settings.policy_node.seed", "settings.sim_node.seed")
 
 
@@ -91,7 +92,7 @@ def read_outcome(folder: Path) -> Outcome:
             keys = [key for key in IDENTITY if key not in _SEEDS]
             if what := difference(same, config, keys):
                 raise UserError(f"it is no other seed of {other}, which has {what}")
-        except UserError as error:
+        except USER_ERRORS as error:
             missing.append(_missing(folder / name, run, str(error)))
         else:
             results.append(result)
@@ -110,15 +111,13 @@ def _read_benchmark(folder: Path) -> dict[str, Any]:
     path = folder / BENCHMARK
     if not path.exists():
         return {}
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-        if not all(
-            {"name", "sim", "task", "agent", "reward", "seed", "problem"} <= run.keys() for run in document["runs"]
-        ):
-            raise KeyError("runs")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} can't be read: run the benchmark again, which writes it") from error
+    document: dict[str, Any] = read_json(path, _is_benchmark, "run the benchmark again, which writes it")
     return document
+
+
+def _is_benchmark(document: Any) -> bool:
+    """Is all as `viper benchmark` wrote it that is read here?"""
+    return all(type(run[key]) is kind for run in document["runs"] for key, kind in _WANTED.items())
 
 
 def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, Any]]:
@@ -130,17 +129,13 @@ def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, A
     config = read_config(run)
     settings = config["settings"]
     steps = max(settings["policy_node"]["steps"], wanted.get("steps", 0))
-    try:
-        summary = json.loads((run / SUMMARY).read_text())
-        trained = summary["returns"]["policy"]
-        returns, reached = [float(each) for each in trained["episodes"]], int(summary["steps"])
-        expert = summary["returns"].get("expert")
-    except OSError:
-        returns, reached, expert = [], 0, None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"its {SUMMARY} can't be read: `viper report {run}` writes it again") from error
-    if not returns or reached < steps:
-        raise UserError(f"it has not reached its {steps} steps")
+    path, not_there_yet = run / SUMMARY, UserError(f"it has not reached its {steps} steps")
+    if not path.exists():
+        raise not_there_yet
+    summary = read_json(path, _is_summary, f"`viper report {run}` writes it again")
+    if summary["steps"] < steps:
+        raise not_there_yet
+    reached, returns = summary["steps"], summary["returns"]["policy"]["episodes"]
     if what := difference(config, summary, [key for key in IDENTITY if key.startswith("settings.")]):
         raise UserError(f"its configuration was changed after its report: {what}")
     method = Method(settings["policy_node"]["agent"], reward_name(settings))
@@ -156,13 +151,22 @@ def _read_run(run: Path, wanted: Mapping[str, Any]) -> tuple[Result, dict[str, A
         score=normalised_score(sum(returns) / len(returns), tuple(config["return_range"])),
         return_range=tuple(config["return_range"]),
         curve=_curve(run, config, reached),
-        expert_return=expert["mean"] if expert else None,
+        expert_return=value_at(summary, "returns.expert.mean"),
     )
     is_now = {**vars(result), "agent": method.agent, "reward": method.reward}
     for key in ("sim", "task", "agent", "reward", "seed"):
         if key in wanted and wanted[key] != is_now[key]:
             raise UserError(f"another run is in its place: its {key} is {is_now[key]}, not {wanted[key]}")
     return result, config
+
+
+def _is_summary(summary: Any) -> bool:
+    """Is all as `write_report` wrote it that is read here?"""
+    returns, steps = summary["returns"], summary["steps"]
+    episodes = returns["policy"]["episodes"]
+    means = [returns["expert"]["mean"]] if "expert" in returns else []
+    are_episodes = isinstance(episodes, list) and len(episodes) > 0
+    return type(steps) is int and are_episodes and all(map(is_finite, [*episodes, *means]))
 
 
 def _curve(run: Path, config: Mapping[str, Any], last: int) -> tuple[tuple[int, float], ...]:
@@ -179,7 +183,7 @@ def _missing(run: Path, wanted: Mapping[str, Any], why: str) -> Missing:
         config = read_config(run)
     except UserError:
         config = {"sim": "", "task": "", "settings": {"policy_node": {}}}
-    policy = config["settings"].get("policy_node", {})
+    policy = config["settings"]["policy_node"]
     return Missing(
         run.name,
         wanted.get("sim", config["sim"]),

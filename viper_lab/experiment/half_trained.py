@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from viper_lab.errors import UserError
-from viper_lab.results.run_files import EPISODES, read_config
+from viper_lab.results.run_files import EPISODES, read_config, value_at
 from viper_model.files import replace_file
 from viper_model.videos.dataset import read_recording
 
@@ -29,9 +29,9 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
             f"{run} has no evaluation between its first and its last: train longer, or with a smaller "
             "policy_node.evaluate_every"
         )
-    environment = config["settings"].get("sim_node", {})
-    task = environment.get("task", config["task"])  # Older runs name it after their arm.
-    folder = directory / "data" / config["sim"] / environment.get("arm", "") / task / BEHAVIOUR
+    arm = value_at(config, "settings.sim_node.arm") or ""
+    task = value_at(config, "settings.sim_node.task") or config["task"]  # Older runs name it after their arm.
+    folder = directory / "data" / config["sim"] / arm / task / BEHAVIOUR
     returns = {}
     for video in videos:
         reward = read_recording(video).task_reward

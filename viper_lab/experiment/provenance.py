@@ -11,7 +11,7 @@ from typing import Any
 
 from sim import Description
 from viper_lab.errors import UserError
-from viper_lab.results.run_files import VERSION
+from viper_lab.results.run_files import VERSION, value_at
 from viper_model.reward.likelihood import Calibration
 from viper_model.video_model.folder import model_hash
 
@@ -107,18 +107,10 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any], keys: Iterable
     before, now: all that made them, see `run_config`. keys: of IDENTITY, those that are compared.
     """
     for key in keys:
-        was, is_now = _value(before, key), _value(now, key)
+        was, is_now = value_at(before, key), value_at(now, key)
         if was != is_now:
             return f"{key.removeprefix('settings.')} {was!r}, not {is_now!r}"
     return ""
-
-
-def _value(config: Mapping[str, Any], dotted: str) -> Any:
-    """The value of a key such as `settings.policy_node.seed`; None where there is none."""
-    value: Any = config
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def versions() -> dict[str, str]:

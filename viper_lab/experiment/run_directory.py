@@ -24,7 +24,7 @@ class RunDirectory:
 
     `config` is all that made the run, see `provenance.run_config`. Raises UserError where another process owns the
     directory, where it was started with another value of one of the keys in `provenance.IDENTITY`, and where it can't
-    be written.
+    be written; ModelError where its metrics.jsonl is damaged.
     """
 
     def __init__(self, directory: Path, config: Mapping[str, Any]) -> None:

@@ -18,7 +18,17 @@ from scipy.stats import sem
 from sim.env import normalised_score
 from viper_lab.errors import UserError
 from viper_lab.results.page import Clip, data_url, template
-from viper_lab.results.run_files import EPISODES, read_config, read_metrics, rewarded_task, run_task
+from viper_lab.results.run_files import (
+    CONFIG,
+    EPISODES,
+    is_finite,
+    read_config,
+    read_json,
+    read_metrics,
+    rewarded_task,
+    run_task,
+    value_at,
+)
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 from viper_model.reward.check import episode_sum
@@ -78,10 +88,11 @@ def write_report(run: Path) -> Path:
     """Write report.html into a run's directory, with its plots and videos beside it, and report.json, the same result
     for programs. Returns the page's path.
 
-    Raises UserError where there is no run, or nothing has been evaluated yet.
+    Raises UserError where there is no run, or nothing has been evaluated yet, and UserError or ModelError where one of
+    its files, or of its video model's, is damaged.
     """
-    records = read_metrics(run)
     config = read_config(run)
+    records = read_metrics(run)
     rounds = evaluations(records)
     if not rounds:
         raise UserError(f"nothing has been evaluated yet in {run}: train on")
@@ -272,7 +283,7 @@ def _scored_videos(
         return []
     model = VideoModel.load(Path(config["video_model"]["path"]))
     label = rewarded_task(config)
-    form = config["settings"]["reward_node"]["likelihood"]
+    form = _form(config)
     videos = {}
     for title, number in zip(("before training", "after training"), rounds, strict=True):
         path = run / EPISODES / f"evaluation_{number:08d}.npz"
@@ -296,12 +307,38 @@ def _check(config: dict[str, Any]) -> dict[str, Any] | None:
     model = Path(config["video_model"]["path"]) if config["video_model"] else None
     if model is None or not (model / "check.json").exists():
         return None
-    tasks: dict[str, dict[str, Any]] = json.loads((model / "check.json").read_text())["tasks"]
-    check = tasks.get(config["task"])
-    form = config["settings"]["reward_node"]["likelihood"]
+    path, form, label = model / "check.json", _form(config), rewarded_task(config)
+    checks = read_json(path, _are_checks, "`viper check-reward` writes it again")
+    check: dict[str, Any] | None = checks["tasks"].get(config["task"])
     if form == AUTO:
-        form = read_calibration(model)[rewarded_task(config)].suited_form
+        calibration = read_calibration(model)
+        if label not in calibration:
+            raise UserError(f"{model} knows no task '{label}', by which {CONFIG} says that it rewarded this run")
+        form = calibration[label].suited_form
     return check if check and check["form"] == form else None
+
+
+def _are_checks(document: Any) -> bool:
+    """Is all as `RewardCheck.to_dict` wrote it that the page shows?"""
+    return all(map(_is_check, document["tasks"].values()))
+
+
+def _is_check(check: Any) -> bool:
+    texts = [check["form"], check["verdict"]["level"], *check["verdict"]["reasons"]]
+    numbers = [check["episode_frames"], *(kind["episode_reward"] for kind in check["kinds"].values())]
+    maybe = [check["return_correlation"], *(kind["best_hack"] for kind in check["kinds"].values())]
+    numbers += [number for number in maybe if number is not None]
+    return EXPERT in check["kinds"] and all(isinstance(text, str) for text in texts) and all(map(is_finite, numbers))
+
+
+def _form(config: dict[str, Any]) -> str:
+    """That of the reward that a video model gave a run. Raises UserError where its configuration doesn't tell it."""
+    form: str | None = value_at(config, "settings.reward_node.likelihood")
+    if form is None:
+        raise UserError(
+            f"the run's {CONFIG} is damaged: settings.reward_node.likelihood is missing beside a video model"
+        )
+    return form
 
 
 def _imagined(config: dict[str, Any]) -> list[Clip]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,6 +39,23 @@ def change_config(run: Path) -> None:
     (run / "config.yaml").write_text(yaml.safe_dump(config))
 
 
+def change(run: Path, **keys: Any) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, **keys}))
+
+
+def change_report(run: Path, steps: Any = 400, **returns: Any) -> None:
+    report = json.loads((run / "report.json").read_text())
+    report["steps"] = steps
+    report["returns"] |= returns
+    (run / "report.json").write_text(json.dumps(report))
+
+
+def damage_directory(run: Path) -> None:
+    (run / "config.yaml").unlink()
+    (run / "config.yaml").mkdir()
+
+
 def go_on(run: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["settings"]["policy_node"]["steps"] = 800
@@ -50,8 +68,20 @@ def go_on(run: Path) -> None:
         (change_config, "its configuration was changed after its report: policy_node.replay_ratio 64.0, not 32.0"),
         (go_on, "it has not reached its 800 steps"),
         (lambda run: (run / "report.json").unlink(), "it has not reached its 400 steps"),
-        (lambda run: (run / "report.json").write_text("{"), "its report.json can't be read"),
-        (lambda run: (run / "report.json").write_text("[1]"), "its report.json can't be read"),
+        (lambda run: (run / "report.json").write_text("{"), "/report.json can't be read: `viper report"),
+        (lambda run: (run / "report.json").write_text("[1]"), "/report.json can't be read"),
+        (lambda run: change_report(run, policy={"episodes": {"1": 2}}), "/report.json can't be read"),
+        (lambda run: change_report(run, policy={"episodes": "12"}), "/report.json can't be read"),
+        (lambda run: change_report(run, policy={"episodes": [1.0, float("nan")]}), "/report.json can't be read"),
+        (lambda run: change_report(run, policy={"episodes": [True]}), "/report.json can't be read"),
+        (lambda run: change_report(run, policy={"episodes": []}), "/report.json can't be read"),
+        (lambda run: change_report(run, expert="x"), "/report.json can't be read"),
+        (lambda run: change_report(run, expert={"mean": "5"}), "/report.json can't be read"),
+        (lambda run: change_report(run, steps="400"), "/report.json can't be read"),
+        (lambda run: change(run, settings=None), "settings must be a mapping"),
+        (lambda run: change(run, task=None), "task must be text"),
+        (lambda run: (run / "metrics.jsonl").write_text("123\n"), "metrics.jsonl, line 1, is damaged"),
+        (damage_directory, "config.yaml can't be read"),
         (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
         (lambda run: (run / "config.yaml").write_text("3"), "config.yaml says nothing"),
     ],
@@ -123,8 +153,17 @@ def test_a_folder_without_results_is_refused_in_one_line(runs: list[str], tmp_pa
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"runs": [{}]}', '{"runs": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"runs": [{}]}', '{"runs": 3}', '{"runs": [3]}', "[" * 3000])
 def test_a_damaged_benchmark_is_told_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "benchmark.json").write_text(text)
     with pytest.raises(UserError, match=r"benchmark\.json can't be read"):
         read_outcome(tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"steps": "many"}, {"seed": "0"}, {"problem": None}, {"name": 3}])
+def test_a_benchmark_with_a_run_that_is_none_is_told_in_one_line(changed: dict[str, Any], tmp_path: Path) -> None:
+    write_result(tmp_path, "walker_walk", name="done")
+    write_benchmark(tmp_path, [{"name": "done", "task": "walker_walk"}, {"name": "x", "task": "y", **changed}])
+    with pytest.raises(UserError, match=r"benchmark\.json can't be read: run the benchmark again") as raised:
+        read_outcome(tmp_path)
+    assert "\n" not in str(raised.value)

@@ -14,6 +14,7 @@ from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Calibration
 
 CONFIG = example_config()
+POLICY = CONFIG["settings"]["policy_node"]
 
 
 def test_two_runs_cannot_share_a_directory(tmp_path: Path) -> None:
@@ -44,17 +45,17 @@ def test_another_task_or_reward_is_another_run(tmp_path: Path, monkeypatch: pyte
     for name in ("config.yaml", "tasks.yaml", "model.safetensors"):
         (model / name).write_text("as it was")
     experiment = experiment_text({"reward_node": {"likelihood": "ratio"}}, tmp_path, model)
-    RunDirectory(tmp_path / "run", run_config(DESCRIPTION, {}, experiment)).close()
+    RunDirectory(tmp_path / "run", run_config(DESCRIPTION, POLICY, experiment)).close()
     other = dataclasses.replace(DESCRIPTION, task="walker_walk")
     with pytest.raises(UserError, match="started with task 'cartpole_swingup', not 'walker_walk'"):
-        RunDirectory(tmp_path / "run", run_config(other, {}, experiment))
+        RunDirectory(tmp_path / "run", run_config(other, POLICY, experiment))
     with monkeypatch.context() as later:
         later.setattr(Calibration, "REWARD_VERSION", Calibration.REWARD_VERSION + 1)
         with pytest.raises(UserError, match=r"started with video_model.reward_version"):
-            RunDirectory(tmp_path / "run", run_config(DESCRIPTION, {}, experiment))
+            RunDirectory(tmp_path / "run", run_config(DESCRIPTION, POLICY, experiment))
     (model / "model.safetensors").write_text("trained again")
     with pytest.raises(UserError, match=r"started with video_model.sha256"):
-        RunDirectory(tmp_path / "run", run_config(DESCRIPTION, {}, experiment))
+        RunDirectory(tmp_path / "run", run_config(DESCRIPTION, POLICY, experiment))
 
 
 def test_a_run_may_go_on_for_longer_and_on_another_device(tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ CONFIG: dict[str, Any] = {
     "return_range": [0, 1000],
     "data": None,
     "video_model": None,
-    "settings": {"reward_node": {"likelihood": "auto", "reward_task": ""}, "policy_node": {"seed": 7, "size": "tiny"}},
+    "settings": {
+        "reward_node": {"likelihood": "auto", "reward_task": ""},
+        "policy_node": {"seed": 7, "size": "tiny", "agent": "drqv2", "steps": 500},
+    },
     "versions": {"python": "3.11.2"},
 }
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,16 @@ from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
 
 TASK = "cartpole_swingup"
+CHECK: dict[str, Any] = {
+    "verdict": {"level": "usable with a warning", "reasons": ["Only 1 expert video held out."]},
+    "form": "ratio",
+    "episode_frames": 99,
+    "return_correlation": 0.5,
+    "kinds": {
+        "expert": {"episode_reward": 50.0, "best_hack": None},
+        "frozen": {"episode_reward": 5.0, "best_hack": 20.0},
+    },
+}
 
 
 class Words(HTMLParser):
@@ -130,17 +142,7 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
         task_reward = np.full(length, 2.0)
         task_reward[0] = 0  # no action led there
         write_npz(data / TASK / f"{name}.npz", frames, task_reward=task_reward)
-    verdict = {"level": "usable with a warning", "reasons": ["Only 1 expert video held out."]}
-    kind = {"episode_reward": 50.0, "best_hack": None}
-    check = {
-        "verdict": verdict,
-        "form": "ratio",
-        "episode_frames": 99,
-        "return_correlation": 0.5,
-        "kinds": {"expert": kind},
-    }
-    check["kinds"]["frozen"] = {"episode_reward": 5.0, "best_hack": 20.0}  # type: ignore[index]
-    (model / "check.json").write_text(json.dumps({"tasks": {TASK: check}}))
+    (model / "check.json").write_text(json.dumps({"tasks": {TASK: CHECK}}))
     write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model={"path": str(model), "sha256": "1"})
     write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 500: [800, 900]})
     for number in (0, 500):
@@ -159,7 +161,7 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert f"after training: reward {last.reward[1:].mean():.2f} a frame" in text
     assert page.read_text().count("data:video/mp4;base64,") == 3
     document = json.loads((run / "report.json").read_text())
-    assert document["verdict"] == verdict
+    assert document["verdict"] == CHECK["verdict"]
     assert document["video_model"] == {"path": str(model), "sha256": "1"}
     assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
     assert document["returns"]["Task_Oracle"]["mean"] == 850
@@ -197,11 +199,63 @@ def test_a_run_that_learned_from_a_discriminator_is_told_so_beside_experts_and_t
 )
 def test_what_can_not_be_reported_is_told_in_one_line(tmp_path: Path, spoil: dict[str, int], said: str) -> None:
     run = write_run(tmp_path / "runs" / "mine", {0: [10]}, **spoil)
-    (run / "metrics.jsonl").write_text('{"step": 20, "train_return": 3}\n')
+    (run / "metrics.jsonl").write_text('{"step": 20, "train_return": 3, "train_reward": 1}\n')
     with pytest.raises(UserError, match=said) as raised:
         write_report(run)
     assert "\n" not in str(raised.value)
     assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"tasks": {"cartp',
+        b"\xff\x00\xff",
+        b"[]",
+        b'{"tasks": []}',
+        *(
+            json.dumps({"tasks": {TASK: check}}).encode()
+            for check in (
+                {key: value for key, value in CHECK.items() if key != "form"},
+                {**CHECK, "form": None},
+                {**CHECK, "verdict": {"level": 3, "reasons": []}},
+                {**CHECK, "episode_frames": "many"},
+                {**CHECK, "return_correlation": float("nan")},
+                {**CHECK, "kinds": {"frozen": CHECK["kinds"]["frozen"]}},
+                {**CHECK, "kinds": {**CHECK["kinds"], "frozen": {"episode_reward": 5.0}}},
+                {**CHECK, "kinds": {**CHECK["kinds"], "frozen": {"episode_reward": 5.0, "best_hack": "x"}}},
+            )
+        ),
+    ],
+)
+def test_a_damaged_check_is_told_in_one_line(content: bytes, model_folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(model_folder, model)
+    (model / "check.json").write_bytes(content)
+    run = write_run(tmp_path / "mine", {0: [10], 500: [150]}, video_model={"path": str(model), "sha256": "1"})
+    with pytest.raises(UserError, match=r"check\.json can't be read: `viper check-reward` writes it again") as raised:
+        write_report(run)
+    assert "\n" not in str(raised.value)
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("reward_node", "said"),
+    [
+        ({"likelihood": "auto", "reward_task": "nope"}, "knows no task 'nope'"),
+        ({"reward_task": ""}, "config.yaml is damaged: settings.reward_node.likelihood is missing"),
+    ],
+)
+def test_a_run_that_its_model_can_not_have_rewarded_is_told_in_one_line(
+    reward_node: dict[str, str], said: str, model_folder: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(model_folder, model)
+    (model / "check.json").write_text(json.dumps({"tasks": {TASK: CHECK}}))
+    settings = {**CONFIG["settings"], "reward_node": reward_node}
+    made_by = {"settings": settings, "video_model": {"path": str(model), "sha256": "1"}}
+    with pytest.raises(UserError, match=said):
+        write_report(write_run(tmp_path / "mine", {0: [10], 500: [150]}, **made_by))
 
 
 def test_the_improvement_is_told_in_standard_errors_of_the_difference() -> None:
