@@ -31,7 +31,7 @@ from viper_lab.results.run_files import (
 )
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
-from viper_model.reward.check import episode_sum
+from viper_model.reward.check import episode_return
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import AUTO, VideoScores, likelihood_map_video, score_video
 from viper_model.video_model.folder import read_calibration
@@ -237,9 +237,7 @@ def _behaviours(data: Dataset | None) -> list[Score]:
     returns: dict[str, list[float]] = defaultdict(list)
     for video in data.videos if data else ():
         if video.task_reward is not None and video.behaviour in (EXPERT, "random"):
-            solved_once = np.count_nonzero(video.task_reward) == 1  # what follows earns nothing more
-            earned = video.task_reward.sum() if solved_once else episode_sum(video.task_reward, longest)
-            returns[video.behaviour].append(float(earned))
+            returns[video.behaviour].append(episode_return(video.task_reward, longest))
     return [Score(who, values) for who, values in sorted(returns.items())]
 
 

@@ -230,15 +230,18 @@ def _reordered(video: JudgedVideo, order: np.ndarray) -> JudgedVideo:
 def _stills(video: JudgedVideo, rng: np.random.Generator) -> list[JudgedVideo]:
     """Single frames of a video, held: the first, and one from each of the video's next parts."""
     worth = still_worth(video.frame_worth)
-    if worth is not None:
-        worth = worth * stays(video.frames)  # a task may reward speed: who stands still has none
     length = len(video.order)
+    paid = np.ones(length)
+    if worth is not None and video.frame_worth is not None:
+        worth = worth * stays(video.frames)  # a task may reward speed: who stands still has none
+        if np.count_nonzero(video.frame_worth) == 1:
+            paid = np.eye(length)[1]
     chosen = [0, *(int(rng.integers(i * length, (i + 1) * length) // FROZEN_PER_VIDEO) for i in range(1, 4))]
     return [
         JudgedVideo(
             video.video,
             np.full_like(video.order, video.order[i]),
-            None if worth is None else np.full(length, worth[i]),
+            None if worth is None else worth[i] * paid,
         )
         for i in chosen[:FROZEN_PER_VIDEO]
     ]
@@ -262,6 +265,12 @@ def episode_sum(values: np.ndarray, length: int) -> float:
     values = values[1:length]
     rest = max(0, length - 1 - len(values))
     return float(values.sum() + rest * values[-max(1, len(values) // 4) :].mean())
+
+
+def episode_return(task_reward: np.ndarray, length: int) -> float:
+    """The task's own return of an episode like a video, of `length` frames. A task that pays once, for the time step in
+    which it is solved, pays no more. task_reward: float [time]."""
+    return float(task_reward.sum()) if np.count_nonzero(task_reward) == 1 else episode_sum(task_reward, length)
 
 
 def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, policy: Sequence[Recording]) -> TaskCheck:
@@ -310,7 +319,7 @@ def _longest(videos: Mapping[str, list[JudgedVideo]]) -> int:
 def _worths(videos: Sequence[JudgedVideo], length: int) -> np.ndarray:
     """The task's own return of an episode like each video, float64 [videos]; NaN where it isn't known."""
     return np.array(
-        [np.nan if video.frame_worth is None else episode_sum(video.frame_worth, length) for video in videos]
+        [np.nan if video.frame_worth is None else episode_return(video.frame_worth, length) for video in videos]
     )
 
 

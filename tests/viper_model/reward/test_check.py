@@ -131,6 +131,11 @@ def test_standing_still_where_the_task_is_solved_is_no_hack(tmp_path: Path) -> N
     moving = dataclasses.replace(data, videos=always)
     worth = [video.frame_worth.mean() for video in judged_videos(moving, "slide", ("slide",))["frozen"]]
     assert worth == [1.0 if place >= 20 else 0.0 for place in where]
+    # A task that pays once, when it is solved, pays once for a still of the solved state too.
+    once = tuple(dataclasses.replace(video, task_reward=np.eye(60)[20]) for video in data.videos)
+    kinds = check_reward(StaysAtTheEnd(), dataclasses.replace(data, videos=once), "conditional").tasks["slide"].kinds
+    assert kinds["expert"].ground_truth_return == 1
+    assert kinds["frozen"].ground_truth_return == np.mean(where >= 20)
     # And where nothing is known of what frames are worth, every still is one.
     unknown = without_task_reward(data)
     assert check_reward(StaysAtTheEnd(), unknown, "conditional").tasks["slide"].kinds["frozen"].best_hack is not None

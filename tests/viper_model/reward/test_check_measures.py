@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from viper_model.reward.check import auc, clip_means, episode_sum, still_worth
+from viper_model.reward.check import auc, clip_means, episode_return, episode_sum, still_worth
 
 
 def test_auc_counts_pairs() -> None:
@@ -34,6 +34,18 @@ def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
 )
 def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, expected: float) -> None:
     assert episode_sum(np.array(values, float), length) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("task_reward", "length", "expected"),
+    [
+        ([0, 0, 0, 1], 40, 1),  # solved in its last frame: nothing is paid for the 36 that follow
+        ([0, 0, 0, 0], 40, 0),
+        ([0, 0, 1, 1, 1], 7, 5),  # a task that pays for every frame in which it is done
+    ],
+)
+def test_a_task_that_pays_once_pays_once(task_reward: Sequence[float], length: int, expected: float) -> None:
+    assert episode_return(np.array(task_reward, float), length) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
