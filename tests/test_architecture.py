@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sim": SIMULATORS,
     "viper_model.errors": set(),
     "viper_model.files": {"viper_model.errors"},
-    "viper_model.metrics": {"viper_model.files"},
+    "viper_model.metrics": {"viper_model.errors", "viper_model.files"},
     "viper_model.yaml_files": set(),
     "viper_model.torch_tools": {*PURE, *TORCH},
     "viper_model.videos": PURE,
