@@ -98,7 +98,17 @@ def test_what_can_not_be_run_is_told_in_one_line(changed: dict[str, Any], words:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- 1", "blocks: 3", "blocks: [3]", "{", "blocks: []", "description: 2026-02-30", "a: 1\na: 1"]
+    "text",
+    [
+        "",
+        "- 1",
+        "blocks: 3",
+        "blocks: [3]",
+        "{",
+        "blocks: []",
+        "description: 2026-02-30",
+        "blocks: []\n" + yaml.safe_dump({"blocks": [BLOCK]}),
+    ],
 )
 def test_a_file_that_is_no_suite_is_told_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"

@@ -113,7 +113,7 @@ def test_a_run_s_best_rewarded_episodes_are_judged_as_hacks(
     assert kinds["policy"]["best_hack"] is not None
     assert "policy: reward" in (out / "check.html").read_text()
     # The videos are judged under the label that the reward node scored them under, whatever the environment's task.
-    settings = {"reward_node": {"reward_task": "cartpole_swingup"}}
+    settings = {**CONFIG["settings"], "reward_node": {"reward_task": "cartpole_swingup"}}
     of_swingup = yaml.safe_dump({**CONFIG, "task": "walker_walk", "settings": settings})
     (run / "config.yaml").write_text(of_swingup)
     assert viper(monkeypatch, *judge, f"run:={run}") == 0

@@ -35,7 +35,9 @@ def test_a_wrong_file_is_told_in_one_line(change: dict[str, object], word: str, 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "- 1", "a: [", "\x00", "home: 2026-02-30", "home: [0]\nhome: [1]"])
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "a: [", "\x00", "home: 2026-02-30", yaml.safe_dump(PANDA) + "tracking_tolerance: 1"]
+)
 def test_a_file_that_is_none_is_told_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "arm.yaml"
     path.write_text(text)
