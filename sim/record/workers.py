@@ -63,7 +63,7 @@ def record_all(job: Job, episodes: Iterable[int], workers: int) -> None:
                         queue.append(worker.episode)
                         continue
                     if kind == "note":
-                        progress.console.print(value)
+                        progress.console.print(value, markup=False, soft_wrap=True)
                     elif kind == "error":
                         raise SimError(value)
                     else:

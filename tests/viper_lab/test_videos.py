@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from viper_lab.results.score import score_to_files
 from viper_model.video_model.fit import example_videos
 from viper_model.video_model.fit.training import fit
 from viper_model.video_model.sizes import SIZES, Size
+from viper_ros.cli.console import console
+from viper_ros.cli.main import main
 
 VIDEOS = 3
 FRAMES = 40
@@ -88,8 +91,42 @@ def test_videos_of_each_format_are_fitted_checked_and_scored(
     assert maps.exists()
 
 
+@pytest.mark.parametrize("name", ["[red]x :car:", "a_{b}$x^$", "机器人", os.fsdecode(b"lat\xe9")])
+def test_videos_and_tasks_of_any_name_are_fitted_checked_and_scored(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    monkeypatch.setattr(example_videos, "IMAGINED", 2)
+    monkeypatch.setitem(SIZES, "tiny", Size({"patches": PATCHES}, MICRO.code_model, MICRO.frame_skip))
+    for number in range(VIDEOS):
+        write_npz(tmp_path / name / "expert" / f"{number} {name}.npz", video(number))
+        write_npz(tmp_path / name / name / f"{number}.npz", video(number))
+
+    def viper(*arguments: str, width: int = 200) -> list[str]:
+        monkeypatch.setattr(console, "width", width)
+        monkeypatch.setattr("sys.argv", ["viper", *arguments])
+        assert main() == 0
+        return capfd.readouterr().out.splitlines()
+
+    printed = name.encode(errors="backslashreplace").decode()
+    data, model, out = f"data:={tmp_path}", f"model:={tmp_path}/.model", tmp_path / ".out[" / "x]"
+    assert any(line.split("  ")[:2] == [f" {printed}", "expert"] for line in viper("data", str(tmp_path)))
+    said = viper("fit", data, model, "code_model_steps:=1", "background_steps:=1", "device:=cpu")
+    assert any(line.startswith(f"{printed}: ") for line in said)
+    scored = tmp_path / name / "expert" / f"0 {name}.npz"
+    lines = viper("score", str(scored), model, f"out:={out}", "device:=cpu", width=50)
+    assert lines == [f"wrote {out}/0 {printed}_likelihood{end}" for end in (".csv", ".png", "_map.mp4")]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"0 {name}_likelihood{end}" for end in (".csv", ".png", "_map.mp4")
+    )
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
 def test_the_table_names_what_is_wrong_and_says_where_nothing_is_usable(tmp_path: Path) -> None:
-    console = Console(record=True, width=60)
+    console = Console(record=True, width=60, markup=False, soft_wrap=True)
     assert not print_survey(tmp_path, console)
     (tmp_path / "push").mkdir()
     (tmp_path / "push" / "[bold].mp4").touch()
@@ -100,7 +137,7 @@ def test_the_table_names_what_is_wrong_and_says_where_nothing_is_usable(tmp_path
         write_mp4(tmp_path / "pull" / "random" / f"{number}.mp4", video(number), 20)
         write_npz(tmp_path / "pick" / f"short_{number}.npz", video(number)[:3])
         write_npz(tmp_path / "pick" / f"{number}.npz", video(number))
-    wide = Console(record=True, width=150)
+    wide = Console(record=True, width=150, soft_wrap=True)
     assert print_survey(tmp_path, wide)
     said = wide.export_text()
     assert "2 of 48×48, 1 of 56×48" in said

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from viper_lab.errors import UserError
 from viper_lab.evaluation import plots
 from viper_lab.evaluation.comparison import SHARES, Comparison, compare
 from viper_lab.evaluation.rewards import title
 from viper_lab.evaluation.runs import Method, Outcome, read_outcome
 from viper_lab.evaluation.statistics import METRICS, Estimate
-from viper_lab.results.page import data_url, template
-from viper_model.files import replace_file
+from viper_lab.results.figure import plot_url
+from viper_lab.results.page import template
+from viper_lab.results.text import write_csv, write_text
 
 PAGE = "aggregate.html"
 FILES = "aggregate"
@@ -31,13 +29,13 @@ def write_aggregate(folder: Path) -> tuple[Path, list[str]]:
     """Compare the runs of a folder: write its aggregate.html, and aggregate/ with runs.csv, metrics.csv,
     profiles.csv, curves.csv, improvements.csv and the page's plots. Returns the page's path, and the results in lines.
 
-    Raises UserError where no run has been carried out yet, or the page can't be written.
+    Raises UserError where no run has been carried out yet, ModelError where the page can't be written.
     """
     outcome = read_outcome(folder)
     comparisons = list(compare(outcome))
     files = folder / FILES
     for name, rows in _tables(outcome, comparisons).items():
-        _write_csv(files / f"{name}.csv", rows)
+        write_csv(files / f"{name}.csv", [[*rows[0]], *([*row.values()] for row in rows)] if rows else [])
     page = template("aggregate.html.jinja", Path(__file__).parent).render(
         outcome=outcome,
         parts=[
@@ -45,7 +43,8 @@ def write_aggregate(folder: Path) -> tuple[Path, list[str]]:
                 "comparison": comparison,
                 "unit": plots.SCORES[comparison.sim],
                 "plots": {
-                    name: _save(files / f"{comparison.sim}_{name}.png", figure) for name, figure in _figures(comparison)
+                    name: plot_url(files / f"{comparison.sim}_{name}.png", figure, dpi=130)
+                    for name, figure in _figures(comparison)
                 },
                 "experts": _experts(comparison),
                 "ranges": _ranges(comparison),
@@ -60,7 +59,7 @@ def write_aggregate(folder: Path) -> tuple[Path, list[str]]:
         human_scores=HUMAN_SCORES,
     )
     path = folder / PAGE
-    replace_file(path, page.encode())
+    write_text(path, page)
     missing = [f"missing: {each.name}: {each.why}" for each in outcome.missing]
     return path, [*_result_lines(comparisons), *missing]
 
@@ -202,21 +201,3 @@ def _numbers(estimate: Estimate) -> dict[str, Any]:
 
 def _each(estimate: Estimate) -> list[dict[str, Any]]:
     return [_numbers(Estimate(*numbers)) for numbers in zip(estimate.value, estimate.low, estimate.high, strict=True)]
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    replace_file(path, text.getvalue().encode())
-
-
-def _save(path: Path, figure: Figure) -> str:
-    """Keep a plot; returns it as a data URL."""
-    try:
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror}") from error
-    return data_url(path)

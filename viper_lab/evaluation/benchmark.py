@@ -100,9 +100,7 @@ class Benchmark:
         """
         by_name = {run.name: run for run in self.unfinished()}
 
-        def tell(line: str) -> None:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-
+        tell = console.print
         for name, why in self.problems.items():
             tell(f"failed: {name}: {why}")
         tell(f"{self.suite.name}: {len(self.finished)} of {len(self.suite.runs)} runs are done, {len(by_name)} to do")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,8 +10,7 @@ from viper_lab.evaluation.comparison import SHARES, Comparison
 from viper_lab.evaluation.rewards import REWARDS
 from viper_lab.evaluation.runs import Method
 from viper_lab.evaluation.statistics import METRICS, Estimate
-
-matplotlib.use("Agg")
+from viper_lab.results.figure import new_figure
 
 SCORES = {"dmc": "return / 1000", "atari": "human-normalised score", "robosuite": "success", "rlbench": "success"}
 """What a normalised score is, by simulator."""
@@ -23,7 +21,7 @@ _LINES = {"drqv2": "-", "dreamer": "--"}
 def plot_aggregates(comparison: Comparison) -> Figure:
     """Each of METRICS by method, with its interval."""
     rows = comparison.rows
-    figure = Figure(figsize=(11, 0.9 + 0.34 * len(rows)), layout="constrained")
+    figure = new_figure(11, 0.9 + 0.34 * len(rows))
     for axes, metric in zip(figure.subplots(1, len(METRICS), sharey=True), METRICS, strict=True):
         for height, row in enumerate(reversed(rows)):
             estimate, colour = row.metrics[metric], _colour(row.method)
@@ -57,7 +55,7 @@ def plot_tasks(comparison: Comparison, columns: int = 3) -> Figure:
     """The mean over seeds by environment steps, a panel a task."""
     tasks = [task for task in comparison.tasks if any(comparison.of(method, task) for method in comparison.methods)]
     rows = -(-len(tasks) // columns)
-    figure = Figure(figsize=(11, 2.8 * rows + 0.5), layout="constrained")
+    figure = new_figure(11, 2.8 * rows + 0.5)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, task in zip(grid.flat, tasks, strict=False):
         for method in comparison.methods:
@@ -81,7 +79,7 @@ def short_title(method: Method) -> str:
 
 
 def _one_plot() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = new_figure(8, 3.6)
     axes = figure.subplots()
     axes.grid(alpha=0.3)
     return figure, axes

@@ -7,6 +7,8 @@ The file is what `lerobot.rewards` of LeRobot 0.6 calls progress: Parquet with a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from viper_lab.errors import UserError
+from viper_model.files import replacing
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos import lerobot
@@ -36,8 +39,7 @@ def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None
         raise UserError(f"{dataset} is no LeRobot dataset: it has no {lerobot.INFO}")
     model = VideoModel.load(model_folder)
     settings = VideoSettings.of_model(model_folder)
-    episodes = [video for video in sources_at(dataset, settings.camera) if isinstance(video, LeRobotVideo)]
-    episodes.sort(key=lambda video: video.episode)
+    episodes = _episodes(dataset, settings.camera)
     sums = [_reward_sum(model, settings, video, task or str(video.task), form) for video in episodes]
     lengths = [video.frames for video in episodes]
     lowest, highest = min(map(np.min, sums)), max(map(np.max, sums))
@@ -49,11 +51,23 @@ def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None
             "progress_sparse": ((np.concatenate(sums) - lowest) / max(highest - lowest, 1e-9)).astype(np.float32),
         }
     ).replace_schema_metadata({"reward_model_path": str(model_folder)})
-    try:
-        pyarrow.parquet.write_table(table, dataset / FILE)
-    except OSError as error:
-        raise UserError(f"can't write {dataset / FILE}: {error.strerror}") from error
+    with replacing(dataset / FILE) as part:
+        pyarrow.parquet.write_table(table, part)
     return dataset / FILE
+
+
+def _episodes(dataset: Path, camera: str | None) -> Sequence[LeRobotVideo]:
+    """In their order. Raises UserError where an episode can't have rows of its own."""
+    episodes = [video for video in sources_at(dataset, camera) if isinstance(video, LeRobotVideo)]
+    episodes.sort(key=lambda video: video.episode)
+    meta = dataset / "meta"
+    for episode in episodes:
+        if episode.frames < 1:
+            raise UserError(f"{meta} says that episode {episode.episode} has {episode.frames} frames: leave it out")
+    for episode, following in pairwise(episodes):
+        if episode.episode == following.episode:
+            raise UserError(f"{meta} has two episodes with episode_index {episode.episode}: number them anew")
+    return episodes
 
 
 def _reward_sum(model: VideoModel, settings: VideoSettings, video: LeRobotVideo, task: str, form: str) -> np.ndarray:

@@ -6,18 +6,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from viper_lab.errors import UserError
-from viper_lab.results.page import Clip, data_url, template
+from viper_lab.results.figure import new_figure, plot_url
+from viper_lab.results.page import Clip, template
 from viper_lab.results.run_files import best_rewarded_videos, read_config, rewarded_task
+from viper_lab.results.text import write_text
 from viper_model.errors import ModelError
-from viper_model.files import replace_file
 from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
 from viper_model.reward.likelihood import Form
 from viper_model.reward.scorer import likelihood_map_video, score_video
@@ -27,8 +27,6 @@ from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
 from viper_model.videos.find import find_videos
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
-
-matplotlib.use("Agg")
 
 SHOWN_FRAMES = 200
 """Videos on the page are this long at most."""
@@ -62,19 +60,17 @@ def check_model(
     judged = tuple(tasks) or known
     policy = _policy_videos(run, model, judged) if run else {}
     result = check_reward(model, dataset, form, judged, policy)
-    replace_file(out / "check.json", json.dumps(result.to_dict(), indent=2).encode())
+    write_text(out / "check.json", json.dumps(result.to_dict(), indent=2))
     page = write_page(model, dataset, result, out, policy)
     for task, check in result.tasks.items():
         console.print(_table(task, check))
-        console.print(f"[bold]{escape(task)}:[/] {escape(check.verdict.text)}", soft_wrap=True)
+        console.print(Text.assemble((f"{task}:", "bold"), f" {check.verdict.text}"))
         for reason in check.verdict.reasons[1:]:
-            console.print(f"Besides: {escape(reason)}", soft_wrap=True)
+            console.print(f"Besides: {reason}")
     missing = [task for task in model.tasks if task not in known]
     if missing and not tasks:
-        console.print(
-            f"not judged, as {data} has no videos of them: {', '.join(missing)}", markup=False, soft_wrap=True
-        )
-    console.print(f"report: {page}", soft_wrap=True)
+        console.print(f"not judged, as {data} has no videos of them: {', '.join(missing)}")
+    console.print(f"report: {page}")
     return all(check.verdict.level != NOT_USABLE for check in result.tasks.values())
 
 
@@ -118,7 +114,7 @@ def _table(task: str, check: TaskCheck) -> Table:
     for kind, k in check.kinds.items():
         best = k.best_hack
         table.add_row(
-            escape(kind),
+            kind,
             str(k.videos),
             f"{k.log_likelihood:.1f}",
             f"{k.episode_reward:.0f}",
@@ -148,7 +144,7 @@ def write_page(
             {
                 "name": task,
                 "check": check,
-                "plot": _save(out / "check" / f"{task}_reward.png", plot_rewards(check)),
+                "plot": plot_url(out / "check" / f"{task}_reward.png", plot_rewards(check), dpi=120),
                 "clips": [
                     _clip(model, check.form, task, kind, of_kind[0], out / "check") for kind, of_kind in videos.items()
                 ],
@@ -156,14 +152,14 @@ def write_page(
         )
     page = template("check.html.jinja").render(tasks=tasks, number=_number)
     path = out / "check.html"
-    replace_file(path, page.encode())
+    write_text(path, page)
     return path
 
 
 def plot_rewards(check: TaskCheck, columns: int = 4) -> Figure:
     """The reward over time of each video of each kind, before the experts' median."""
     rows = -(-len(check.kinds) // columns)
-    figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
+    figure = new_figure(3 * columns, 2.2 * rows)
     experts = _median_over_videos(check.rewards[EXPERT])
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (kind, videos) in zip(grid.flat, check.rewards.items(), strict=False):
@@ -189,12 +185,3 @@ def _clip(model: VideoModel, form: Form, task: str, kind: str, video: JudgedVide
     path = folder / f"{task}_{kind}.mp4"
     write_video(path, likelihood_map_video(frames, scores.code_log_probs), RATE)
     return Clip(f"{kind.replace('_', ' ')}: reward {scores.reward[1:].mean():.2f} a frame", path)
-
-
-def _save(path: Path, figure: Figure) -> str:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror}") from error
-    return data_url(path)

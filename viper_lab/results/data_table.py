@@ -47,7 +47,7 @@ def print_survey(folder: Path, console: Console) -> bool:
         names.setdefault(why, []).append(name)
     for why, alike in names.items():
         more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
-        console.print(f"  {', '.join(alike[:NAMED])}{more}: {why}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  {', '.join(alike[:NAMED])}{more}: {why}")
     return bool(result.groups)
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from viper_lab.errors import UserError
+from viper_lab.results.figure import new_figure, save_figure
+from viper_lab.results.text import write_csv
 from viper_model.reward.rollout import FrameErrors, frame_errors, imagine, montage
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
-
-matplotlib.use("Agg")
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,8 @@ def imagine_videos(
     )
     every = [rollout for row in rollouts for rollout in row]
     table, plot = out / "errors.csv", out / "errors.png"
-    try:
-        _write_errors(table, every)
-        plot_errors(every).savefig(plot, dpi=150)
-    except OSError as error:
-        raise UserError(f"can't write to {out}: {error.strerror}") from error
+    write_csv(table, _error_rows(every))
+    save_figure(plot, plot_errors(every), dpi=150)
     return [*paths, grid, table, plot]
 
 
@@ -139,26 +135,24 @@ def _rollout(
     return Rollout(name, task, counted[:given], counted[given : given + steps], imagined)
 
 
-def _write_errors(path: Path, rollouts: Sequence[Rollout]) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        measures = ("psnr_db", "ssim")
-        names = [f"{measure}_{what}" for measure in measures for what in ("mean", "std", "of_a_still_picture")]
-        writer.writerow(["video", "task", "step", *names])
-        for rollout in rollouts:
-            errors, still = rollout.errors, rollout.errors_of_a_still_picture
-            columns = [
-                column
-                for of, of_still in ((errors.psnr, still.psnr), (errors.ssim, still.ssim))
-                for column in (of.mean(0), of.std(0), of_still[0])
-            ]
-            for step, row in enumerate(zip(*columns, strict=True), 1):
-                writer.writerow([rollout.name, rollout.task, step, *(f"{value:.6g}" for value in row)])
+def _error_rows(rollouts: Sequence[Rollout]) -> Iterator[Sequence[Any]]:
+    measures = ("psnr_db", "ssim")
+    names = [f"{measure}_{what}" for measure in measures for what in ("mean", "std", "of_a_still_picture")]
+    yield "video", "task", "step", *names
+    for rollout in rollouts:
+        errors, still = rollout.errors, rollout.errors_of_a_still_picture
+        columns = [
+            column
+            for of, of_still in ((errors.psnr, still.psnr), (errors.ssim, still.ssim))
+            for column in (of.mean(0), of.std(0), of_still[0])
+        ]
+        for step, row in enumerate(zip(*columns, strict=True), 1):
+            yield rollout.name, rollout.task, step, *(f"{value:.6g}" for value in row)
 
 
 def plot_errors(rollouts: Sequence[Rollout]) -> Figure:
     """Likeness to the true frames by step: each rollout's mean and spread over samples; dashed, a still picture's."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = new_figure(9, 3.4)
     for axes, measure, unit in zip(figure.subplots(1, 2), ("psnr", "ssim"), ("PSNR [dB]", "SSIM"), strict=True):
         for number, rollout in enumerate(rollouts):
             values = getattr(rollout.errors, measure)  # [samples, steps]

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from scipy.stats import sem
 
 from sim.env import normalised_score
 from viper_lab.errors import UserError
-from viper_lab.results.page import Clip, data_url, template
+from viper_lab.results.figure import new_figure, plot_url, save_figure
+from viper_lab.results.page import Clip, template
 from viper_lab.results.run_files import (
     CONFIG,
     EPISODES,
@@ -29,8 +30,8 @@ from viper_lab.results.run_files import (
     run_task,
     value_at,
 )
+from viper_lab.results.text import write_text
 from viper_model.errors import ModelError
-from viper_model.files import replace_file
 from viper_model.reward.check import episode_return
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import AUTO, VideoScores, likelihood_map_video, score_video
@@ -40,9 +41,8 @@ from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, rea
 from viper_model.videos.preparation import resize
 from viper_model.videos.video_io import write_video
 
-matplotlib.use("Agg")
-
 SUMMARY = "report.json"
+PLOTS = "plots"
 LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss", "discriminator_loss")
 PAGE_IMAGE_SIZE = 64
 """Pixels a side of videos that are only looked at."""
@@ -104,7 +104,7 @@ def write_report(run: Path) -> Path:
     videos = _scored_videos(run, (first, last), data, config)
     check = _check(config)
     if videos:
-        _save(run, "videos", plot_videos(videos))
+        save_figure(run / PLOTS / "videos.png", plot_videos(videos), dpi=150)
     page = template("report.html.jinja").render(
         config=config,
         compared=config.get("expert_videos"),
@@ -117,16 +117,16 @@ def write_report(run: Path) -> Path:
         expert=next((score for score in scores if score.who == EXPERT), None),
         return_range=config["return_range"],
         plots=[
-            _save(run, "returns", plot_returns(rounds, records, scores, config)),
-            _save(run, "learning", plot_learning(records)),
+            plot_url(run / PLOTS / "returns.png", plot_returns(rounds, records, scores, config), dpi=150),
+            plot_url(run / PLOTS / "learning.png", plot_learning(records), dpi=150),
         ],
         clips=[_clip(run, video) for video in videos],
         imagined=_imagined(config),
         check=check,
     )
     path = run / "report.html"
-    replace_file(path, page.encode())
-    replace_file(run / SUMMARY, json.dumps(_summary(config, scores, last, check), indent=2).encode())
+    write_text(path, page)
+    write_text(run / SUMMARY, json.dumps(_summary(config, scores, last, check), indent=2))
     return path
 
 
@@ -171,7 +171,7 @@ def plot_returns(
 ) -> Figure:
     """The ground-truth return over environment steps, in evaluation and while collecting, with others' returns as
     lines."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = new_figure(8, 3.6)
     axes = figure.subplots()
     train = [(r["step"], r["train_return"]) for r in records if "train_return" in r]
     if train:
@@ -196,7 +196,7 @@ def plot_returns(
 
 def plot_learning(records: list[dict[str, Any]]) -> Figure:
     """What is learned from beside what it is for, and losses."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    figure = new_figure(8, 3.2)
     left, right = figure.subplots(1, 2)
     episodes = [r for r in records if "train_return" in r]
     if episodes:
@@ -209,6 +209,8 @@ def plot_learning(records: list[dict[str, Any]]) -> Figure:
         if curve:
             right.plot(*zip(*curve, strict=True), label=loss.replace("_", " "))
     right.set(xlabel="environment steps", yscale="log")
+    right.yaxis.set_major_formatter(LogFormatter())  # The usual one writes formulas.
+    right.yaxis.set_minor_formatter(LogFormatter())
     if right.lines:
         right.legend(frameon=False)
     return figure
@@ -261,7 +263,7 @@ class ScoredVideo:
 
 def plot_videos(videos: list[ScoredVideo], columns: int = 10) -> Figure:
     """Frames of each video, evenly spaced in time, above what surprised the model in them."""
-    figure = Figure(figsize=(columns, 2.2 * len(videos)), layout="constrained")
+    figure = new_figure(columns, 2.2 * len(videos))
     for row, part in zip(videos, figure.subfigures(len(videos), 1, squeeze=False)[:, 0], strict=True):
         part.suptitle(f"{row.title}: reward {row.scores.reward[1:].mean():.2f} a frame", fontsize=11)
         shown = np.linspace(0, len(row.frames) - 1, columns).astype(int)
@@ -344,14 +346,3 @@ def _imagined(config: dict[str, Any]) -> list[Clip]:
         return []
     folder = Path(config["video_model"]["path"]) / "videos"
     return [Clip(path.stem.replace("_", " "), path) for path in sorted(folder.glob("*.mp4"))]
-
-
-def _save(run: Path, name: str, figure: Figure) -> str:
-    """Keep a plot as plots/<name>.png; returns it as a data URL."""
-    path = run / "plots" / f"{name}.png"
-    try:
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror}") from error
-    return data_url(path)

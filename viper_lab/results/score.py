@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from viper_lab.errors import UserError
+from viper_lab.results.figure import new_figure, save_figure
+from viper_lab.results.text import write_csv
 from viper_model.reward.scorer import VideoScores, likelihood_map_video, score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
-
-matplotlib.use("Agg")
 
 
 def load_for_scoring(folder: Path, precision: str, device: str) -> VideoModel:
@@ -60,26 +60,20 @@ def score_to_files(
     scores = score_video(model, frames, task, form)
     stem = video.stem if episode is None else f"{video.stem}_{episode}"
     table, plot, maps = (out / f"{stem}_{name}" for name in ("likelihood.csv", "likelihood.png", "likelihood_map.mp4"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        _write_table(table, scores)
-        _plot(scores, f"{video.name} as {task}").savefig(plot, dpi=150)
-    except OSError as error:
-        raise UserError(f"can't write to {out}: {error.strerror}") from error
+    write_csv(table, _rows(scores))
+    save_figure(plot, _plot(scores, f"{video.name} as {task}"), dpi=150)
     write_video(maps, likelihood_map_video(frames, scores.code_log_probs), rate)
     return [table, plot, maps]
 
 
-def _write_table(path: Path, scores: VideoScores) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["frame", "conditional_nats", f"{scores.form}_nats", "reward"])
-        rows = zip(scores.conditional, scores.log_likelihood, scores.reward, strict=True)
-        writer.writerows([index, *row] for index, row in enumerate(rows))
+def _rows(scores: VideoScores) -> Iterator[Sequence[Any]]:
+    yield "frame", "conditional_nats", f"{scores.form}_nats", "reward"
+    rows = zip(scores.conditional, scores.log_likelihood, scores.reward, strict=True)
+    yield from ((index, *row) for index, row in enumerate(rows))
 
 
 def _plot(scores: VideoScores, title: str) -> Figure:
-    figure = Figure(figsize=(8, 3), layout="constrained")
+    figure = new_figure(8, 3)
     axes = figure.subplots()
     axes.plot(scores.log_likelihood, linewidth=1)
     axes.set(xlabel="frame", ylabel=f"{scores.form} [nats]", title=title)

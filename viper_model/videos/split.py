@@ -25,7 +25,7 @@ def held_out_names(videos: Iterable[FoundVideo]) -> set[str]:
 
     def order(video: FoundVideo) -> bytes:
         name = video.name.removeprefix(f"{video.embodiment}/") if video.embodiment else video.name
-        return hashlib.sha256(name.encode()).digest()
+        return hashlib.sha256(name.encode(errors="surrogateescape")).digest()
 
     for video in videos:
         if video.behaviour in (EXPERT, BACKGROUND):

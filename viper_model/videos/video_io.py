@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from viper_model.errors import ModelError
+from viper_model.files import replacing
 from viper_model.videos.colour import RgbPictures
 from viper_model.videos.source import LEAST_SHARE, is_text
 
@@ -234,15 +235,20 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
     frames = frames.repeat(factor, 1).repeat(factor, 2)
     height, width = frames.shape[1:3]
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w", format="mp4") as container:
-            stream = container.add_stream("h264", rate=Fraction(rate).limit_denominator(1000))
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.colorspace = BT601
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-            container.mux(stream.encode())
-    except (av.FFmpegError, OSError) as error:
-        raise ModelError(f"cannot write {path}: {error}") from error
+    with replacing(path) as part:
+        try:
+            _encode(part, frames, rate)
+        except av.FFmpegError as error:
+            raise OSError(error.errno, error.strerror) from error
+
+
+def _encode(path: Path, frames: np.ndarray, rate: float) -> None:
+    # From the root on, for FFmpeg takes what stands before a colon for a protocol.
+    with av.open(str(path.absolute()), "w", format="mp4") as container:
+        stream = container.add_stream("h264", rate=Fraction(rate).limit_denominator(1000))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.colorspace = BT601
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from viper_ros.cli.console import console
 from viper_ros.cli.options import DIRECTORY, Directory
 
 VIPER = (sys.executable, "-m", "viper_ros.cli")
 """The `viper` command in another process."""
 
 commands = typer.Typer()
-console = Console()
 
 
 @commands.command()
@@ -74,5 +73,5 @@ def _compare(runs: Path) -> None:
 
     page, lines = write_aggregate(runs)
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"page: {page}", soft_wrap=True)
+        console.print(line)
+    console.print(f"page: {page}")

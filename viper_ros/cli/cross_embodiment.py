@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from viper_ros.cli.console import console
 from viper_ros.cli.options import DEVICE, DIRECTORY, Device, Directory, Settings, Sim
 
 commands = typer.Typer()
@@ -29,5 +29,5 @@ def cross_embodiment(
     """
     from viper_lab.evaluation.cross_embodiment.study import cross_embodiment as study
 
-    page = study(pairs, sim, directory, Console(), assignments=settings or (), device=device)
-    Console().print(f"report: {page}", soft_wrap=True)
+    page = study(pairs, sim, directory, console, assignments=settings or (), device=device)
+    console.print(f"report: {page}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from viper_lab.doctor import examine
+from viper_ros.cli.console import console
+
+OK, MISSING, NONE = ("ok", "green"), ("missing", "red"), ("none", "yellow")
 
 commands = typer.Typer()
 
@@ -19,8 +22,8 @@ def doctor() -> None:
     for column in ("", "found", "what to do"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        mark = "[green]ok[/]" if not finding.missing else "[red]missing[/]" if finding.required else "[yellow]none[/]"
-        table.add_row(f"{mark} {finding.what}", finding.found, finding.remedy if finding.missing else "")
-    Console().print(table)
+        mark = OK if not finding.missing else MISSING if finding.required else NONE
+        table.add_row(Text.assemble(mark, f" {finding.what}"), finding.found, finding.remedy if finding.missing else "")
+    console.print(table)
     if any(finding.missing and finding.required for finding in findings):
         raise typer.Exit(1)

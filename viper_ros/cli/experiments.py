@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from viper_lab.experiment.sections import POLICY_NODE, REWARD_NODE, RUN
 from viper_lab.parameters import parameter
+from viper_ros.cli.console import console
 from viper_ros.cli.options import AS_IN_SETTINGS, DIRECTORY, SIM, Arm, Directory, Settings, Sim, Task, option
 
 REWARD = parameter(POLICY_NODE, "reward")
 ENVIRONMENTS, NAMESPACE, VIZ = (parameter(RUN, name) for name in ("environments", "namespace", "viz"))
 
 commands = typer.Typer()
-console = Console()
 
 
 @commands.command()
@@ -94,5 +93,5 @@ def _report(run: Path) -> None:
     from viper_lab.results.report import result_line, write_report
 
     page = write_report(run)
-    console.print(result_line(run), soft_wrap=True)
-    console.print(f"report: {page}", soft_wrap=True)
+    console.print(result_line(run))
+    console.print(f"report: {page}")

@@ -6,11 +6,15 @@ Options can be written as ROS 2 writes them, `task:=cartpole_swingup`, or as `--
 from __future__ import annotations
 
 import ast
+import errno
+import io
+import os
 import re
 import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
@@ -27,6 +31,12 @@ MODULES = {
     "cross_embodiment": ("cross-embodiment",),
 }
 """By the name of a module in this folder: the commands that it has."""
+WHERE_IT_WAS = "the same command goes on where it was"
+AFTER_A_SIGNAL = {
+    **dict.fromkeys(("record", "prepare", "train", "benchmark", "cross-embodiment"), WHERE_IT_WAS),
+    "fit": "the same command goes on from what it last saved, which it does every 20 seconds of training",
+}
+"""What is there to go on with, by command; all others begin anew."""
 PACKAGES = "pip install -r requirements/python.txt; `viper doctor` says what else is missing"
 ROS = "ROS 2: run `make setup`, or source a ROS 2 Jazzy or Kilted installation and this package's install/setup.bash"
 
@@ -64,9 +74,13 @@ def _summary(module: str, command: str) -> str:
 
 def _take_signals() -> None:
     """Until here, where all that takes time to load is loaded, bin/viper has answered them."""
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    for number, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _terminated)):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, usual)
+            signal.signal(number, answer)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def dashed(arguments: list[str]) -> list[str]:
@@ -92,29 +106,48 @@ def _mistake(error: Exception, command: str) -> str:
             return f"viper {command} needs {package}: {PACKAGES}"
     if isinstance(error, PermissionError) and error.filename:
         return f"viper: {error.filename} may not be read, or not be written, by this user"
+    if _is_full(error):
+        return "viper: the disk is full, or what the output goes to"
     torch = sys.modules.get("torch")
     if torch and isinstance(error, torch.OutOfMemoryError):
         return "viper: the GPU's memory is too small for this, or in use: choose device:=cpu"
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):  # torch's, in a RuntimeError
+        return "viper: this machine's memory is too small for this, or in use: ask for less at a time"
     return ""
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> int:
     """Returns the exit status: 0, 1 after a mistake told in one line, 2 for wrong options.
 
-    Above 128 where a signal ended it, as in shells: 130 after Ctrl-C.
+    Above 128 where a signal ended it, as in shells: 130 after Ctrl-C, 143 after SIGTERM.
     """
     arguments = dashed(sys.argv[1:])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Names of files need not be UTF-8.
     try:
         Commands()(arguments)
     except (KeyboardInterrupt, SystemExit) as end:  # Typer makes the one into the other
         status = 130 if isinstance(end, KeyboardInterrupt) else int(end.code or 0)
         if status > 128:
-            print("viper: interrupted; the same command goes on where it was", file=sys.stderr)
+            how = "interrupted" if status == 128 + signal.SIGINT else "terminated"
+            then = AFTER_A_SIGNAL.get(arguments[0], "the same command begins anew")
+            print(f"viper: {how}; {then}", file=sys.stderr)
         return status
     except Exception as error:
         line = _mistake(error, arguments[0])
         if not line:
             raise
         print(line, file=sys.stderr)
+        if _is_full(error):
+            _give_up_output()
         return 1
     return 0
+
+
+def _give_up_output() -> None:
+    """What could not be written out would be tried again, and told, when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

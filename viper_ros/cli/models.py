@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from viper_lab.experiment.sections import FIT, REWARD_NODE
+from viper_lab.experiment.sim_sections import SEEDS
 from viper_lab.parameters import parameter
+from viper_ros.cli.console import console
 from viper_ros.cli.options import DEVICE, Device, option
 
 SIZE, TOKENIZER, CODE_MODEL, BACKGROUND, SEED, FIT_DEVICE = (
@@ -21,7 +22,6 @@ TOKENIZER_STEPS, CODE_MODEL_STEPS, BACKGROUND_STEPS = (
 FORM, PRECISION = (parameter(REWARD_NODE, name) for name in ("likelihood", "precision"))
 
 commands = typer.Typer()
-console = Console()
 
 
 @commands.command()
@@ -108,7 +108,9 @@ def score(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(),
     likelihood: Annotated[str, option(FORM)] = FORM.default,
-    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the likelihood-map video.")] = 15.0,
+    rate: Annotated[
+        float, typer.Option(min=0.1, max=1000.0, help="Frames a second of the likelihood-map video.")
+    ] = 15.0,
     precision: Annotated[str, option(PRECISION)] = PRECISION.default,
     episode: Annotated[int | None, typer.Option(min=0, help="Which video, where a recording holds several.")] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Of a bag: write likelihood maps too.")] = False,
@@ -150,13 +152,15 @@ def imagine(
     ] = None,
     start: Annotated[int, typer.Option(min=0, help="The video's frame to begin at.")] = 0,
     given: Annotated[int, typer.Option(min=1, help="How many frames are given, the model's frame_skip apart.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="How many frames are imagined, the model's frame_skip apart.")] = 40,
-    samples: Annotated[int, typer.Option(min=1, help="How often, from each video under each label.")] = 3,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same videos.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How many frames are imagined, the model's frame_skip apart.")
+    ] = 40,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="How often, from each video under each label.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="The same seed gives the same videos.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Where results go; imagined/ in the model's folder unless given.")
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, help="Frames a second of the videos written.")] = 10.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=1000.0, help="Frames a second of the videos written.")] = 10.0,
     device: Device = DEVICE.default,
 ) -> None:
     """Let the model dream on from a video's frame: videos, a grid of videos by labels, errors to what came by step."""
@@ -177,7 +181,7 @@ def imagine(
         device=torch_device(device),
     )
     for path in written:
-        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"wrote {path}")
 
 
 @commands.command()
@@ -192,4 +196,4 @@ def progress(
     """Write each frame's progress beside a LeRobot dataset, as LeRobot's own reward models do."""
     from viper_lab.lerobot.progress import write_progress
 
-    console.print(f"wrote {write_progress(data, model, task=task, form=likelihood)}", soft_wrap=True)
+    console.print(f"wrote {write_progress(data, model, task=task, form=likelihood)}")

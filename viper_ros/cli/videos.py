@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sim.experts import BEHAVIOURS
+from viper_ros.cli.console import console
 from viper_ros.cli.options import DIRECTORY, SIM, Arm, Directory, Settings, Sim, Task
 
 commands = typer.Typer()
-console = Console()
 
 
 @commands.command()
@@ -54,4 +53,4 @@ def half_trained(
     from viper_lab.experiment.half_trained import keep_half_trained
 
     for path, task_return in keep_half_trained(run, directory).items():
-        console.print(f"wrote {path}: return {task_return:.2f}", soft_wrap=True)
+        console.print(f"wrote {path}: return {task_return:.2f}")

@@ -80,7 +80,7 @@ def test_the_half_line_of_a_killed_process_is_dropped(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path, CONFIG)
     (tmp_path / "episodes").mkdir()
-    (tmp_path / "episodes" / "e.npz.part").symlink_to("/dev/full")
+    (tmp_path / "episodes" / ".e.npz.part").symlink_to("/dev/full")
     with pytest.raises(ModelError, match="the disk is full"):
         run.save_episode("e", {"image": np.zeros((4, 8, 8, 3), np.uint8)})
     assert not list((tmp_path / "episodes").glob("*.npz"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from tests.viper_model.examples import save_model
 from tests.viper_model.videos.writers import numbered, write_lerobot_2, write_lerobot_3
-from viper_lab.errors import USER_ERRORS
+from viper_lab.errors import USER_ERRORS, UserError
 from viper_lab.lerobot.progress import write_progress
+from viper_model.errors import ModelError
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import read_recording
@@ -52,3 +54,34 @@ def test_what_has_no_progress_is_told_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
     assert not (tmp_path / "set" / "viper_progress.parquet").exists()
     assert write_progress(tmp_path / "set", tmp_path / "model", task=TASK).exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"length": 0}, r"set/meta says that episode 1 has 0 frames"),
+        ({"length": -3}, r"set/meta says that episode 1 has -3 frames"),
+        ({"episode_index": 0}, r"set/meta has two episodes with episode_index 0"),
+    ],
+)
+def test_episodes_without_rows_of_their_own_are_told_in_one_line(
+    wrong: dict[str, int], said: str, tmp_path: Path, model_folder: Path
+) -> None:
+    write_lerobot_2(tmp_path / "set", [("Cartpole balance.", numbered(20))] * 2, 10)
+    episodes = tmp_path / "set" / "meta" / "episodes.jsonl"
+    first, second = map(json.loads, episodes.read_text().splitlines())
+    episodes.write_text(f"{json.dumps(first)}\n{json.dumps({**second, **wrong})}\n")
+    with pytest.raises(UserError, match=said):
+        write_progress(tmp_path / "set", model_folder)
+    assert not (tmp_path / "set" / "viper_progress.parquet").exists()
+
+
+def test_a_full_disk_leaves_the_old_progress(tmp_path: Path, model_folder: Path) -> None:
+    dataset = tmp_path / "set"
+    write_lerobot_2(dataset, [("Cartpole balance.", numbered(20))], 10)
+    (dataset / "viper_progress.parquet").write_bytes(b"old")
+    (dataset / ".viper_progress.parquet.part").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match="the disk is full"):
+        write_progress(dataset, model_folder)
+    assert (dataset / "viper_progress.parquet").read_bytes() == b"old"
+    assert not (dataset / ".viper_progress.parquet.part").is_symlink()

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from viper_model.errors import ModelError
-from viper_model.files import replace_file
 from viper_model.torch_tools.checkpoint import load_optimizer, optimizer_tensors, read_tensors, write_tensors
 
 
@@ -20,17 +16,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert document == {"step": 5, "names": ["x"]}
     assert read.keys() == tensors.keys()
     assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    replace_file(tmp_path / "file", b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelError, match="the disk is full"):
-        replace_file(tmp_path / "file", b"new")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

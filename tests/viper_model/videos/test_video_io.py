@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
@@ -68,5 +69,30 @@ def test_writing_nothing_or_nowhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no frames"):
         write_video(tmp_path / "video.mp4", gradient_video(0, 64, 64), rate=10)
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match="cannot write"):
+    with pytest.raises(ModelError, match=r"cannot save .*video\.mp4"):
         write_video(tmp_path / "file" / "video.mp4", gradient_video(2, 64, 64), rate=10)
+
+
+def test_what_the_encoder_refuses_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot save .*video\.mp4"):
+        write_video(tmp_path / "video.mp4", np.zeros((2, 256, 20_000, 3), np.uint8), rate=10)  # wider than H.264 knows
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_video(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    write_video(path, gradient_video(2, 64, 64), rate=10)
+    old = path.read_bytes()
+    (tmp_path / ".video.mp4.part").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match=r"cannot save .*video\.mp4: the disk is full"):
+        write_video(path, gradient_video(20, 64, 64), rate=10)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == old
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", "[x] $a$.mp4", os.fsdecode(b"lat\xe9.mp4")])
+def test_a_video_is_written_under_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(Path(name), gradient_video(2, 64, 64), rate=10)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(read_video(Path(name))) == 2

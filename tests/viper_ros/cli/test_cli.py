@@ -17,7 +17,7 @@ from tests import ROOT
 from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
-from viper_ros.cli.main import MODULES, main
+from viper_ros.cli.main import MODULES, Commands, _mistake, main
 from viper_ros.runtime.process import FAST_DDS_PROFILES
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
@@ -147,6 +147,101 @@ def test_an_unknown_precision_is_told_the_known_ones(here: Callable[..., Told], 
     status, _, errors = here("score", "video.mp4", f"model:={model_folder}", task, "precision:=half")
     assert status == 1
     assert "float32, bfloat16" in errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "video.npz", "rate:=inf"],
+        ["score", "video.npz", "rate:=nan"],
+        ["imagine", "video:=video.npz", "rate:=1e12"],
+        ["imagine", "video:=video.npz", "seed:=99999999999999999999999"],
+        ["imagine", "video:=video.npz", "samples:=1000000000"],
+        ["imagine", "video:=video.npz", "steps:=1000000000"],
+    ],
+    ids=" ".join,
+)
+def test_a_number_out_of_range_is_refused_at_once_and_help_tells_the_range(
+    arguments: list[str], here: Callable[..., Told]
+) -> None:
+    status, _, errors = here(*arguments, "model:=nowhere")
+    name = arguments[-1].partition(":=")[0]
+    assert status == 2
+    assert f"Invalid value for '--{name}'" in errors
+    _, output, _ = here(arguments[0], "--help")
+    assert "<=x<=" in next(line for line in output.splitlines() if f"--{name}" in line)
+
+
+@pytest.mark.parametrize("ask", [lambda: torch.empty(2**50), lambda: np.empty(2**50), lambda: bytearray(2**60)])
+def test_too_little_memory_is_told_in_one_line(ask: Callable[[], object]) -> None:
+    with pytest.raises((MemoryError, RuntimeError)) as raised:
+        ask()
+    assert _mistake(raised.value, "imagine").startswith("viper: this machine's memory is too small")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["data", "."]])
+def test_output_to_a_full_disk_is_told_in_one_line(arguments: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            env={**environment(), "PYTHONUNBUFFERED": ""},  # what is left in a buffer is tried again at the end
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+        )
+    assert result.returncode == 1
+    assert result.stderr == "viper: the disk is full, or what the output goes to\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "how"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (SystemExit(130), 130, "interrupted"),
+        (SystemExit(143), 143, "terminated"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "then"),
+    [
+        ("train", "the same command goes on where it was"),
+        ("record", "the same command goes on where it was"),
+        ("fit", "the same command goes on from what it last saved, which it does every 20 seconds of training"),
+        ("score", "the same command begins anew"),
+    ],
+)
+def test_a_signal_s_end_tells_what_the_same_command_does_then(
+    name: str,
+    then: str,
+    end: BaseException,
+    status: int,
+    how: str,
+    here: Callable[..., Told],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(self: Commands, arguments: list[str]) -> None:
+        raise end
+
+    monkeypatch.setattr(Commands, "__call__", run)
+    assert here(name) == (status, "", f"viper: {how}; {then}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_score_in_one_line_and_leaves_nothing_half_written(
+    number: signal.Signals, tmp_path: Path, model_folder: Path
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (600, 64, 64, 3), np.uint8)
+    np.savez(tmp_path / "video.npz", image=frames)
+    arguments = ("score", "video.npz", f"model:={model_folder}", "task:=cartpole_swingup", "out:=out")
+    process = subprocess.Popen(command(*arguments), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    wait_for((tmp_path / "out" / ".video_likelihood_map.mp4.part").exists, process)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert process.stderr
+    assert process.stderr.read().splitlines()[-1].endswith("; the same command begins anew")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"video_likelihood.csv", "video_likelihood.png"}
 
 
 def test_of_several_processes_that_fit_one_judges(tmp_path: Path) -> None:
@@ -294,7 +389,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_the_last_checkpoint_s
     process = start_training(tmp_path, 100_000)
     wait_for(checkpoint.exists, process)
     # From now on, what is written beside the checkpoint meets a full disk.
-    part = run / "checkpoint.safetensors.part"
+    part = run / ".checkpoint.safetensors.part"
     while process.poll() is None:
         try:
             part.symlink_to("/dev/full")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,10 +13,9 @@ from viper_lab.evaluation.cross_embodiment.pairs import Pair
 from viper_lab.evaluation.cross_embodiment.results import ERRORS, STILL, PairResult
 from viper_lab.evaluation.cross_embodiment.rollouts import Rollouts
 from viper_lab.evaluation.cross_embodiment.scoring import FORMS, OTHER_ARM, RIGHT, WRONG_LABEL, Likelihoods
+from viper_lab.results.figure import new_figure
 from viper_lab.results.imagine import Rollout
 from viper_model.videos.find import EXPERT
-
-matplotlib.use("Agg")
 
 SHOWN_STEPS = 6
 UNSEEN = "C3"
@@ -28,8 +26,7 @@ def plot_grid(rollouts: Mapping[Pair, Rollouts], unseen: Sequence[Pair]) -> Figu
     """Tasks by arms: above, frames of a video; below, what the model goes on with from the first of them."""
     arms = sorted({pair.arm for pair in rollouts})
     tasks = sorted({pair.task for pair in rollouts})
-    size = (0.2 + 0.75 * (1 + SHOWN_STEPS) * len(arms), 0.3 + 1.75 * len(tasks))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(0.2 + 0.75 * (1 + SHOWN_STEPS) * len(arms), 0.3 + 1.75 * len(tasks))
     grid = figure.subplots(len(tasks), len(arms), squeeze=False)
     for row, task in zip(grid, tasks, strict=True):
         for axes, arm in zip(row, arms, strict=True):
@@ -65,7 +62,7 @@ def plot_likelihoods(likelihoods: Mapping[Pair, Likelihoods], form: str, first: 
     """
     columns = min(COLUMNS, len(likelihoods))
     rows = math.ceil(len(likelihoods) / columns)
-    figure = Figure(figsize=(4 * columns, 2.6 * rows), layout="constrained")
+    figure = new_figure(4 * columns, 2.6 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (pair, of_pair) in zip(grid[: len(likelihoods)], likelihoods.items(), strict=True):
         for kind, colour, name in ((EXPERT, "C0", "reference"), ("random", "C1", "random")):
@@ -84,7 +81,7 @@ def plot_likelihoods(likelihoods: Mapping[Pair, Likelihoods], form: str, first: 
 
 def plot_errors(results: Sequence[PairResult]) -> Figure:
     """Likeness of predictions to what came, by step, mean over pairs: of those seen and of those not."""
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    figure = new_figure(10, 3.4)
     lines = (
         (False, RIGHT, "C0", "-"),
         (True, RIGHT, UNSEEN, "-"),
@@ -112,7 +109,7 @@ def plot_auc(results: Sequence[PairResult], form: str, kinds: Sequence[str]) -> 
     """Each pair's AUC of experts against other kinds, with intervals; grey, of the wrong label and the other arm's
     model."""
     ordered = sorted(results, key=lambda each: (not each.unseen, each.pair))
-    figure = Figure(figsize=(2.6 * len(kinds) + 2, 0.7 + 0.32 * len(ordered)), layout="constrained")
+    figure = new_figure(2.6 * len(kinds) + 2, 0.7 + 0.32 * len(ordered))
     for axes, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
         for y, each in enumerate(ordered):
             for who, marker, size in ((WRONG_LABEL, "x", 5), (OTHER_ARM, "^", 5)):

@@ -55,7 +55,7 @@ def make_plans(pairs: Pairs, sim: str, directory: Path, assignments: Sequence[st
 def record_pairs(plans: Mapping[Pair, Plan], pairs: Pairs, console: Console) -> None:
     """Record what is missing. The background is not recorded where nothing is learned from it."""
     for number, (pair, plan) in enumerate(plans.items(), 1):
-        console.print(f"videos of {pair}, {number} of {len(plans)}", highlight=False)
+        console.print(f"videos of {pair}, {number} of {len(plans)}")
         for behaviour in (EXPERT, *((BACKGROUND,) if pair in pairs.seen else ()), *COMPARED):
             record_videos(plan, behaviour)
 
@@ -69,7 +69,7 @@ def fit_models(plans: Mapping[Pair, Plan], pairs: Pairs, out: Path, console: Con
 
     def fitted(name: str, without: str = "") -> Path:
         tasks = pairs.trained_on(without)
-        console.print(f"model {name}, of {', '.join(tasks)}", highlight=False, soft_wrap=True)
+        console.print(f"model {name}, of {', '.join(tasks)}")
         fit_model(plan, plan.data.parent, out / name, tasks)
         return out / name
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from viper_lab.evaluation.cross_embodiment import figures
 from viper_lab.evaluation.cross_embodiment.pairs import Pair
 from viper_lab.evaluation.cross_embodiment.results import ERRORS, PairResult, summary, to_json
 from viper_lab.evaluation.cross_embodiment.rollouts import Rollouts
 from viper_lab.evaluation.cross_embodiment.scoring import FORMS, KINDS, OTHER_ARM, RIGHT, WRONG_LABEL, Likelihoods
+from viper_lab.results.figure import plot_url
 from viper_lab.results.imagine import Rollout
-from viper_lab.results.page import Clip, data_url, template
-from viper_model.files import replace_file
+from viper_lab.results.page import Clip, template
+from viper_lab.results.text import write_csv, write_text
 from viper_model.reward.rollout import montage
 from viper_model.videos.find import EXPERT
 from viper_model.videos.video_io import write_video
@@ -52,12 +50,12 @@ def write_results(
         },
         **{f"auc_{form}": figures.plot_auc(results, form, AGAINST) for form in FORMS},
     }
-    urls = {name: _save(out / "figures" / f"{name}.png", figure) for name, figure in plots.items()}
+    urls = {name: plot_url(out / "figures" / f"{name}.png", figure, dpi=110) for name, figure in plots.items()}
     grid = out / "grid.mp4"
     write_video(grid, _grid(rollouts), RATE)
-    replace_file(out / f"{NAME}.json", json.dumps(to_json(results), indent=2).encode())
-    _write_table(out / f"{NAME}.csv", _auc_rows(results))
-    _write_table(out / "errors.csv", _error_rows(results))
+    write_text(out / f"{NAME}.json", json.dumps(to_json(results), indent=2))
+    write_csv(out / f"{NAME}.csv", _auc_rows(results))
+    write_csv(out / "errors.csv", _error_rows(results))
     page = template(f"{NAME}.html.jinja", Path(__file__).parent).render(
         results=sorted(results, key=lambda each: (not each.unseen, each.pair)),
         summary=summary(results),
@@ -67,15 +65,8 @@ def write_results(
         plots=urls,
         grid=Clip("", grid),
     )
-    replace_file(out / f"{NAME}.html", page.encode())
+    write_text(out / f"{NAME}.html", page)
     return out / f"{NAME}.html"
-
-
-def _save(path: Path, figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    replace_file(path, buffer.getvalue())
-    return data_url(path)
 
 
 def _grid(rollouts: Mapping[Pair, Rollouts]) -> np.ndarray:
@@ -90,12 +81,6 @@ def _grid(rollouts: Mapping[Pair, Rollouts]) -> np.ndarray:
         return rollout.videos()[:2]
 
     return montage([[cell for arm in arms for cell in cells(Pair(arm, task))] for task in tasks])
-
-
-def _write_table(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    replace_file(path, text.getvalue().encode())
 
 
 def _auc_rows(results: Sequence[PairResult]) -> Iterable[Sequence[Any]]:

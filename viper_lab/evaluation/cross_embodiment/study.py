@@ -47,7 +47,7 @@ def cross_embodiment(
     scored: dict[Pair, Likelihoods] = {}
     imagined: dict[Pair, Rollouts] = {}
     for number, pair in enumerate(pairs.all, 1):
-        console.print(f"judging {pair}, {number} of {len(pairs.all)}", highlight=False)
+        console.print(f"judging {pair}, {number} of {len(pairs.all)}")
         asked, videos = judges.of(pair), judged_of_pair(dataset, pairs, pair)
         file = f"{pair}.npz"
         scored[pair] = likelihoods(out / "likelihoods" / file, asked, videos)

@@ -40,7 +40,7 @@ def training_identity(
         "steps": _as_json(schedule),
         "background": background,
         "seed": seed,
-        "videos": hashlib.sha256(names.encode()).hexdigest(),
+        "videos": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
         "videos.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
     }
 
