@@ -113,12 +113,12 @@ class Stopped:
     """
 
     _LATEST = 100
-    """The step before which it stops."""
+    """The step before which it stops; half of the episodes stop before its square root, as some tasks take few."""
 
     def __init__(self, expert: Behaviour, episode: int) -> None:
         self._expert = expert
         golden = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, fill [0, 1] evenly however many there are
-        self._expert_steps = int((episode + 1) * golden % 1 * self._LATEST)
+        self._expert_steps = int(self._LATEST ** ((episode + 1) * golden % 1))
         self._holds = episode % 2 == 1
 
     def reset(self, env: Env) -> None:
