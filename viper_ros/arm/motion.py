@@ -207,8 +207,10 @@ class Motion:
         move = self._plan_to(self.position, self.velocity, self.acceleration, target)
         position, velocity, acceleration = (np.array(part) for part in move.at_time(self._period))
         stop = self._plan_to(position, velocity, acceleration, np.zeros_like(target))
-        moving = np.linspace(0, self._period, 1 + self._samples)[1:]
-        stopping = np.linspace(0, stop.duration, 1 + int(np.ceil(stop.duration / SAMPLE_SECONDS)))[1:]
+        # The same places are looked at when the stop is gone on with: what was within limits then is so again.
+        step = self._period / self._samples
+        moving = step * np.arange(1, 1 + self._samples)
+        stopping = np.minimum(step * np.arange(1, 1 + int(np.ceil(stop.duration / step))), stop.duration)
         points = [move.at_time(time) for time in moving] + [stop.at_time(time) for time in stopping]
         parts = (np.array([point[part] for point in points]) for part in range(3))
         return _Plan(move, stop, Trajectory(np.concatenate([moving, self._period + stopping]), *parts))

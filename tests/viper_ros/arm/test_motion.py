@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from viper_ros.arm import files, homing
@@ -35,6 +35,14 @@ def assert_within_limits(trajectory: Trajectory, one: Motion) -> None:
 
 @pytest.mark.parametrize("name", files.arms())
 @given(plan=target_velocities)
+@example(  # A stop along the workspace's edge, which is 20 µm outside it between the places that were looked at.
+    plan=[
+        ([0.0, -1.0, 0.0, 0.0, 1.0, 1.0, 0.0], 1),
+        ([-2.0, 0.0, -2.0, -1.0, -2.0, -2.0, 0.0], 10),
+        ([-1.0, -1.0, 1.0, 0.0, -3.0, -2.0, 0.0], 7),
+        ([2.0, 1.0, 2.0, 2.0, 3.0, 2.0, 0.0], 14),
+    ]
+)
 @settings(max_examples=15, deadline=None)
 def test_no_target_breaks_a_limit(name: str, plan: list[tuple[list[float], int]]) -> None:
     one = motion(name)
