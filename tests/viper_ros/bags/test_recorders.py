@@ -64,7 +64,7 @@ def test_a_reset_in_the_middle_begins_another_video_and_no_frame_vanishes(model_
     try:
         scored = score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path / "slow")
     finally:
-        (model_folder / "videos.yaml").unlink()
+        VideoSettings().save(model_folder, ())
     halves = expected(model_folder, frames[:20:2], frames[20::2])
     np.testing.assert_allclose(rewards(scored), halves, rtol=1e-4)
 
@@ -111,7 +111,7 @@ def test_a_camera_whose_pictures_are_all_damaged_is_refused_at_a_low_rate_too(
         with pytest.raises(ModelError, match="/front/compressed: a compressed image of format 'jpeg' is damaged"):
             score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
     finally:
-        (model_folder / "videos.yaml").unlink()
+        VideoSettings().save(model_folder, ())
     assert not (tmp_path / "bag_scored").exists()
 
 
