@@ -61,7 +61,7 @@ def _one_at_a_time(make: Callable[[Plan, Console], None]) -> Callable[[Plan, Con
             # Where it can't be written nothing can be made, which is told where that is tried.
             with suppress(OSError, ModelError):
                 lock.parent.mkdir(parents=True, exist_ok=True)
-                taken = partial(console.print, f"another process prepares {plan.task}: waiting for it", markup=False)
+                taken = partial(console.print, f"another process prepares {plan.task}: waiting for it")
                 stack.enter_context(locked(lock, taken))
             make(plan, console)
 
