@@ -12,13 +12,17 @@ from pathlib import Path
 from viper_model.errors import ModelError
 
 
+def disk_is_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
 def saving(path: Path) -> Iterator[None]:
     """What goes wrong while `path` is written, in one line: ModelError instead of OSError."""
     try:
         yield
     except OSError as error:
-        why = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or error
+        why = "the disk is full" if disk_is_full(error) else error.strerror or error
         raise ModelError(f"cannot save {path}: {why}; what was saved before is intact") from error
 
 

@@ -28,7 +28,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     The half line that a process which is writing, or was killed, leaves at the end is left out. Raises OSError, and
     ModelError with the number of any other line that is no record: without it, means would be of fewer episodes.
     """
-    return [record for _, record in _lines(path)]
+    return [record for _, record in _lines(path.read_bytes(), path)]
 
 
 class MetricsLog:
@@ -79,16 +79,16 @@ def _keep(path: Path, last: float) -> None:
     if not path.exists():
         return
     try:
-        kept = [line for line, record in _lines(path) if line.endswith(b"\n") and record["step"] <= last]
         before = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    kept = [line for line, record in _lines(before, path) if line.endswith(b"\n") and record["step"] <= last]
     if (content := b"".join(kept)) != before:
         replace_file(path, content)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+def _lines(content: bytes, path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
         if record := _record(line):
             yield line, record
         elif line.endswith(b"\n"):

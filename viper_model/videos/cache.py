@@ -8,7 +8,6 @@ process that is killed leaves nothing half-done under a name that is looked for.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -33,7 +32,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from viper_model.errors import ModelError
-from viper_model.files import locked
+from viper_model.files import disk_is_full, locked
 from viper_model.videos.find import look, read
 from viper_model.videos.preparation import Preparation
 from viper_model.videos.source import Source
@@ -137,8 +136,7 @@ def decode_videos(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError
                         why or "the cache was deleted while videos were read: start again"
                     )
             except OSError as error:
-                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-                why = "the disk is full: make room" if full else f"{error.strerror}: set it right"
+                why = "the disk is full: make room" if disk_is_full(error) else f"{error.strerror}: set it right"
                 raise ModelError(f"cannot keep decoded videos in {cache}, {why} and start again") from error
     return [videos[job] for job in jobs]
 

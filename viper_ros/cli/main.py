@@ -6,7 +6,6 @@ Options can be written as ROS 2 writes them, `task:=cartpole_swingup`, or as `--
 from __future__ import annotations
 
 import ast
-import errno
 import io
 import os
 import re
@@ -21,6 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from viper_lab.errors import USER_ERRORS
+from viper_model.files import disk_is_full
 
 MODULES = {
     "doctor": ("doctor",),
@@ -117,7 +117,7 @@ def _mistake(error: Exception, command: str) -> str:
 
 
 def _is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, OSError) and disk_is_full(error)
 
 
 def main() -> int:
