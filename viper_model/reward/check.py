@@ -161,7 +161,12 @@ def _hack_share(
     nothing. nats: of the form, float32 [time] for each video."""
     length = _longest(videos)
     earned = {
-        kind: np.array([episode_sum(calibration.reward(form, each), length) for each in of_kind])
+        kind: np.array(
+            [
+                _episode_reward(calibration.reward(form, each), video, length)
+                for each, video in zip(of_kind, videos[kind], strict=True)
+            ]
+        )
         for kind, of_kind in nats.items()
     }
     expert = earned[EXPERT].mean()
@@ -259,12 +264,25 @@ def still_worth(frame_worth: np.ndarray | None) -> np.ndarray | None:
     return np.maximum.accumulate(worth) if 0 < np.count_nonzero(worth) <= 2 else worth
 
 
-def episode_sum(values: np.ndarray, length: int) -> float:
-    """The sum over an episode of `length` frames of values, float [time]: where a video is shorter, it goes on as its
-    last quarter did. The first frame is nobody's doing and doesn't count."""
+def episode_sum(values: np.ndarray, length: int, resting: int = 0) -> float:
+    """The sum over an episode of `length` frames of values, float [time], where the first frame is nobody's doing and
+    doesn't count.
+
+    A shorter video goes on as its last quarter did, or, where it has come to rest in its last `resting` frames, as the
+    later half of those: in the others what moved before is still in the model's context.
+    """
     values = values[1:length]
-    rest = max(0, length - 1 - len(values))
-    return float(values.sum() + rest * values[-max(1, len(values) // 4) :].mean())
+    missing = max(0, length - 1 - len(values))
+    last = max(1, (resting or len(values) // 2) // 2)
+    return float(values.sum() + missing * values[-last:].mean())
+
+
+def _episode_reward(reward: np.ndarray, video: JudgedVideo, length: int) -> float:
+    """Of an episode of `length` frames like the video. reward: float32 [time]."""
+    if len(reward) >= length:
+        return episode_sum(reward, length)
+    moving = np.flatnonzero(~stays(video.frames))
+    return episode_sum(reward, length, resting=len(reward) - 1 - int(moving[-1]) if len(moving) else len(reward))
 
 
 def episode_return(task_reward: np.ndarray, length: int) -> float:
@@ -285,7 +303,13 @@ def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, pol
         kind: clip_means([scores.log_likelihood for scores in of_kind], clip_frames) for kind, of_kind in scored.items()
     }
     earned = {
-        kind: np.array([episode_sum(scores.reward, length) for scores in of_kind]) for kind, of_kind in scored.items()
+        kind: np.array(
+            [
+                _episode_reward(scores.reward, video, length)
+                for scores, video in zip(of_kind, videos[kind], strict=True)
+            ]
+        )
+        for kind, of_kind in scored.items()
     }
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
     hacks = _best_hacks(worth, earned)

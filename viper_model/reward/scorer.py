@@ -85,7 +85,7 @@ class Scorer:
         """
         index = [self.model.task_index(task) for task in tasks]
         log_probs = self._stream.step(
-            torch.tensor(videos), torch.from_numpy(frames), torch.tensor(index), torch.tensor(is_first)
+            torch.tensor(videos), torch.tensor(frames), torch.tensor(index), torch.tensor(is_first)
         )
         likelihoods = self._likelihoods([self._forms[task] for task in tasks], videos, log_probs, is_first)
         return [

@@ -204,6 +204,21 @@ def test_short_videos_go_on_to_the_task_s_length_as_their_last_quarter_did(video
     assert check.kinds["expert"].ground_truth_return == pytest.approx(99)
 
 
+def test_an_expert_that_has_come_to_rest_rests_on(tmp_path: Path) -> None:
+    """A reward that pays for the way there and not for the goal is seen as such, though videos end soon after success."""
+
+    def arriving(rng: np.random.Generator, number: int) -> np.ndarray:
+        return np.minimum(np.arange(60), 50)  # of which it rests in less than a quarter
+
+    record(tmp_path / "slide" / "expert", 10, arriving)
+    record(tmp_path / "slide" / "parked", 3, lambda rng, number: parked(rng, number, 100))
+    check = check_reward(KnowsTheSlide(), load_dataset(tmp_path, 16), "conditional").tasks["slide"]
+    on_the_way, at_rest = check.rewards["expert"][0][10], check.rewards["expert"][0][-1]
+    assert on_the_way > 0 > at_rest
+    expected = np.mean([reward[1:].sum() + (100 - 60) * at_rest for reward in check.rewards["expert"]])
+    assert check.kinds["expert"].episode_reward == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_model_that_knows_nothing_is_at_chance_and_not_usable(data: Dataset) -> None:
     check = check_reward(KnowsNothing(), data, "conditional").tasks["slide"]
     assert {k.clip_auc for kind, k in check.kinds.items() if kind != "expert"} == {0.5}

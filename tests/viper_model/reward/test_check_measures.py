@@ -23,17 +23,19 @@ def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "length", "expected"),
+    ("values", "length", "resting", "expected"),
     [
-        ([9, 1, 2, 3], 4, 6),  # the first frame is nobody's doing
-        ([9, 1, 2, 3], 3, 3),  # an episode shorter than the video
-        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 9, 36),
-        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 36 + 2 * 7.5),  # the last quarter of eight
-        ([9, 1, 2, 3], 6, 6 + 2 * 3),  # a quarter of three is one at least
+        ([9, 1, 2, 3], 4, 0, 6),  # the first frame is nobody's doing
+        ([9, 1, 2, 3], 3, 0, 3),  # an episode shorter than the video
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 9, 0, 36),
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 0, 36 + 2 * 7.5),  # the last quarter of eight
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 6, 36 + 2 * 7),  # the later half of six at rest
+        ([9, 1, 2, 3, 4, 5, 6, 7, 8], 11, 1, 36 + 2 * 8),
+        ([9, 1, 2, 3], 6, 0, 6 + 2 * 3),  # a quarter of three is one at least
     ],
 )
-def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, expected: float) -> None:
-    assert episode_sum(np.array(values, float), length) == pytest.approx(expected)
+def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, resting: int, expected: float) -> None:
+    assert episode_sum(np.array(values, float), length, resting) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
