@@ -80,6 +80,10 @@ def _record(environment: Env, settings: RecordingSettings, index: int, seed: int
         actions.append(behaviour.act(environment))
         time_steps.append(environment.step(actions[-1]))
         steps_left -= 1
+        if _solved(environment, time_steps[-1]) and settings.behaviour == "background":
+            time_steps.pop()  # How a task looks that is done, the background isn't to know.
+            actions.pop()
+            break
         if settings.hold_steps is not None and time_steps[-1].task_reward > 0:
             steps_left = min(steps_left, settings.hold_steps)
     rewards = np.array([time_step.task_reward for time_step in time_steps])
@@ -110,7 +114,12 @@ def start(environment: Env, disturbance_steps: int, seed: int) -> TimeStep:
     while steps_left > 0:
         time_step = environment.step(action)
         steps_left -= 1
-        if time_step.is_last or (environment.task_rewards == "once" and time_step.task_reward > 0):
+        if time_step.is_last or _solved(environment, time_step):
             time_step = environment.reset()
             action, steps_left = draw()
     return replace(time_step, task_reward=0.0)
+
+
+def _solved(environment: Env, time_step: TimeStep) -> bool:
+    """Whether this is the time step in which a task that pays once is solved."""
+    return environment.task_rewards == "once" and time_step.task_reward > 0

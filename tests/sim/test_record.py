@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 import sim
 from sim import Env, SimError, TimeStep
 from sim.record import list_episodes, record, returns
-from sim.record.episode import ATTEMPTS, start
+from sim.record.episode import ATTEMPTS, record_episode, start
+from sim.record.files import RecordingSettings
 
 SMALL: dict[str, Any] = {"image_size": (16, 16), "action_repeat": 100}
 
@@ -171,6 +173,19 @@ def test_a_disturbance_that_solves_the_task_is_begun_again() -> None:
         starts = [start(environment, 9, seed) for seed in range(50)]
         assert {int(time_step.image.max()) for time_step in starts} == {0, 1, 2, 3}
         assert not any(time_step.is_last or time_step.task_reward for time_step in starts)
+
+
+def test_a_background_ends_before_it_solves_the_task() -> None:
+    settings = RecordingSettings("dmc", "push", "background", (1, 1), 1, {})
+    with SolvedByThree() as environment:
+        for index in range(20):
+            video = record_episode(environment, settings, index, 0, 0.0, print).video
+            assert video["image"].max() == 2
+            assert not video["task_reward"].any()
+            assert len(video["action"]) == len(video["task_reward"]) == len(video["image"]) == 3
+            assert not video["action"][-1].any()
+        random = record_episode(environment, dataclasses.replace(settings, behaviour="random"), 0, 0, 0.0, print)
+        assert random.task_return == 1
 
 
 def test_an_expert_that_is_cut_before_it_has_solved_the_task_is_recorded_again(

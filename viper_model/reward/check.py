@@ -304,10 +304,7 @@ def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, pol
     }
     earned = {
         kind: np.array(
-            [
-                _episode_reward(scores.reward, video, length)
-                for scores, video in zip(of_kind, videos[kind], strict=True)
-            ]
+            [_episode_reward(scores.reward, video, length) for scores, video in zip(of_kind, videos[kind], strict=True)]
         )
         for kind, of_kind in scored.items()
     }

@@ -205,7 +205,7 @@ def test_short_videos_go_on_to_the_task_s_length_as_their_last_quarter_did(video
 
 
 def test_an_expert_that_has_come_to_rest_rests_on(tmp_path: Path) -> None:
-    """A reward that pays for the way there and not for the goal is seen as such, though videos end soon after success."""
+    """A reward for the way there and none for the goal is seen as such, though videos end soon after success."""
 
     def arriving(rng: np.random.Generator, number: int) -> np.ndarray:
         return np.minimum(np.arange(60), 50)  # of which it rests in less than a quarter
