@@ -141,6 +141,9 @@ def decode_videos(jobs: Sequence[Job], cache: Path) -> list[Decoded | ModelError
     return [videos[job] for job in jobs]
 
 
+_UNGUARDED = "videos are read in processes, which run your script again: begin below `if __name__ == '__main__':`"
+
+
 @contextmanager
 def _cache_lock(cache: Path) -> Iterator[None]:
     """Hold the cache's lock, so that one process at a time decodes into it.
@@ -149,9 +152,9 @@ def _cache_lock(cache: Path) -> Iterator[None]:
     """
 
     def taken() -> None:
-        if multiprocessing.parent_process() is not None:
-            # One of our own processes, which runs the caller's script again and would wait for itself.
-            raise ModelError("videos are read in processes: begin below `if __name__ == '__main__':`")
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # One of our own processes, which as it starts runs the caller's script again and would wait for itself.
+            raise ModelError(_UNGUARDED)
         logger.warning("another process reads videos into %s: waiting for it", cache)
 
     with locked(cache / ".lock", taken):
@@ -175,8 +178,14 @@ def _decode_all(jobs: Sequence[Job], cache: Path) -> Iterator[tuple[Job, str | N
             except BrokenProcessPool:
                 continue
             yield left.pop(future), why
+    none_yet = len(left) == len(jobs)
     for job in left.values():  # A process died. One video at a time will show on which.
         with _processes(1) as pool:
+            try:
+                pool.submit(os.getpid).result()
+            except BrokenProcessPool:
+                if none_yet:
+                    raise ModelError(_UNGUARDED) from None
             try:
                 yield job, pool.submit(decode, job, cache).result()
             except BrokenProcessPool:

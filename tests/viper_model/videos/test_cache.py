@@ -151,6 +151,21 @@ def test_two_processes_at_once_and_a_killed_one(root: Path) -> None:
     assert not list((root / FOLDER).glob("*.part"))
 
 
+def test_a_script_without_a_guard_is_told_and_does_not_wait_for_itself(root: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), np.uint8)
+    for index in range(4):
+        write_npz(root / "push" / f"{index}.npz", noise + np.uint8(index))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from viper_model.videos.dataset import load_dataset\n"
+        f"load_dataset(Path({str(root)!r}), 32)\n"
+    )
+    told = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert told.returncode == 1
+    assert "begin below `if __name__ == '__main__':`" in told.stderr.splitlines()[-1]
+
+
 def test_where_the_data_cant_be_written_the_users_cache_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
