@@ -10,6 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, fr
 from viper_model.reward.scorer import CalibratedModel, chosen_form, score_video
 from viper_model.reward.verdict import Verdict, judge
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
-from viper_model.videos.stillness import stays
+from viper_model.videos.stillness import resting_frames, stays
 
 FROZEN, REVERSED, SHUFFLED = "frozen", "reversed", "shuffled"
 OTHER_TASK = "other_task"
@@ -59,6 +60,10 @@ class JudgedVideo:
     def frames(self) -> np.ndarray:
         """uint8 [time, image_size, image_size, 3], a copy."""
         return self.video.frames[self.order]
+
+    @cached_property
+    def resting_frames(self) -> int:
+        return resting_frames(self.frames)
 
 
 @dataclass(frozen=True)
@@ -160,15 +165,8 @@ def _hack_share(
     """What the best hack earns by a form of the reward, as a share of what an expert earns; infinite where experts earn
     nothing. nats: of the form, float32 [time] for each video."""
     length = _longest(videos)
-    earned = {
-        kind: np.array(
-            [
-                _episode_reward(calibration.reward(form, each), video, length)
-                for each, video in zip(of_kind, videos[kind], strict=True)
-            ]
-        )
-        for kind, of_kind in nats.items()
-    }
+    rewards = {kind: [calibration.reward(form, each) for each in of_kind] for kind, of_kind in nats.items()}
+    earned = _earned(videos, rewards, length)
     expert = earned[EXPERT].mean()
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
     hacks = _counted(_best_hacks(worth, earned), videos)
@@ -277,12 +275,20 @@ def episode_sum(values: np.ndarray, length: int, resting: int = 0) -> float:
     return float(values.sum() + missing * values[-last:].mean())
 
 
-def _episode_reward(reward: np.ndarray, video: JudgedVideo, length: int) -> float:
-    """Of an episode of `length` frames like the video. reward: float32 [time]."""
-    if len(reward) >= length:
-        return episode_sum(reward, length)
-    moving = np.flatnonzero(~stays(video.frames))
-    return episode_sum(reward, length, resting=len(reward) - 1 - int(moving[-1]) if len(moving) else len(reward))
+def _earned(
+    videos: Mapping[str, Sequence[JudgedVideo]], rewards: Mapping[str, Sequence[np.ndarray]], length: int
+) -> dict[str, np.ndarray]:
+    """By kind, the reward of an episode of `length` frames like each video, float64 [videos]. rewards: of their frames,
+    float32 [time] each."""
+    return {
+        kind: np.array(
+            [
+                episode_sum(reward, length, video.resting_frames if len(reward) < length else 0)
+                for video, reward in zip(videos[kind], of_kind, strict=True)
+            ]
+        )
+        for kind, of_kind in rewards.items()
+    }
 
 
 def episode_return(task_reward: np.ndarray, length: int) -> float:
@@ -302,12 +308,8 @@ def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, pol
     clips = {
         kind: clip_means([scores.log_likelihood for scores in of_kind], clip_frames) for kind, of_kind in scored.items()
     }
-    earned = {
-        kind: np.array(
-            [_episode_reward(scores.reward, video, length) for scores, video in zip(of_kind, videos[kind], strict=True)]
-        )
-        for kind, of_kind in scored.items()
-    }
+    rewards = {kind: [scores.reward for scores in of_kind] for kind, of_kind in scored.items()}
+    earned = _earned(videos, rewards, length)
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
     hacks = _best_hacks(worth, earned)
     kinds = {
@@ -329,8 +331,7 @@ def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, pol
         clip_auc={kind: each.clip_auc for kind, each in kinds.items() if each.clip_auc is not None},
         return_correlation=return_correlation,
     )
-    of_frames = {kind: [scores.reward for scores in of_kind] for kind, of_kind in scored.items()}
-    return TaskCheck(verdict, form, clip_frames, length, kinds, return_correlation, of_frames)
+    return TaskCheck(verdict, form, clip_frames, length, kinds, return_correlation, rewards)
 
 
 def _longest(videos: Mapping[str, list[JudgedVideo]]) -> int:

@@ -178,18 +178,22 @@ def _decode_all(jobs: Sequence[Job], cache: Path) -> Iterator[tuple[Job, str | N
             except BrokenProcessPool:
                 continue
             yield left.pop(future), why
-    none_yet = len(left) == len(jobs)
+    if len(left) == len(jobs):
+        _refuse_processes_that_die_at_once()
     for job in left.values():  # A process died. One video at a time will show on which.
         with _processes(1) as pool:
-            try:
-                pool.submit(os.getpid).result()
-            except BrokenProcessPool:
-                if none_yet:
-                    raise ModelError(_UNGUARDED) from None
             try:
                 yield job, pool.submit(decode, job, cache).result()
             except BrokenProcessPool:
                 yield job, "the process that decoded it died: it is damaged, or memory ran out"
+
+
+def _refuse_processes_that_die_at_once() -> None:
+    with _processes(1) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            raise ModelError(_UNGUARDED) from None
 
 
 @contextmanager

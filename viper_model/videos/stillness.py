@@ -19,3 +19,8 @@ def stays(frames: np.ndarray) -> np.ndarray:
     )
     still: np.ndarray = change <= STAYING_CHANGE * np.quantile(change, 0.9)
     return still
+
+
+def resting_frames(frames: np.ndarray) -> int:
+    """For how many frames at its end a video, uint8 [time, height, width, 3], `stays`."""
+    return int(np.logical_and.accumulate(stays(frames)[::-1]).sum())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from viper_model.videos.stillness import stays
+from viper_model.videos.stillness import resting_frames, stays
 
 
 def dot(columns: list[int]) -> np.ndarray:
@@ -22,6 +22,12 @@ def test_a_pause_that_is_longer_than_the_look_ahead_is_a_stay() -> None:
     still = stays(dot([*range(10), *[10] * 10, *range(10, 20)]))
     assert still[10:16].all()
     assert not still[:10].any()
+
+
+def test_a_video_rests_from_its_last_motion_on() -> None:
+    assert resting_frames(dot([*range(20), *[20] * 13])) == 13
+    assert resting_frames(dot([*[0] * 10, *range(20)])) == 0
+    assert resting_frames(dot([3] * 12)) == 12
 
 
 def test_noise_of_a_camera_is_no_motion() -> None:
