@@ -60,6 +60,10 @@ class Trunk(nn.Sequential):
         super().__init__(nn.Linear(inputs, features), nn.LayerNorm(features), nn.Tanh())
 
 
+def _norm(size: Size) -> nn.Module:
+    return nn.LayerNorm(size.hidden) if size.layer_norm else nn.Identity()
+
+
 class Actor(nn.Module):
     """The action, and the noise by which it is explored around."""
 
@@ -71,8 +75,10 @@ class Actor(nn.Module):
         self.trunk = Trunk(inputs, size.features)
         self.net = nn.Sequential(
             nn.Linear(size.features, size.hidden),
+            _norm(size),
             nn.ReLU(),
             nn.Linear(size.hidden, size.hidden),
+            _norm(size),
             nn.ReLU(),
             nn.Linear(size.hidden, action_size),
         )
@@ -93,14 +99,15 @@ class Actor(nn.Module):
 
 
 class Critics(nn.Module):
-    """CRITICS estimates of the return of an action, alike but for their first weights. They share a trunk, and each
-    layer of all of them is one product.
+    """CRITICS estimates of the return of an action, alike but for their first weights. They share a trunk and norms, and
+    each layer of all of them is one product.
     """
 
     def __init__(self, size: Size, inputs: int, action_size: int) -> None:
         super().__init__()
         self.trunk = Trunk(inputs, size.features)
         self.first = nn.Linear(size.features + action_size, CRITICS * size.hidden)
+        self.first_norm, self.second_norm = _norm(size), _norm(size)
         self.second = nn.Parameter(torch.empty(CRITICS, size.hidden, size.hidden))
         self.second_bias = nn.Parameter(torch.empty(CRITICS, 1, size.hidden))
         self.last = nn.Parameter(torch.empty(CRITICS, size.hidden, 1))
@@ -111,9 +118,10 @@ class Critics(nn.Module):
 
     def values(self, features: Tensor, action: Tensor) -> Tensor:
         """[n, features] from the trunk, [n, action_size] → [CRITICS, n]."""
-        x = self.first(torch.cat([features, action], 1)).relu_()
+        x = self.first(torch.cat([features, action], 1))
         x = x.view(len(action), CRITICS, -1).transpose(0, 1)  # [CRITICS, n, hidden]
-        x = torch.baddbmm(self.second_bias, x, self.second).relu_()
+        x = self.first_norm(x).relu()
+        x = self.second_norm(torch.baddbmm(self.second_bias, x, self.second)).relu()
         return torch.baddbmm(self.last_bias, x, self.last).squeeze(-1)
 
     def forward(self, encoded: Tensor, action: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ class Size:
     """What the trunks make of the encoder's output."""
     hidden: int
     """Units of each hidden layer."""
+    layer_norm: bool
+    """Whether each hidden layer of actor and critics is normalized (Ball et al. 2023, arXiv 2302.02948, section 4.2)."""
     batch_size: int
     learning_rate: float
     discount: float
@@ -39,6 +41,7 @@ SIZES = {
         convolutions=(Convolution(16, 4, 2, 1), Convolution(32, 3, 2, 1), Convolution(32, 3, 1, 1)),
         features=50,
         hidden=256,
+        layer_norm=True,
         batch_size=128,
         learning_rate=3e-4,
         discount=0.99,
@@ -50,6 +53,7 @@ SIZES = {
         convolutions=(Convolution(32, 3, 2, 0), *3 * (Convolution(32, 3, 1, 0),)),
         features=50,
         hidden=1024,
+        layer_norm=False,
         batch_size=256,
         learning_rate=1e-4,
         discount=0.99,

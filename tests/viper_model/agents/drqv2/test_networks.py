@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from viper_model.agents.drqv2.frames import FRAMES
-from viper_model.agents.drqv2.networks import Encoder
+from viper_model.agents.drqv2.networks import Actor, Critics, Encoder
 from viper_model.agents.drqv2.sizes import SIZES
 
 
@@ -33,3 +33,19 @@ def test_outputs_and_gradients_are_those_of_plain_convolutions(size: str, side: 
     gradients = zip(*(torch.autograd.grad(y, [*encoder.parameters()], descent) for y in (found, wanted)), strict=True)
     for of_found, of_wanted in gradients:
         torch.testing.assert_close(of_found, of_wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "are_normalized"), [("tiny", True), ("paper", False)])
+def test_how_large_hidden_layers_are_tells_nothing_where_they_are_normalized(size: str, are_normalized: bool) -> None:
+    torch.manual_seed(0)
+    encoded, action = torch.randn(5, 40), torch.rand(5, 2) * 2 - 1
+    actor, critics = Actor(SIZES[size], 40, 2), Critics(SIZES[size], 40, 2)
+    before = actor(encoded), critics(encoded, action)
+    layers = [actor.net[0].weight, actor.net[0].bias, actor.net[3].weight, actor.net[3].bias]
+    layers += [critics.first.weight, critics.first.bias, critics.second, critics.second_bias]
+    with torch.no_grad():
+        for parameter in layers:
+            parameter.mul_(3)
+    after = actor(encoded), critics(encoded, action)
+    for once, again in zip(before, after, strict=True):
+        assert torch.allclose(once, again, atol=1e-4) is are_normalized  # a norm adds 1e-5 to a variance of 0.01 or so
