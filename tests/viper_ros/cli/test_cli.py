@@ -17,7 +17,7 @@ from tests import ROOT
 from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
-from viper_ros.cli.main import MODULES, Commands, _mistake, main
+from viper_ros.cli.main import Commands, _mistake, main
 from viper_ros.runtime.process import FAST_DDS_PROFILES
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
@@ -281,15 +281,6 @@ def test_a_video_is_scored_to_a_table_a_plot_and_a_video(tmp_path: Path, model_f
     assert [path.name for path in (tmp_path / "videos").iterdir()] == [
         "video.npz"
     ]  # results would pass for videos there
-
-
-@pytest.mark.parametrize("name", [name for names in MODULES.values() for name in names])
-def test_every_option_has_help(name: str, here: Callable[..., Told]) -> None:
-    status, output, _ = here(name, "--help")
-    assert status == 0
-    options = [line for line in output.splitlines() if line.startswith("│") and " --" in line]
-    assert options
-    assert all(len(line.strip("│ ").split("  ")) > 1 for line in options)
 
 
 StartTraining = Callable[[Path, int], "subprocess.Popen[str]"]

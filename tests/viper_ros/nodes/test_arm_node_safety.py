@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -134,3 +136,13 @@ def test_where_a_publisher_of_a_safety_input_can_not_be_heard_the_arm_does_not_m
     # It stops at once, and the publisher's name may be discovered later than its type.
     who = "/elsewhere|a node that has just appeared"
     assert re.match(rf"/enable: ({who}) publishes std_msgs/msg/Empty", cell.guard.reason)
+
+
+def test_arithmetic_waits_for_no_thread_of_lower_priority() -> None:
+    # In a process of its own, which may become a real-time one. It has imported what the node has: limits are set to
+    # libraries that are loaded.
+    code = "from viper_ros.nodes.arm_node import request_real_time; from threadpoolctl import threadpool_info\n"
+    code += "request_real_time('arm_node')\n"
+    code += "print({library['num_threads'] for library in threadpool_info()})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "{1}"

@@ -99,8 +99,8 @@ class Actor(nn.Module):
 
 
 class Critics(nn.Module):
-    """CRITICS estimates of the return of an action, alike but for their first weights. They share a trunk and norms, and
-    each layer of all of them is one product.
+    """CRITICS estimates of the return of an action, alike but for their first weights. They share a trunk and norms,
+    and each layer of all of them is one product.
     """
 
     def __init__(self, size: Size, inputs: int, action_size: int) -> None:

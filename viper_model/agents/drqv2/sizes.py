@@ -24,7 +24,7 @@ class Size:
     hidden: int
     """Units of each hidden layer."""
     layer_norm: bool
-    """Whether each hidden layer of actor and critics is normalized (Ball et al. 2023, arXiv 2302.02948, section 4.2)."""
+    """Whether each hidden layer of actor and critics is normalized (Ball et al. 2023, arXiv 2302.02948)."""
     batch_size: int
     learning_rate: float
     discount: float
