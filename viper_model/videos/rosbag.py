@@ -29,7 +29,9 @@ from viper_model.videos.source import LEAST_SHARE, Chunk, Facts, Source, choose_
 logger = logging.getLogger(__name__)
 
 NAME = "rosbag2"
-RAW, COMPRESSED, STEP = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "viper_ros/msg/Step"
+RAW, STEP = "sensor_msgs/msg/Image", "viper_ros/msg/Step"
+PICTURES = (RAW, "sensor_msgs/msg/CompressedImage")
+"""Types of messages that hold a picture."""
 MOST_APART = 5 * 10**9
 """How far apart a picture and the step with its stamp may have been recorded, in nanoseconds."""
 
@@ -157,7 +159,7 @@ def read(source: Source) -> Iterator[Chunk]:
 
 def cameras(bag: Bag, wanted: str | None = None) -> list[str]:
     """The topics that are videos: all that have images where one is `wanted`, else those worth choosing from."""
-    topics = list(dict.fromkeys(topic.name for topic in bag.topics if topic.type in (RAW, COMPRESSED)))
+    topics = list(dict.fromkeys(topic.name for topic in bag.topics if topic.type in PICTURES))
     if wanted:
         return topics
     each = [topic for topic in topics if topic.rpartition("/")[2] != "likelihood_map"]
@@ -189,7 +191,7 @@ def camera_of(bag: Bag, wanted: str | None) -> str:
     if not names:
         there = ", ".join(f"{topic.name} ({topic.type})" for topic in bag.topics) or "nothing"
         lost = "".join(f"; {gap}" for gap in bag.gaps)
-        raise ModelError(f"it holds no images, {RAW} or {COMPRESSED}, but {there}{lost}")
+        raise ModelError(f"it holds no images, {' or '.join(PICTURES)}, but {there}{lost}")
     return choose_camera(names, wanted)
 
 
@@ -200,7 +202,7 @@ def namespace_of(camera: str) -> str:
 
 def images_of(bag: Bag, camera: str) -> list[Topic]:
     """The topic of a camera; two where it has both kinds of images. Raises ModelError where they can't be read."""
-    topics = [topic for topic in bag.topics if topic.name == camera and topic.type in (RAW, COMPRESSED)]
+    topics = [topic for topic in bag.topics if topic.name == camera and topic.type in PICTURES]
     for topic in topics:
         if topic.serialization != "cdr":
             raise ModelError(f"{camera} is serialized as '{topic.serialization}': ROS 2's own 'cdr' can be read")
