@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import ruckig
@@ -46,6 +46,10 @@ class Trajectory:
     """float64 [points, joints] in rad/s."""
     accelerations: np.ndarray
     """float64 [points, joints] in rad/s²."""
+
+    def delayed(self, seconds: float) -> Trajectory:
+        """The same motion, begun so much later: until then what was commanded before goes on."""
+        return replace(self, times=self.times + seconds)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,14 @@ class Motion:
     @property
     def at_rest(self) -> bool:
         return not (self.velocity.any() or self.acceleration.any())
+
+    def rest_if_stopped(self, late: float) -> bool:
+        """Whether the arm has come to rest by itself, where nothing has been commanded for `late` seconds after the
+        period: at the end of the stop that ends every trajectory. The motion then rests there."""
+        if late < self._stop.duration:
+            return False
+        self._rest(np.array(self._stop.at_time(self._stop.duration)[0]))
+        return True
 
     def beyond_joint_limits(self, position: np.ndarray) -> str:
         """Why the arm must not move from `position`, float64 [joints]; empty where it may."""

@@ -74,7 +74,10 @@ class Guard:
         self._deadlines = deadlines
         self._action_size = action_size
         self._tracking_tolerance = tracking_tolerance
-        self._ticked_at = np.inf
+        self._ticked_at = -np.inf
+        """When the control period under way began."""
+        self._resting_from = -np.inf
+        """When the last trajectory of `stop` is over."""
         """When the last command was made."""
         self._shown_at: OrderedDict[int, float] = OrderedDict()
         """When each of the last time steps was shown to the policy, by stamp."""
@@ -211,7 +214,8 @@ class Guard:
     def tick(self, target: np.ndarray, now: float) -> Trajectory | None:
         """One control period: move towards the joint velocities `target` [joints] in rad/s, where that is allowed.
 
-        Returns the trajectory to command; None where the arm is at rest and may not move.
+        Returns the trajectory to command; None where the arm is at rest and may not move. Where the period before is
+        not over yet, the trajectory begins at its end.
         """
         if self.state in (State.RUNNING, State.HOMING):
             reason = self._overdue(self.state, now) or self._not_tracking()
@@ -219,11 +223,14 @@ class Guard:
                 reason = "joint velocities that are not finite"
             if reason:
                 self.fault(reason)
-        late, self._ticked_at = now - self._ticked_at - self._period, now
+        late = now - self._ticked_at - self._period
+        early = max(0.0, -late)
+        self._ticked_at = now + early
         may_move = self.state in (State.RUNNING, State.HOMING)
-        if not may_move and self.motion.at_rest:
+        if not may_move and (self.motion.at_rest or self.motion.rest_if_stopped(late)):
             return None
-        return self.motion.advance(target if may_move else np.zeros_like(self.motion.position), late)
+        target = target if may_move else np.zeros_like(self.motion.position)
+        return self.motion.advance(target, late).delayed(early)
 
     def brake(self, now: float) -> Trajectory | None:
         """Straight after a fault: the trajectory that stops the arm, without waiting for the next `tick`.
@@ -232,10 +239,29 @@ class Guard:
         """
         if self.state is not State.FAULTED or self.motion.at_rest:
             return None
-        trajectory = self.motion.brake(now - self._ticked_at)
+        return self._brake(now)
+
+    def stop(self, now: float) -> Trajectory | None:
+        """Hold, and expect no `tick` before the next `start` or `go_home`: the last trajectory, which stops the arm.
+
+        None where it is at rest.
+        """
+        self.hold()
+        if self.motion.at_rest:
+            return None
+        trajectory = self._brake(now) or self.tick(np.zeros_like(self.motion.position), now)
         if trajectory:
-            self._ticked_at = now
+            self._resting_from = now + float(trajectory.times[-1])
+            self.motion.rest_at(trajectory.positions[-1])
         return trajectory
+
+    def _brake(self, now: float) -> Trajectory | None:
+        early = max(0.0, self._ticked_at - now)
+        trajectory = self.motion.brake(now + early - self._ticked_at)
+        if trajectory is None:
+            return None
+        self._ticked_at = now + early
+        return trajectory.delayed(early)
 
     def _why_no_action(self, stamp: int, values: np.ndarray, now: float) -> str:
         if values.shape != (self._action_size,):
@@ -257,7 +283,7 @@ class Guard:
         """Why the arm may not go over to `state`. Where it may, its motion begins at the measured position."""
         if self.state is State.FAULTED:
             return f"{self.reason}: clear the fault first"
-        if self.state is not State.HOLDING or not self.motion.at_rest:
+        if self.state is not State.HOLDING or not self.motion.at_rest or now < self._resting_from:
             return f"the arm is {self.state.value} and not at rest"
         if self._measured is None:
             return "no joint states have come yet"
