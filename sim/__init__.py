@@ -44,6 +44,10 @@ where there are several arms, `ARMS` has their names.
 """
 
 
+_OWN = ("task", "image_size", "action_repeat", "seed")
+"""What `make` gives a simulator itself: no options of it."""
+
+
 def make(
     sim: str,
     task: str,
@@ -64,7 +68,7 @@ def make(
     """
     module = _module(sim)
     _check_name("task", task, module.tasks(), f" of {sim}")
-    options_known = [p.name for p in inspect.signature(module.make).parameters.values() if p.name != "task"]
+    options_known = [p.name for p in inspect.signature(module.make).parameters.values() if p.name not in _OWN]
     for option in options:
         _check_name("option", option, options_known, f" of {sim}")
     if len(image_size) != 2 or min(image_size) < 1:

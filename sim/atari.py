@@ -135,22 +135,23 @@ class Atari(Env):
             self.console.reset_game()
         self._frames = 0
         self._lives = self.console.lives()
-        return TimeStep(self._image(self.console.getScreenRGB()), 0.0, is_first=True, is_last=False, is_terminal=False)
+        self._screen = self.console.getScreenRGB()
+        return TimeStep(self._image(self._screen), 0.0, is_first=True, is_last=False, is_terminal=False)
 
     def _step(self, action: NDArray[np.float32]) -> TimeStep:
-        reward, before = 0.0, None
+        reward, before = 0.0, self._screen
         is_terminal = False
         for _ in range(self.action_repeat):
-            before = self.console.getScreenRGB()
+            before = self._screen
             reward += self._act(self.actions[int(action.argmax())])
+            self._lives = max(self._lives, self.console.lives())  # games give them too
             lost = self._options["life_loss"] and self.console.lives() < self._lives
             is_terminal = self.console.game_over() or lost
             if is_terminal or self._frames == self._options["max_frames"]:
                 break
-        assert before is not None
         is_last = is_terminal or self._frames == self._options["max_frames"]
         return TimeStep(
-            self._image(np.maximum(before, self.console.getScreenRGB())),
+            self._image(np.maximum(before, self._screen)),
             reward,
             is_first=False,
             is_last=is_last,
@@ -159,7 +160,9 @@ class Atari(Env):
 
     def _act(self, action: ale_py.Action) -> float:
         self._frames += 1
-        return float(self.console.act(action))
+        points = float(self.console.act(action))
+        self._screen = self.console.getScreenRGB()  # an expert who tries things leaves another one on the console
+        return points
 
     def _image(self, screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 [210, 160, 3] → uint8 [height, width, 3], each pixel the mean of the area that it covers."""

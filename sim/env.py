@@ -54,7 +54,9 @@ class ActionSpace:
         return rng.uniform(-1, 1, self.size).astype(np.float32)
 
     def one_hot(self, index: int) -> NDArray[np.float32]:
-        """The discrete action of a number, float32 [size]."""
+        """The discrete action of a number, float32 [size]. Raises SimError where there is none."""
+        if not 0 <= index < self.size:
+            raise SimError(f"no action {index}: the {self.size} actions are numbered from 0")
         action = np.zeros(self.size, np.float32)
         action[index] = 1
         return action

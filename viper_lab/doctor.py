@@ -88,7 +88,7 @@ def _version(package: str) -> str:
 def _found(look: Callable[[], str]) -> str:
     try:
         return look()
-    except (ImportError, OSError, RuntimeError):
+    except (ImportError, OSError, RuntimeError, ValueError):  # PyAV's for an unknown codec is a ValueError
         return ""
 
 

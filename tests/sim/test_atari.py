@@ -109,6 +109,22 @@ def test_a_lost_life_ends_the_episode_and_the_game_goes_on() -> None:
             assert environment.console.lives() == lives
 
 
+def test_what_an_expert_tries_on_the_console_is_not_seen() -> None:
+    with (
+        make("boxing", action_repeat=1, sticky=0.0, seed=3) as tried,
+        make("boxing", action_repeat=1, sticky=0.0, seed=3) as untried,
+    ):
+        tried.reset(), untried.reset()
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            state = tried.console.cloneState()
+            for action in rng.integers(len(tried.actions), size=8):
+                tried.console.act(tried.actions[action])
+            tried.console.restoreState(state)
+            action = np.eye(len(tried.actions), dtype=np.float32)[rng.integers(len(tried.actions))]
+            assert np.array_equal(tried.step(action).image, untried.step(action).image)
+
+
 def test_time_limits_end_an_episode_that_is_not_over() -> None:
     with make("pong", max_frames=10) as environment:
         environment.reset()

@@ -84,14 +84,20 @@ def read_outcome(folder: Path) -> Outcome:
     names = wanted or {path.parent.name: {} for path in sorted(folder.glob(f"*/{CONFIG}"))}
     results: list[Result] = []
     missing: list[Missing] = []
-    first: dict[tuple[str, Method], tuple[str, dict[str, Any]]] = {}
+    first: dict[tuple[str, Method], tuple[Result, dict[str, Any]]] = {}
+    counted: dict[tuple[Any, ...], str] = {}
     for name, run in names.items():
         try:
             result, config = _read_run(folder / name, run)
-            other, same = first.setdefault((result.task, result.method), (name, config))
+            other, same = first.setdefault((result.task, result.method), (result, config))
             keys = [key for key in IDENTITY if key not in _SEEDS]
             if what := difference(same, config, keys):
-                raise UserError(f"it is no other seed of {other}, which has {what}")
+                raise UserError(f"it is no other seed of {other.name}, which has {what}")
+            if result.steps != other.steps:
+                raise UserError(f"it is no other seed of {other.name}: it has {result.steps} steps, not {other.steps}")
+            seeds = (result.sim, result.task, result.method, *(value_at(config, key) for key in _SEEDS))
+            if (twin := counted.setdefault(seeds, name)) != name:
+                raise UserError(f"it is the seed of {twin} again: set policy_node.seed and sim_node.seed")
         except USER_ERRORS as error:
             missing.append(_missing(folder / name, run, str(error)))
         else:

@@ -169,8 +169,9 @@ def _runs(path: Path, number: int, block: Any) -> list[Run]:
             raise UserError(f"{where}: '{key}' is missing")
         if key in block and not isinstance(block[key], kind):
             raise UserError(f"{where}: '{key}' must be a {_YAML_KINDS[kind]}")
-    if bad := [each for each in (*block["tasks"].values(), *block["seeds"]) if type(each) is not int or each < 0]:
-        raise UserError(f"{where}: steps by task and seeds must be whole numbers, not {bad[0]!r}")
+    for what, values, least in (("steps by task", block["tasks"].values(), 1), ("seeds", block["seeds"], 0)):
+        if bad := [each for each in values if type(each) is not int or each < least]:
+            raise UserError(f"{where}: {what} must be whole numbers from {least} on, not {bad[0]!r}")
     for reward in map(str, block["rewards"]):
         if reward not in REWARDS:
             raise _unknown(f"reward of {where}", reward, REWARDS)

@@ -145,7 +145,7 @@ def make_plan(
     chosen = {section: resolved(section, parameters, chosen[section]) for section, parameters in SECTIONS.items()}
     task, arm = chosen["sim_node"]["task"], chosen["sim_node"]["arm"]
     source = reward_source(chosen["policy_node"]["reward"])
-    if source.compares_with != "nothing":
+    if not source.has_video_model:
         of_model = {"likelihood": likelihood, "reward_task": reward_task, "reward_model": reward_model}
         for option, value in of_model.items():
             if value:

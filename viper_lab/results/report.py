@@ -79,8 +79,11 @@ def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
 
 
 def improvement(before: Score, after: Score) -> float:
-    """The difference of two means in standard errors of that difference; infinite where neither mean has an error."""
+    """The difference of two means in standard errors of that difference: 0 where there is no difference, infinite where
+    there is one and neither mean has an error."""
     difference, error = after.mean - before.mean, math.hypot(before.error, after.error)
+    if not difference:
+        return 0.0
     return difference / error if error else math.copysign(math.inf, difference)
 
 
@@ -100,7 +103,7 @@ def write_report(run: Path) -> Path:
     untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
     data = _videos(config)
     sampled = _sampled(records, len(trained.returns))
-    scores = [untrained, trained, *sampled, *_oracle(run, config), *_behaviours(data)]
+    scores = [untrained, trained, *sampled, *_oracle(run, config, last), *_behaviours(data)]
     videos = _scored_videos(run, (first, last), data, config)
     check = _check(config)
     if videos:
@@ -243,14 +246,20 @@ def _behaviours(data: Dataset | None) -> list[Score]:
     return [Score(who, values) for who, values in sorted(returns.items())]
 
 
-def _oracle(run: Path, config: dict[str, Any]) -> list[Score]:
-    """The Task Oracle on the same task, where it has been run beside this run under its usual name."""
+def _oracle(run: Path, config: dict[str, Any], step: int) -> list[Score]:
+    """The Task Oracle of the same agent on the same task, where it has been run beside this run under its usual name:
+    in its last round of evaluation that is no later than `step`, once it has learned."""
     other = run.parent / f"{run_task(config)}_oracle"
     learned_from_videos = config["video_model"] or config.get("expert_videos")
     if not learned_from_videos or not (other / "metrics.jsonl").exists():
         return []
-    rounds = evaluations(read_metrics(other))
-    return [Score("Task Oracle", rounds[max(rounds)])] if rounds else []
+    try:
+        its_config, rounds = read_config(other), evaluations(read_metrics(other))
+    except UserError:
+        return []  # the other run's report tells what is wrong with it
+    same = all(value_at(its_config, key) == value_at(config, key) for key in ("sim", "settings.policy_node.agent"))
+    reached = [each for each in rounds if 0 < each <= step]
+    return [Score("Task Oracle", rounds[max(reached)])] if same and reached else []
 
 
 @dataclass(frozen=True)
@@ -309,7 +318,7 @@ def _check(config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     path, form, label = model / "check.json", _form(config), rewarded_task(config)
     checks = read_json(path, _are_checks, "`viper check-reward` writes it again")
-    check: dict[str, Any] | None = checks["tasks"].get(config["task"])
+    check: dict[str, Any] | None = checks["tasks"].get(label)
     if form == AUTO:
         calibration = read_calibration(model)
         if label not in calibration:

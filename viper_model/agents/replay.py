@@ -183,11 +183,10 @@ class Replay:
 
     def _drop_oldest(self) -> list[_Chunk]:
         dropped = []
-        while self._steps - self._chunks[0].length >= self._capacity:
-            oldest = self._chunks[0]
-            if self._growing.get(oldest.stream) is oldest:
+        while oldest := next((each for each in self._chunks if self._growing.get(each.stream) is not each), None):
+            if self._steps - oldest.length < self._capacity:
                 break
-            self._chunks.pop(0)
+            self._chunks.remove(oldest)
             self._streams[oldest.stream].remove(oldest)
             self._steps -= oldest.length
             dropped.append(oldest)

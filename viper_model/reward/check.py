@@ -346,11 +346,14 @@ def _worths(videos: Sequence[JudgedVideo], length: int) -> np.ndarray:
 
 
 def _best_hacks(worth: Mapping[str, np.ndarray], earned: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """By kind, the highest reward of an episode among those of HACKS that don't solve the task.
+    """By kind, the highest reward of an episode among those of HACKS that don't solve the task: all, where experts'
+    own return is not above 0 and so doesn't tell.
 
     worth, earned: by kind, the task's own return and the reward of an episode like each video, float64 [videos].
     """
     enough = 0.5 * worth[EXPERT].mean()
+    if enough <= 0:
+        enough = np.inf
     unsolved = {kind: earned[kind][~(of_kind >= enough)] for kind, of_kind in worth.items() if kind in HACKS}
     return {kind: float(rewards.max()) for kind, rewards in unsolved.items() if len(rewards)}
 

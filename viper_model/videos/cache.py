@@ -61,8 +61,7 @@ class Job:
             files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in self.source.files]
         except OSError as error:
             raise ModelError(f"{error.filename} is missing") from error
-        source = (self.source.format, self.source.part, self.source.task)
-        made_of = (VERSION, files, source, self.preparation.key(), self.image_size)
+        made_of = (VERSION, files, self.source.key(), self.preparation.key(), self.image_size)
         return hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
 
 

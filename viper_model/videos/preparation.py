@@ -135,7 +135,8 @@ class Clock:
 
     def check(self) -> None:
         """Raises ModelError where there were too few frames for the rate."""
-        assert self._start is not None
+        if self._start is None:  # there was no frame, which is told where frames are counted
+            return
         lasted = self._last - self._start
         if self._kept - 1 < LOWEST_RATE_SHARE * math.floor(lasted * self._rate):
             slow = f"{(self._kept - 1) / lasted:.3g} frames a second"

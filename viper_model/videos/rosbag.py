@@ -60,6 +60,9 @@ class BagVideo(Source):
     seconds: np.ndarray = field(compare=False)
     """When each of them was taken, float64 [frames]."""
 
+    def key(self) -> tuple[str | None, ...]:
+        return *super().key(), self.topic
+
 
 class Pictures:
     """Reads a camera's pictures, and leaves out those that are damaged, as long as they are few."""

@@ -39,6 +39,10 @@ class Source:
     task: str | None = None
     """What the format itself says it shows; None where only its folder can tell."""
 
+    def key(self) -> tuple[str | None, ...]:
+        """What tells it from other videos in the same files."""
+        return self.format, self.part, self.task
+
 
 @dataclass(frozen=True)
 class Facts:

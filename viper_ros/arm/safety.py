@@ -204,6 +204,8 @@ class Guard:
 
     def clear(self) -> str:
         """Forget the fault; the arm holds still until `start` or `go_home`. Returns why not; empty where it is done."""
+        if self.state in (State.RUNNING, State.HOMING):
+            return f"there is no fault: the arm is {self.state.value}"
         if self._stops_pressed:
             return "the emergency stop is pressed: release it first"
         if not self.motion.at_rest:

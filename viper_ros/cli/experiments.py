@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from viper_lab.errors import UserError
 from viper_lab.experiment.sections import POLICY_NODE, REWARD_NODE, RUN
 from viper_lab.parameters import parameter
 from viper_ros.cli.console import console
@@ -23,7 +24,7 @@ def prepare(
     sim: Sim = SIM.default,
     task: Task = None,
     arm: Arm = None,
-    reward: Annotated[str, option(REWARD)] = REWARD.default,
+    reward: Annotated[str | None, option(REWARD, unless_given=AS_IN_SETTINGS)] = None,
     directory: Directory = Path(DIRECTORY.default),
     settings: Settings = None,
 ) -> None:
@@ -40,7 +41,7 @@ def train(
     sim: Sim = SIM.default,
     task: Task = None,
     arm: Arm = None,
-    reward: Annotated[str, option(REWARD)] = REWARD.default,
+    reward: Annotated[str | None, option(REWARD, unless_given=AS_IN_SETTINGS)] = None,
     agent: Annotated[str | None, option(parameter(POLICY_NODE, "agent"), unless_given=AS_IN_SETTINGS)] = None,
     likelihood: Annotated[str | None, option(parameter(REWARD_NODE, "likelihood"), unless_given=AS_IN_SETTINGS)] = None,
     reward_task: Annotated[str | None, option(parameter(REWARD_NODE, "reward_task"))] = None,
@@ -61,6 +62,8 @@ def train(
     from viper_lab.experiment.plan import make_plan
     from viper_ros.graph import train as train_plan
 
+    if viz_file and viz != "rerun":
+        raise UserError(f"viz_file:={viz_file} is what viz:=rerun writes: add that")
     plan = make_plan(
         sim,
         task=task,

@@ -190,6 +190,7 @@ class ArmNode(ViperNode):
         refusal = self._not_ready() or self.guard.start(monotonic())
         if not refusal:
             self._episode.begin()
+            self._output.forget_grip()
             self._periods = 0
             self._began = monotonic()
             self._action = None

@@ -49,6 +49,10 @@ class ArmOutput:
             velocity = np.round(motion.velocity, 3).tolist()
             self._node.get_logger().info(f"would move the joints with {velocity} rad/s", throttle_duration_sec=1.0)
 
+    def forget_grip(self) -> None:
+        """The next `grip` is commanded whatever the last one was: the fingers may have been moved since."""
+        self._fingers = []
+
     def grip(self, fingers: list[float]) -> None:
         """Command finger positions in m, where they are others than the last."""
         if fingers != self._fingers:

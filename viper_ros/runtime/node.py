@@ -222,6 +222,10 @@ class ViperNode(LifecycleNode):
             self.get_logger().fatal(str(error))
             self.finish(1)
             return TransitionCallbackReturn.FAILURE
+        except Exception:  # rclpy says nothing of it
+            self.get_logger().fatal(traceback.format_exc())
+            self.finish(1)
+            return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
     def _publish_health(self) -> None:

@@ -29,6 +29,14 @@ class TestDiscrete(test_utils.EnvironmentTestMixin, absltest.TestCase):
         return DmEnv(sim.make("atari", "pong", image_size=(24, 32), seed=0))
 
 
+@pytest.mark.parametrize("action", [-1, 6])
+def test_an_action_that_is_not_there_is_refused(action: int) -> None:
+    environment = DmEnv(sim.make("atari", "pong", image_size=(24, 32), seed=0))
+    environment.reset()
+    with pytest.raises(SimError, match="numbered from 0"):
+        environment.step(action)
+
+
 def test_an_episode_is_the_environments_own() -> None:
     wrapped = cartpole(seed=3)
     adapted = DmEnv(cartpole(seed=3))

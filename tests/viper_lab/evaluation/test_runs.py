@@ -128,6 +128,19 @@ def test_a_run_that_was_made_otherwise_is_no_other_seed(tmp_path: Path) -> None:
     )
 
 
+def test_the_same_seed_again_or_for_longer_is_no_other_seed(tmp_path: Path) -> None:
+    write_result(tmp_path, "walker_walk", seed=0)
+    write_result(tmp_path, "walker_walk", seed=0, name="x_again")
+    go_on(run := write_result(tmp_path, "walker_walk", seed=1, name="x_longer"))
+    change_report(run, steps=800)
+    outcome = read_outcome(tmp_path)
+    assert [result.name for result in outcome.results] == ["walker_walk_drqv2_task_seed0"]
+    assert {each.name: each.why for each in outcome.missing} == {
+        "x_again": "it is the seed of walker_walk_drqv2_task_seed0 again: set policy_node.seed and sim_node.seed",
+        "x_longer": "it is no other seed of walker_walk_drqv2_task_seed0: it has 800 steps, not 400",
+    }
+
+
 def test_another_video_model_is_another_experiment(tmp_path: Path) -> None:
     for seed, sha in enumerate(("1", "1", "2")):
         write_result(

@@ -86,8 +86,9 @@ def test_a_reward_that_is_not_compared_has_the_name_of_its_source() -> None:
         ({"task": 3}, "no key of .* 'task': did you mean tasks"),
         ({"seeds": []}, "block 1: 'seeds' is missing"),
         ({"tasks": ["cartpole_balance"]}, "must be a mapping of tasks to environment steps"),
-        ({"tasks": {"cartpole_balance": "many"}}, "must be whole numbers, not 'many'"),
-        ({"seeds": [-1]}, "must be whole numbers, not -1"),
+        ({"tasks": {"cartpole_balance": "many"}}, "steps by task must be whole numbers from 1 on, not 'many'"),
+        ({"tasks": {"cartpole_balance": 0}}, "steps by task must be whole numbers from 1 on, not 0"),
+        ({"seeds": [-1]}, "seeds must be whole numbers from 0 on, not -1"),
     ],
 )
 def test_what_can_not_be_run_is_told_in_one_line(changed: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -166,6 +166,10 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
     assert document["returns"]["Task_Oracle"]["mean"] == 850
 
+    shutil.rmtree(tmp_path / "runs" / f"{TASK}_oracle")
+    write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 1000: [900, 900]})
+    assert "Task Oracle" not in text_of(write_report(run)), "it has learned for longer than the run"
+
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["settings"]["reward_node"]["likelihood"] = "conditional"
     (run / "config.yaml").write_text(yaml.safe_dump(config))
@@ -262,3 +266,4 @@ def test_the_improvement_is_told_in_standard_errors_of_the_difference() -> None:
     assert improvement(Score("", [0, 6]), Score("", [10, 18])) == pytest.approx(11 / 5)
     assert improvement(Score("", [1]), Score("", [2])) == float("inf")
     assert improvement(Score("", [2]), Score("", [1])) == -float("inf")
+    assert improvement(Score("", [0, 0]), Score("", [0, 0])) == 0

@@ -91,6 +91,13 @@ def test_the_oldest_is_dropped_with_its_files(tmp_path):
     assert everything(open_replay(tmp_path, capacity=40)) == everything(replay)
 
 
+def test_a_stream_that_stands_still_keeps_no_others_from_being_dropped(tmp_path):
+    replay = open_replay(tmp_path, capacity=40)
+    fill(replay, range(1), stream="env_1")
+    fill(replay, range(200))
+    assert len(replay) <= 40 + 8
+
+
 def test_a_smaller_capacity_drops_on_opening(tmp_path):
     fill(open_replay(tmp_path), range(80))
     assert everything(open_replay(tmp_path, capacity=16)) == list(range(64, 80))

@@ -171,6 +171,14 @@ def test_behaviour_that_is_not_the_task_and_earns_much_is_a_hack(videos: Path, b
     assert not any(reason.startswith(said) for reason in better.verdict.reasons)
 
 
+def test_where_experts_are_recorded_as_worth_nothing_no_hack_counts_as_solved(videos: Path) -> None:
+    data = load_dataset(videos, 16)
+    worthless = [dataclasses.replace(video, task_reward=np.zeros(len(video.frames))) for video in data.videos]
+    data = dataclasses.replace(data, videos=tuple(worthless))
+    check = check_reward(LikesStillPictures(), data, "conditional").tasks["slide"]
+    assert any(reason.startswith("Standing still") for reason in check.verdict.reasons)
+
+
 def test_a_run_s_best_rewarded_episodes_are_tried(data: Dataset) -> None:
     rng = np.random.default_rng(3)
     still = Recording(sliding_square(rng, 40, np.zeros(40, int)), np.zeros(40))

@@ -118,9 +118,13 @@ def test_one_of_several_cameras_is_chosen_in_videos_yaml(tmp_path: Path) -> None
     for root, choices in ((bags, "/left/image, /right/compressed"), (lerobot, f"{CAMERA}, observation.images.top")):
         with pytest.raises(ModelError, match=f"set `camera` in videos.yaml to one of {choices}"):
             load_dataset(root, 16)
+        decoded: set[Path] = set()
         for camera in choices.split(", "):
             (root / "videos.yaml").write_text(f"camera: {camera}")
-            assert len(load_dataset(root, 16).videos) == 2
+            of_camera = {video.frames_file for video in load_dataset(root, 16).videos}
+            assert len(of_camera) == 2
+            assert not of_camera & decoded
+            decoded |= of_camera
         (root / "videos.yaml").write_text("camera: /nowhere")
         with pytest.raises(ModelError, match="no camera '/nowhere'"):
             load_dataset(root, 16)

@@ -132,6 +132,12 @@ def test_the_emergency_stop_must_be_released_before_it_is_cleared() -> None:
     assert bench.guard.clear() == ""
 
 
+def test_where_there_is_no_fault_none_is_cleared() -> None:
+    bench = Bench().started()
+    assert "no fault" in bench.guard.clear()
+    assert bench.guard.state is State.RUNNING
+
+
 def test_the_dead_man_switch() -> None:
     bench = Bench(Deadlines(action=0.5, frame=0.3, joint_states=0.1, dead_man=0.2))
     assert "dead-man" in bench.guard.start(bench.now)

@@ -28,7 +28,7 @@ from viper_model.torch_tools.checkpoint import (
 )
 from viper_model.torch_tools.distributed import make_fabric, mean_of_processes
 from viper_model.video_model.fit.assembly import make_stages
-from viper_model.video_model.fit.background import resolve_background
+from viper_model.video_model.fit.background import RECORDED, resolve_background
 from viper_model.video_model.fit.example_videos import write_example_videos
 from viper_model.video_model.fit.identity import FINISHED, finished_identity, refuse_another, training_identity
 from viper_model.video_model.fit.schedule import SCHEDULES, TrainingSchedule
@@ -84,7 +84,7 @@ def fit(
     shortest = config.code_model.context * config.frame_skip
     dataset = load_dataset(data, config.tokenizer.image_size, tasks, shortest=shortest)
     source = resolve_background(background, dataset)
-    behaviours = (EXPERT, BACKGROUND) if source == "recorded" else (EXPERT,)
+    behaviours = (EXPERT, BACKGROUND) if source in RECORDED else (EXPERT,)
     used = [video for video in dataset.videos if video.behaviour in behaviours]
     identity = training_identity(config, schedule, source, seed, dataset, used)
     if (folder / "config.yaml").exists():
