@@ -10,6 +10,7 @@ from pathlib import Path
 from launch.actions import OpaqueFunction
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from viper_lab.errors import UserError
 from viper_ros.launching.actions import chosen, declared, node, together, viz
 
 
@@ -25,6 +26,8 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         commands: sent,
         f"{commands}/would_send": f"{sent}/would_send",
     }
+    if values["sim"] and values["output"] == "twist":
+        raise UserError("output:=twist is for MoveIt Servo, which the simulated arm has not: choose output:=trajectory")
     policy = str(Path(values["policy"]).expanduser().resolve())
     nodes = [node("arm_node", parameters, values, sides), node("act_node", {"policy": policy}, values)]
     if values["sim"]:

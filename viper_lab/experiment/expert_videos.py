@@ -35,8 +35,9 @@ def load_expert_videos(root: Path, environment: Description, all_tasks: bool, im
     """Those under `root` that a video model would learn from, of the environment's task or of all tasks there.
 
     The agent sees an environment's frames whole, and so must the discriminator its videos. Raises UserError where they
-    are cropped, masked or of another size than the environment's frames, which would give them away, and where there
-    are none of all tasks' that are of the environment's; ModelError where there are none that can be used.
+    are cropped, masked, brought to another rate or of another size than the environment's frames, which would give them
+    away, and where there are none of all tasks' that are of the environment's; ModelError where there are none that can
+    be used.
     """
     tasks = None if all_tasks else (environment.task,)
     dataset = load_dataset(root, image_size, tasks)
@@ -44,6 +45,8 @@ def load_expert_videos(root: Path, environment: Description, all_tasks: bool, im
         raise UserError(
             f"{root} has no expert videos of {environment.task}: put two or more into {root}/{environment.task}"
         )
+    if dataset.settings.rate:
+        raise UserError(f"{root / SETTINGS} sets a rate: AMP compares videos as they are with steps; leave that out")
     if dataset.settings.crop or dataset.settings.masks.keys() & set(dataset.tasks):
         raise UserError(f"{root / SETTINGS} crops or masks videos: AMP compares them with whole frames; leave that out")
     videos = dataset.select(EXPERT, held_out=False)

@@ -17,7 +17,7 @@ from viper_lab.results.check_reward import check_model
 from viper_model.errors import ModelError
 from viper_model.files import locked
 from viper_model.torch_tools.device import torch_device
-from viper_model.video_model.fit.training import fit
+from viper_model.video_model.fit.training import fit, refuse_other_settings
 from viper_model.videos.find import EXPERT
 
 JUDGES = ("random", "noisy", "parked", "stopped")
@@ -75,6 +75,11 @@ def prepare(plan: Plan, console: Console) -> None:
         record_videos(plan, EXPERT)
         return
     if (plan.model / "config.yaml").exists() and (plan.model / "check.json").exists():
+        options = {name: value for name, value in plan.settings["fit"].items() if name != "device"}
+        try:
+            refuse_other_settings(plan.model, **options)
+        except ModelError as error:
+            raise UserError(f"{error}; reward_model:={plan.model} takes it as it is") from error
         return
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
     device = torch_device(plan.settings["fit"]["device"])  # refused before anything is recorded

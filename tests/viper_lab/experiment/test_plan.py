@@ -180,7 +180,8 @@ def test_a_reward_task_that_the_model_to_be_fitted_would_not_know_is_refused(tmp
     with pytest.raises(UserError, match="reward_model:="):
         make_plan("dmc", reward_task="cartpole_balance", directory=tmp_path)
     make_plan("dmc", task="cartpole_swingup", reward_task="cartpole_swingup", directory=tmp_path)
-    make_plan("dmc", reward="task", reward_task="cartpole_balance", directory=tmp_path)
+    with pytest.raises(UserError, match="is said of a video model, and reward:=task has none"):
+        make_plan("dmc", reward="task", reward_task="cartpole_balance", directory=tmp_path)
 
 
 @pytest.mark.parametrize("reward", ["amp", "amp_multi_task"])

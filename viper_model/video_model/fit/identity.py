@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from viper_model.errors import ModelError
 from viper_model.video_model.fit.schedule import TrainingSchedule
 from viper_model.video_model.sizes import VideoModelConfig
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Dataset, Video
 
-PROCEDURE = 5
+PROCEDURE = 6
 """Counts the changes of what the same settings and videos end with."""
 FINISHED = "training.json"
 """What a finished model was trained on and how, beside it."""
@@ -34,15 +36,22 @@ def training_identity(
     videos: all that are trained on or that choose among what was trained.
     """
     names = "\n".join(f"{video.name} {len(video.frames)}" for video in videos)
+    pictures = hashlib.sha256()
+    for video in videos:
+        pictures.update(np.ascontiguousarray(video.frames[:: max(1, len(video.frames) // 4)]).data)
     return {
         "procedure": PROCEDURE,
-        **_kinds(config),
-        "steps": _as_json(schedule),
+        **settings_identity(config, schedule, seed),
         "background": background,
-        "seed": seed,
         "videos": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
+        "pictures": pictures.hexdigest(),
         "videos.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
     }
+
+
+def settings_identity(config: VideoModelConfig, schedule: TrainingSchedule, seed: int) -> dict[str, Any]:
+    """What of that follows from settings alone."""
+    return {**_kinds(config), "steps": _as_json(schedule), "seed": seed}
 
 
 def finished_identity(folder: Path, model: VideoModel, wanted: dict[str, Any]) -> Any:

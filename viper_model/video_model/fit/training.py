@@ -30,7 +30,13 @@ from viper_model.torch_tools.distributed import make_fabric, mean_of_processes
 from viper_model.video_model.fit.assembly import make_stages
 from viper_model.video_model.fit.background import RECORDED, resolve_background
 from viper_model.video_model.fit.example_videos import write_example_videos
-from viper_model.video_model.fit.identity import FINISHED, finished_identity, refuse_another, training_identity
+from viper_model.video_model.fit.identity import (
+    FINISHED,
+    finished_identity,
+    refuse_another,
+    settings_identity,
+    training_identity,
+)
 from viper_model.video_model.fit.schedule import SCHEDULES, TrainingSchedule
 from viper_model.video_model.fit.stages import VALIDATE_EVERY, Stage
 from viper_model.video_model.sizes import size_config
@@ -109,6 +115,30 @@ def fit(
             write_example_videos(model, dataset, folder / "videos")
     fabric.barrier()
     return VideoModel.load(folder, fabric.device)
+
+
+def refuse_other_settings(
+    folder: Path,
+    size: str,
+    *,
+    tokenizer: str,
+    code_model: str,
+    background: str,
+    seed: int,
+    tokenizer_steps: int,
+    code_model_steps: int,
+    background_steps: int,
+) -> None:
+    """Raises ModelError where `fit` made the finished model in a folder by other settings than these; one that it did
+    not make may be any."""
+    if not (folder / FINISHED).exists():
+        return
+    config = size_config(size, tokenizer, code_model)
+    schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
+    wanted = settings_identity(config, schedule, seed)
+    if background != "auto":
+        wanted["background"] = background
+    refuse_another(folder, "a finished model", finished_identity(folder, VideoModel.load(folder), wanted), wanted)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ from viper_model.reward.check import check_reward
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_model.video_model.fit import training as fit_module
 from viper_model.video_model.fit.schedule import SCHEDULES, average_decay, learning_rate
-from viper_model.video_model.fit.training import fit
+from viper_model.video_model.fit.training import fit, refuse_other_settings
 from viper_model.video_model.sizes import SIZES
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset
@@ -88,12 +89,24 @@ def test_a_finished_folder_is_only_loaded(videos: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "model").rglob("*")} == before
 
 
+def test_a_finished_model_is_known_by_the_settings_that_made_it(videos: Path, tmp_path: Path) -> None:
+    fit(videos, tmp_path / "model", "micro", code_model_steps=2, background_steps=2)
+    same: dict[str, Any] = {"size": "micro", "tokenizer": "", "code_model": "videogpt", "background": "auto", "seed": 0}
+    same |= {"tokenizer_steps": 0, "code_model_steps": 2, "background_steps": 2}
+    refuse_other_settings(tmp_path / "model", **same)
+    for others, told in (({"size": "tiny"}, "frame_skip, steps:"), ({"background": "none"}, "other background:")):
+        with pytest.raises(ModelError, match=told):
+            refuse_other_settings(tmp_path / "model", **{**same, **others})
+    (tmp_path / "model" / "training.json").unlink()  # as of a model that `fit` did not make
+    refuse_other_settings(tmp_path / "model", **{**same, "seed": 1})
+
+
 def test_a_finished_folder_is_not_taken_for_another_training(videos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     options: dict[str, Any] = {"size": "micro", "code_model_steps": 2, "background_steps": 2}
     fit(videos, folder, **options)
     for others, told in (
-        ({"size": "tiny"}, "other tokenizer, code_model, frame_skip, steps:"),
+        ({"size": "tiny"}, "other tokenizer, code_model, frame_skip, steps, pictures:"),
         ({"tokenizer": "vqgan"}, "other tokenizer:"),
         ({"code_model": "masked"}, "other code_model:"),
         ({"background": "none"}, "other background:"),
@@ -104,16 +117,22 @@ def test_a_finished_folder_is_not_taken_for_another_training(videos: Path, tmp_p
         with pytest.raises(ModelError, match=told):
             fit(videos, folder, **{**options, **others})
     (videos / "videos.yaml").write_text("crop: {top: 0, left: 0, height: 4, width: 4}")
-    with pytest.raises(ModelError, match=r"other videos\.yaml: choose another folder"):
+    with pytest.raises(ModelError, match=r"other pictures, videos\.yaml: choose another folder"):
         fit(videos, folder, **options)
     (videos / "videos.yaml").unlink()
     first, second = sorted(videos.rglob("slide/expert/*"))[:2]
     shutil.copy(first, second.with_stem("one_more"))
-    with pytest.raises(ModelError, match="other videos:"):
+    with pytest.raises(ModelError, match="other videos, pictures:"):
+        fit(videos, folder, **options)
+    second.with_stem("one_more").unlink()
+    with np.load(second) as arrays:
+        recorded_again = {**arrays, "image": 255 - arrays["image"]}
+    np.savez(second, **recorded_again)
+    with pytest.raises(ModelError, match="other pictures:"):
         fit(videos, folder, **options)
     (folder / "training.json").write_text("[]")
     with pytest.raises(
-        ModelError, match="other procedure, tokenizer, code_model, frame_skip, steps, background, seed, videos, "
+        ModelError, match="other procedure, tokenizer, code_model, frame_skip, steps, seed, background, videos, "
     ):
         fit(videos, folder, **options)
     (folder / "training.json").write_text("{")
