@@ -70,7 +70,7 @@ class DrQV2(GradientAgent):
         super().__init__(settings, networks, optimizer, BatchShape(sequences, self.sequence_steps, sequences, STEPS))
 
     def policy(self) -> DrQV2Policy:
-        return DrQV2Policy(self.encoder, self.actor, self._weights_lock, self.settings)
+        return DrQV2Policy(self.encoder, self.actor, self._weights_lock, self.settings, self.size)
 
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         after = {name: batch[name][:, PRESENT + 1 :] for name in ("reward", "is_first", "is_terminal")}

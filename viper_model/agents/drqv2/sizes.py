@@ -34,6 +34,10 @@ class Size:
     """and after the last of"""
     std_updates: int
     """so many, between which it falls linearly."""
+    noise_memories: tuple[int, ...]
+    """How many steps each part of the exploration noise lasts, about. One of 1 is white noise; several, each four times
+    the one before, are near pink noise, whose neighbours in time are alike (Eberhard et al. 2023, "Pink Noise Is All
+    You Need")."""
 
 
 SIZES = {
@@ -48,6 +52,7 @@ SIZES = {
         first_std=1.0,
         last_std=0.1,
         std_updates=8_000,
+        noise_memories=(1, 4, 16, 64),
     ),
     "paper": Size(
         convolutions=(Convolution(32, 3, 2, 0), *3 * (Convolution(32, 3, 1, 0),)),
@@ -60,6 +65,7 @@ SIZES = {
         first_std=1.0,
         last_std=0.1,
         std_updates=100_000,
+        noise_memories=(1,),
     ),
 }
 """`tiny` learns on a CPU core from images of 32 pixels; `paper` has the settings of Yarats et al. 2021, but for the

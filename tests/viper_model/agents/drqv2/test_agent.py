@@ -107,6 +107,23 @@ def test_actions_are_explored_around_by_the_noise_of_now(agent):
     assert abs((taken - meant).mean()) < 0.02
 
 
+@pytest.mark.parametrize(("size", "likeness"), [("tiny", (0 + 3 / 4 + 15 / 16 + 63 / 64) / 4), ("paper", 0)])
+def test_the_noise_of_neighbours_in_time_is_alike_and_of_episodes_is_not(size, likeness):
+    agent = make_agent("drqv2", size, "continuous", 2, 16, exploration_weight=0.0, seed=0, batch_size=2)
+    agent.actor.std.fill_(0.1)
+    policy, n = agent.policy(), 3_000
+    state, frames = policy.initial(n), np.zeros((n, 16, 16, 3), np.uint8)
+    meant, _ = policy.act(state, frames, np.ones(n, bool), sample=False)
+    drawn = []
+    for begins in (True, False, False, True):
+        taken, state = policy.act(state, frames, np.full(n, begins), sample=True)
+        drawn.append((taken - meant).ravel() / 0.1)
+    # Correlations of 6,000 pairs: four standard deviations.
+    assert np.corrcoef(drawn[1], drawn[2])[0, 1] == pytest.approx(likeness, abs=4 / 6_000**0.5)
+    assert np.corrcoef(drawn[2], drawn[3])[0, 1] == pytest.approx(0, abs=4 / 6_000**0.5)
+    assert np.std(drawn[2]) == pytest.approx(1, rel=0.05)
+
+
 def test_what_is_learned_from_stays_near_the_action_and_within_the_limits(agent):
     agent.actor.std.fill_(10)
     action = torch.tensor([0.0, 0.9]).expand(500, 2).clone().requires_grad_()
