@@ -75,7 +75,7 @@ def test_videos_that_are_missing_short_or_give_themselves_away_are_refused(data:
     write(data, "large", "expert", 2, 10, side=48)
     with pytest.raises(UserError, match="48×48 pixels, the environment's frames are 32×32"):
         load("large")
-    (data / "videos.yaml").write_text("rate: 10")
+    (data / "videos.yaml").write_text("rate: 10\nrecorded_rate: 10")
     with pytest.raises(UserError, match="sets a rate"):
         load()
     (data / "videos.yaml").write_text("crop: {top: 0, left: 0, height: 16, width: 16}")

@@ -111,7 +111,8 @@ class Cell:
 
     def moving(self) -> "Cell":
         spin_for_control_periods(self, 5)  # Nothing is published while a test doesn't spin.
-        assert self.call("start_episode").success
+        while not (answer := self.call("start_episode")).success:
+            assert "no joint states for" in answer.message  # they come late where other work takes the processor
         self.until(lambda: np.abs(self.simulated.environment.velocities).max() > 0.05)
         return self
 
