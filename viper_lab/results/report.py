@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording
 from viper_model.videos.preparation import resize
 from viper_model.videos.video_io import write_video
+
+logger = logging.getLogger(__name__)
 
 SUMMARY = "report.json"
 PLOTS = "plots"
@@ -255,8 +258,9 @@ def _oracle(run: Path, config: dict[str, Any], step: int) -> list[Score]:
         return []
     try:
         its_config, rounds = read_config(other), evaluations(read_metrics(other))
-    except UserError:
-        return []  # the other run's report tells what is wrong with it
+    except UserError as error:
+        logger.warning("the Task Oracle is left out: %s", error)
+        return []
     same = all(value_at(its_config, key) == value_at(config, key) for key in ("sim", "settings.policy_node.agent"))
     reached = [each for each in rounds if 0 < each <= step]
     return [Score("Task Oracle", rounds[max(reached)])] if same and reached else []

@@ -213,6 +213,10 @@ class Guard:
         self.state, self.reason = State.HOLDING, ""
         return ""
 
+    def late(self, now: float) -> float:
+        """By how many seconds a `tick` would be late; below 0: early."""
+        return now - self._ticked_at - self._period
+
     def tick(self, target: np.ndarray, now: float) -> Trajectory | None:
         """One control period: move towards the joint velocities `target` [joints] in rad/s, where that is allowed.
 
@@ -225,7 +229,7 @@ class Guard:
                 reason = "joint velocities that are not finite"
             if reason:
                 self.fault(reason)
-        late = now - self._ticked_at - self._period
+        late = self.late(now)
         early = max(0.0, -late)
         self._ticked_at = now + early
         may_move = self.state in (State.RUNNING, State.HOMING)

@@ -61,8 +61,8 @@ PARAMETERS = (
     ),
     Parameter("episode_seconds", 60.0, "Length of an episode, unless it is ended before.", 1.0, 3600.0),
 )
-LATE = 1.1
-"""Control periods after the tick before, from which a tick is late."""
+LATE = 0.1
+"""Control periods: a tick that is later than this has the next ones counted from it."""
 CAMERA = "camera/image_raw"
 SAFETY_TOPICS = ("e_stop", "enable")
 """std_msgs/Bool of the operator. They are heard from publishers of any quality of service."""
@@ -129,7 +129,6 @@ class ArmNode(ViperNode):
             self._serve("e_stop", self._e_stop),
         ]
         self._run_episode = EpisodeAction(self, self._start_episode, self._end_episode)
-        self._ticked_at = monotonic()
         self._timer = self.every(self._arm.control_period, self._tick)
         self._watch = self.every(1.0, self._check_safety_inputs)
         if self.value("dry_run"):
@@ -280,10 +279,8 @@ class ArmNode(ViperNode):
 
     def _tick(self) -> None:
         """A control period."""
-        now = monotonic()
-        if now - self._ticked_at > LATE * self._arm.control_period:
+        if self.guard.late(monotonic()) > LATE * self._arm.control_period:
             self._timer.reset()  # timers keep to a grid, and the next tick would come early
-        self._ticked_at = now
         guard, motion = self.guard, self.guard.motion
         guard.homing_progress(homing.distance_from_home(self._arm, motion.position), monotonic())
         self._command(guard.tick(self._target_velocities(), monotonic()))

@@ -343,7 +343,7 @@ def brake(bench: Bench, limits: object) -> None:
     if trajectory is None:
         return
     assert bench.guard.state is State.FAULTED
-    bench.ticked = bench.now
+    bench.ticked, bench.trajectory = bench.now, trajectory
     assert (trajectory.positions >= limits.position_low - 1e-9).all()
     assert (trajectory.positions <= limits.position_high + 1e-9).all()
     assert (np.abs(trajectory.velocities) <= limits.velocity * ROUNDING).all()
@@ -359,10 +359,15 @@ def tick(bench: Bench, target: np.ndarray, limits: object) -> None:
     elapsed, bench.ticked = max(PERIOD, bench.now - bench.ticked), bench.now
     trajectory = guard.tick(target, bench.now)
     if trajectory is None:
-        assert speed == 0
         assert guard.state not in (State.RUNNING, State.HOMING)
-        np.testing.assert_array_equal(motion.position, before[0])
+        assert motion.at_rest
+        if speed == 0:
+            np.testing.assert_array_equal(motion.position, before[0])
+        else:  # it has come to rest by itself, where the last trajectory ended
+            assert elapsed >= bench.trajectory.times[-1]
+            np.testing.assert_allclose(motion.position, bench.trajectory.positions[-1], atol=1e-9)
         return
+    bench.trajectory = trajectory
     assert np.isfinite(trajectory.positions).all()
     assert (trajectory.positions >= limits.position_low - 1e-9).all()
     assert (trajectory.positions <= limits.position_high + 1e-9).all()

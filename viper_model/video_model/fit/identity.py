@@ -59,9 +59,15 @@ def finished_identity(folder: Path, model: VideoModel, wanted: dict[str, Any]) -
 
     Raises ModelError where what stands there is damaged.
     """
+    there = read_identity(folder)
+    return {**wanted, **_kinds(model.config)} if there is None else there
+
+
+def read_identity(folder: Path) -> Any:
+    """What stands beside a finished model; None where `fit` did not make it. Raises ModelError where it is damaged."""
     path = folder / FINISHED
     if not path.exists():
-        return {**wanted, **_kinds(model.config)}
+        return None
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:

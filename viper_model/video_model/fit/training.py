@@ -33,6 +33,7 @@ from viper_model.video_model.fit.example_videos import write_example_videos
 from viper_model.video_model.fit.identity import (
     FINISHED,
     finished_identity,
+    read_identity,
     refuse_another,
     settings_identity,
     training_identity,
@@ -131,14 +132,15 @@ def refuse_other_settings(
 ) -> None:
     """Raises ModelError where `fit` made the finished model in a folder by other settings than these; one that it did
     not make may be any."""
-    if not (folder / FINISHED).exists():
+    there = read_identity(folder)
+    if there is None:
         return
     config = size_config(size, tokenizer, code_model)
     schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
     wanted = settings_identity(config, schedule, seed)
     if background != "auto":
         wanted["background"] = background
-    refuse_another(folder, "a finished model", finished_identity(folder, VideoModel.load(folder), wanted), wanted)
+    refuse_another(folder, "a finished model", there, wanted)
 
 
 @contextmanager
