@@ -104,8 +104,9 @@ class Cell:
 
     def refuses(self, service: str, why: str) -> None:
         """For this reason, unless joint states come late or names aren't known yet: then it is asked again."""
-        while any(passing in (refusal := self.call(service)).message for passing in ("no joint states for", NEW_NODE)):
-            pass
+        refusal = self.call(service)
+        while any(passing in refusal.message for passing in ("no joint states for", NEW_NODE)):
+            refusal = self.call(service)
         assert not refusal.success
         assert why in refusal.message
 
