@@ -80,7 +80,8 @@ class Cell:
         """silent: the arm sends no joint states."""
         self.arm_node = ArmNode(parameter_overrides=overrides(**{"dry_run": False, **values}))
         of_both = {name: values[name] for name in ("arm", "joint_prefix") if name in values}
-        self.simulated = SimulatedArmNode(parameter_overrides=overrides(joint_states=not silent, **of_both))
+        simulated = {"joint_states": not silent, "camera_rate": 5.0}  # drawing takes most of a busy test machine's time
+        self.simulated = SimulatedArmNode(parameter_overrides=overrides(**simulated, **of_both))
         self.operator = Operator()
         self.nodes: list[ViperNode] = [self.operator, self.arm_node, self.simulated]
         assert self.simulated.start()
