@@ -32,7 +32,6 @@ DREAMER_BATCH = {"batch_size": 16, "batch_length": 64}
 
 
 def new_agent(name: str, size: str, device: str) -> Agent:
-    bonus = AGENTS[name].has_exploration_bonus
     batch = DREAMER_BATCH if name == "dreamer" else {}
     return make_agent(
         name,
@@ -40,7 +39,7 @@ def new_agent(name: str, size: str, device: str) -> Agent:
         "continuous",
         ACTION_SIZE,
         IMAGE_SIZE,
-        exploration_weight=0.5 if bonus else 0.0,
+        exploration_weight=0.5,
         seed=0,
         device=device,
         **batch,

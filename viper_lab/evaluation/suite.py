@@ -203,7 +203,7 @@ def _check(path: Path, run: Run, directory: Path) -> Plan:
     if run.task not in (tasks := simulators.tasks(run.sim)):
         raise _unknown(f"task of the suite {path}", run.task, tasks, f" in {run.sim}")
     settings = plan.settings["policy_node"]
-    check_agent(settings["agent"], settings["size"], settings["image_size"], settings["exploration_weight"])
+    check_agent(settings["agent"], settings["size"], settings["image_size"])
     return plan
 
 

@@ -97,7 +97,14 @@ POLICY_NODE = (
         "size", "tiny", "Named size of the agent. dreamer: tiny, XS, S, M; drqv2: tiny, paper.", choices=AGENT_SIZES
     ),
     Parameter("image_size", 64, "Height and width in pixels at which the agent sees.", choices=IMAGE_SIZES),
-    Parameter("exploration_weight", 0.0, "β: weight of the disagreement bonus beside the reward.", 0.0, 100.0),
+    Parameter(
+        "exploration_weight",
+        0.0,
+        "β: weight of the exploration bonus beside the reward, Dreamer's disagreement or DrQ-v2's novelty, which falls "
+        "along with its noise.",
+        0.0,
+        100.0,
+    ),
     Parameter("steps", 20_000, "Environment steps to collect.", 1, MANY),
     Parameter("prefill", 1_000, "Random steps before learning begins.", 0, MANY),
     Parameter("batch_size", 0, "Sequences in a batch; 0: the size's own.", 0, 4096),

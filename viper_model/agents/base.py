@@ -25,7 +25,7 @@ class AgentSettings:
     action_size: int
     image_size: int
     exploration_weight: float
-    """Beta: how much the exploration bonus counts beside the reward."""
+    """Beta: how much the exploration bonus counts beside the reward; 0 for none."""
     seed: int
     device: torch.device
     batch_size: int
@@ -74,8 +74,6 @@ class Agent(ABC):
     action_kinds: ClassVar[tuple[ActionKind, ...]]
     image_sizes: ClassVar[tuple[int, ...]]
     """Pixels a side."""
-    has_exploration_bonus: ClassVar[bool]
-    """Whether it can reward itself for what it cannot predict yet."""
 
     settings: AgentSettings
     batch: BatchShape

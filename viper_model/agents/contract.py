@@ -32,6 +32,7 @@ class AgentContract:
 
     agent: str
     """Its name in the registry."""
+    exploration_weight = 0.0
     image_size = 16
     batch_size = 4
     batch_length = 6
@@ -47,7 +48,7 @@ class AgentContract:
             action_kind,
             ACTIONS,
             self.image_size,
-            exploration_weight=0.0,
+            exploration_weight=self.exploration_weight,
             seed=seed,
             batch_size=batch_size or self.batch_size,
             batch_length=self.batch_length,
@@ -63,7 +64,8 @@ class AgentContract:
             assert agent.updates == 2
 
     def test_its_own_batches_are_what_it_says(self) -> None:
-        agent = make_agent(self.agent, "tiny", "continuous", ACTIONS, self.image_size, exploration_weight=0.0, seed=0)
+        explores = {"exploration_weight": self.exploration_weight}
+        agent = make_agent(self.agent, "tiny", "continuous", ACTIONS, self.image_size, **explores, seed=0)
         sequences, steps, learned_steps, rewarded_steps = agent.batch
         assert 0 < learned_steps <= sequences * steps
         assert 0 < rewarded_steps <= steps

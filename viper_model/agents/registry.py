@@ -20,10 +20,8 @@ IMAGE_SIZES = tuple(sorted({size for agent in AGENTS.values() for size in agent.
 """What at least one agent can be."""
 
 
-def check_agent(name: str, size: str, image_size: int, exploration_weight: float) -> type[Agent]:
-    """The agent of that name. Raises ModelError where there is none, or it can't be of this size, see such images or
-    explore.
-    """
+def check_agent(name: str, size: str, image_size: int) -> type[Agent]:
+    """The agent of that name. Raises ModelError where there is none, or it can't be of this size or see such images."""
     if name not in AGENTS:
         near = difflib.get_close_matches(name, AGENTS, cutoff=0.4) or AGENTS
         raise ModelError(f"no agent '{name}': did you mean {' or '.join(near)}?")
@@ -33,8 +31,6 @@ def check_agent(name: str, size: str, image_size: int, exploration_weight: float
     if image_size not in agent.image_sizes:
         known = ", ".join(map(str, agent.image_sizes))
         raise ModelError(f"{name} cannot see images of {image_size} pixels: choose one of {known}")
-    if exploration_weight > 0 and not agent.has_exploration_bonus:
-        raise ModelError(f"{name} has no exploration bonus: set the exploration weight to 0, not {exploration_weight}")
     return agent
 
 
@@ -52,7 +48,7 @@ def make_agent(
     batch_length: int = 0,
 ) -> Agent:
     """A new agent. Arguments: see `AgentSettings`. Raises ModelError where that agent can't be so."""
-    agent = check_agent(name, size, image_size, exploration_weight)
+    agent = check_agent(name, size, image_size)
     if action_kind not in agent.action_kinds:
         able = ", ".join(each.name for each in AGENTS.values() if action_kind in each.action_kinds) or "no agent"
         raise ModelError(f"{name} takes {' or '.join(agent.action_kinds)} actions, not {action_kind}; {able} does")

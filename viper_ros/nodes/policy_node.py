@@ -46,7 +46,7 @@ class PolicyNode(ViperNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PARAMETERS, **options)
-        check_agent(*(self.value(name) for name in ("agent", "size", "image_size", "exploration_weight")))
+        check_agent(*(self.value(name) for name in ("agent", "size", "image_size")))
         self.trainer: Trainer | None = None
         """From the time step when all environments have said what they are."""
 

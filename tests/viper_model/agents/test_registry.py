@@ -23,7 +23,6 @@ def make(**changed):
         ({"name": "drqv2", "image_size": 8}, "drqv2 cannot see images of 8 pixels: choose one of 16, 32, 48, 64"),
         ({"name": "drqv2", "action_kind": "discrete"}, "drqv2 takes continuous actions, not discrete; dreamer does"),
         ({"action_kind": "tangled"}, "dreamer takes continuous or discrete actions, not tangled"),
-        ({"name": "drqv2", "exploration_weight": 0.5}, "drqv2 has no exploration bonus"),
         ({"name": "drqv2", "batch_length": 32}, "leave the batch length at 0"),
     ],
 )

@@ -31,7 +31,6 @@ class Dreamer(GradientAgent):
     sizes = tuple(SIZES)
     action_kinds = ("continuous", "discrete")
     image_sizes = (16, 32, 64, 128)
-    has_exploration_bonus = True
 
     def __init__(self, settings: AgentSettings) -> None:
         self.size = SIZES[settings.size]

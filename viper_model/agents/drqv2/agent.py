@@ -12,6 +12,7 @@ from viper_model.agents.base import AgentSettings, BatchShape
 from viper_model.agents.batches import episode_starts
 from viper_model.agents.drqv2.frames import FRAMES, padded, random_shifts, shifted_stacks
 from viper_model.agents.drqv2.networks import Actor, Critics, Encoder
+from viper_model.agents.drqv2.novelty import RandomNetworkDistillation
 from viper_model.agents.drqv2.policy import DrQV2Policy
 from viper_model.agents.drqv2.returns import STEPS, n_step_return
 from viper_model.agents.drqv2.sizes import SIZES
@@ -33,14 +34,14 @@ class DrQV2(GradientAgent):
     """Learns from single steps: what led there is in a stack of frames, what followed in an n-step return.
 
     Both losses are computed with the same weights, and one step of the optimizer follows both; the paper's code moves
-    the critics first.
+    the critics first. With `exploration_weight` (beta) above 0, what is new is rewarded beside what the batches say; at
+    0 nothing of it exists.
     """
 
     name = "drqv2"
     sizes = tuple(SIZES)
     action_kinds = ("continuous",)
     image_sizes = (16, 32, 48, 64, 84, 128)
-    has_exploration_bonus = False
     sequence_steps = PRESENT + 1 + STEPS
 
     def __init__(self, settings: AgentSettings) -> None:
@@ -55,15 +56,16 @@ class DrQV2(GradientAgent):
             self.encoder = Encoder(self.size, settings.image_size)
             self.actor = Actor(self.size, self.encoder.outputs, settings.action_size)
             self.critics = Critics(self.size, self.encoder.outputs, settings.action_size)
+            self.novelty = RandomNetworkDistillation() if settings.exploration_weight > 0 else None
         self.target_critics = copy.deepcopy(self.critics).requires_grad_(False)
-        networks = nn.ModuleDict(
-            {
-                "encoder": self.encoder,
-                "actor": self.actor,
-                "critics": self.critics,
-                "target_critics": self.target_critics,
-            }
-        ).to(settings.device)
+        modules = {
+            "encoder": self.encoder,
+            "actor": self.actor,
+            "critics": self.critics,
+            "target_critics": self.target_critics,
+            "novelty": self.novelty,
+        }
+        networks = nn.ModuleDict({k: v for k, v in modules.items() if v is not None}).to(settings.device)
         learned = [parameter for parameter in networks.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(learned, lr=self.size.learning_rate, fused=True)
         sequences = settings.batch_size or self.size.batch_size
@@ -73,7 +75,10 @@ class DrQV2(GradientAgent):
         return DrQV2Policy(self.encoder, self.actor, self._weights_lock, self.settings, self.size)
 
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self._optimizer.zero_grad()
+        explored, metrics = self._exploration(batch)
         after = {name: batch[name][:, PRESENT + 1 :] for name in ("reward", "is_first", "is_terminal")}
+        after["reward"] = after["reward"] + explored
         outcome = n_step_return(**after, discount=self.size.discount)
         follows = (outcome.steps > 0).float()
         share = follows / follows.sum().clamp(min=1)  # [n], of the losses: an episode's last action leads nowhere
@@ -88,10 +93,9 @@ class DrQV2(GradientAgent):
         value = self.critics.values(features.detach(), self._noisy(unbounded.tanh())).min(0).values  # [n]
         saturation = (unbounded.abs() - UNSATURATED).clamp(min=0).square().sum(1)  # [n]
         actor_loss = ((saturation - value) * share).sum()
-        self._optimizer.zero_grad()
         critic_loss.backward()
         actor_loss.backward(inputs=list(self.actor.parameters()))  # it moves nothing but the actor
-        metrics = {
+        metrics |= {
             "critic_loss": critic_loss,
             "value": (value * share).sum(),
             "saturation": (saturation * share).sum(),
@@ -99,6 +103,18 @@ class DrQV2(GradientAgent):
             "exploration_std": self.actor.std,
         }
         return {name: each.detach() for name, each in metrics.items()}
+
+    def _exploration(self, batch: Mapping[str, Tensor]) -> tuple[Tensor | float, dict[str, Tensor]]:
+        """What each of the last STEPS steps is worth for its novelty, float32 [n, STEPS], and what to log.
+
+        It counts less and less, along with the noise. Computing it learns what is no longer new.
+        """
+        if not self.novelty:
+            return 0.0, {}
+        loss, bonus = self.novelty(batch["image"], episode_starts(batch["is_first"]), STEPS)
+        loss.backward()
+        metrics = {"novelty_loss": loss, "novelty": bonus.mean()}
+        return self.settings.exploration_weight * self.actor.std * bonus, metrics
 
     def _encoded(self, batch: Mapping[str, Tensor], steps: Tensor) -> tuple[Tensor, Tensor]:
         """What is seen at the step learned from and, without gradients, `steps` later: each shifted by itself.

@@ -1,5 +1,6 @@
 """DrQ-v2's losses against the same sums made one sequence after the other, without anything random."""
 
+import copy
 import math
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 
 from tests.viper_model.agents.drqv2.test_frames import slow_stack
 from tests.viper_model.agents.drqv2.test_returns import slow_return
+from viper_model.agents.batches import episode_starts
 from viper_model.agents.contract import make_batch
 from viper_model.agents.drqv2 import agent as agent_module
 from viper_model.agents.drqv2.agent import NOISE_LIMIT, PRESENT, TARGET_RATE, UNSATURATED
+from viper_model.agents.drqv2.returns import STEPS
 from viper_model.agents.registry import make_agent
 
 
@@ -72,6 +75,22 @@ def test_critics_and_encoder_learn_the_n_step_target_and_the_actor_the_lesser_va
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)  # float32 sums in another order
 
 
+def test_what_is_new_counts_beside_the_reward_by_beta_and_along_with_the_noise():
+    explores, not_so = (
+        make_agent("drqv2", "tiny", "continuous", 2, 16, exploration_weight=weight, seed=0, batch_size=48)
+        for weight in (0.5, 0.0)
+    )
+    batch = {name: torch.from_numpy(each) for name, each in make_batch(explores, 0).items()}
+    explores.actor.std.fill_(0.3)
+    _, bonus = copy.deepcopy(explores.novelty)(batch["image"], episode_starts(batch["is_first"]), STEPS)
+    rewarded = {**batch, "reward": batch["reward"].clone()}
+    rewarded["reward"][:, PRESENT + 1 :] += 0.5 * 0.3 * bonus
+    found, expected = explores._compute_gradients(batch), not_so._compute_gradients(rewarded)
+    assert found["n_step_reward"].item() == pytest.approx(expected["n_step_reward"].item(), rel=1e-5)
+    assert found["novelty"].item() == pytest.approx(bonus.mean().item())
+    assert found["novelty_loss"] > 0
+
+
 def test_the_target_critics_follow_by_their_rate_and_learn_nothing_else(agent):
     before = [parameter.clone() for parameter in agent.target_critics.parameters()]
     agent.update(make_batch(agent, 0))
@@ -80,13 +99,16 @@ def test_the_target_critics_follow_by_their_rate_and_learn_nothing_else(agent):
         assert not torch.equal(fast, old)
 
 
-def test_an_update_moves_every_network(agent):
+@pytest.mark.parametrize("exploration_weight", [0.0, 0.5])
+def test_an_update_moves_every_network_but_the_random_one(exploration_weight):
+    agent = make_agent(
+        "drqv2", "tiny", "continuous", 2, 16, exploration_weight=exploration_weight, seed=0, batch_size=48
+    )
     before = {name: tensor.clone() for name, tensor in agent.state()[0].items() if name.startswith("weights.")}
     for seed in range(2):
         agent.update(make_batch(agent, seed))
-    assert not [
-        name for name, tensor in agent.state()[0].items() if name in before and torch.equal(tensor, before[name])
-    ]
+    still = {name for name, tensor in agent.state()[0].items() if name in before and torch.equal(tensor, before[name])}
+    assert still == {name for name in before if name.startswith("weights.novelty.random.")}
 
 
 def test_the_noise_falls_linearly_with_updates_and_stays(agent):
