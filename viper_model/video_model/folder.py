@@ -16,6 +16,8 @@ from viper_model.reward.likelihood import FORMS, Calibration
 from viper_model.torch_tools.checkpoint import load_weights, read_tensors, write_tensors
 from viper_model.video_model.sizes import CODE_MODELS, VideoModelConfig
 from viper_model.video_model.tokenizers import TOKENIZERS
+from viper_model.videos.settings import NOTHING_CHOSEN
+from viper_model.videos.source import SETTINGS
 from viper_model.yaml_files import YamlError, read_yaml
 
 if TYPE_CHECKING:
@@ -103,11 +105,19 @@ def load_model_weights(model: VideoModel, folder: Path) -> None:
 
 
 def model_hash(folder: Path) -> str | None:
-    """What tells a model from others: a SHA-256 over its files; None where there is no model."""
+    """What tells a model from others: a SHA-256 over its files; None where there is no model.
+
+    How its videos are prepared counts where anything is done to them.
+    """
     digest = hashlib.sha256()
+    prepared = folder / SETTINGS
     try:
         for name in ("config.yaml", "tasks.yaml", WEIGHTS):
             digest.update((folder / name).read_bytes())
+        if prepared.exists() and (said := prepared.read_bytes()) != NOTHING_CHOSEN:
+            digest.update(said)
+            for mask in sorted(folder.glob("masks/*.png")):
+                digest.update(mask.name.encode() + mask.read_bytes())
     except OSError:
         return None
     return digest.hexdigest()

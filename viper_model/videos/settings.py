@@ -30,6 +30,8 @@ from viper_model.yaml_files import YamlError, read_yaml
 
 LIGHT = 128
 """From this grey on a mask lets through what is under it."""
+NOTHING_CHOSEN = b"{}\n"
+"""What `VideoSettings.save` writes where all is as usual."""
 KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
 
 

@@ -49,6 +49,8 @@ def benchmark(
         from viper_lab.evaluation.cluster import Cluster
 
         engine = Cluster(VIPER, chosen.directory(directory) / "cluster", cluster, cluster_options)
+    elif cluster_options:
+        raise UserError(f"cluster_options:='{cluster_options}' asks nothing of this machine: add cluster:=slurm")
     else:
         engine = LocalProcesses(VIPER, workers)
     plan = Benchmark(chosen, directory)

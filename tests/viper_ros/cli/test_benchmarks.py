@@ -41,6 +41,7 @@ def test_a_run_is_what_viper_train_makes_of_its_arguments(
         (["benchmark", "suite:=quik"], "did you mean quick"),
         (["benchmark", "suite:=mine.yaml"], "no task of the suite mine.yaml 'cartpole_blance'"),
         (["benchmark", "suite:=fine.yaml", "cluster:=moon"], "cluster:=moon can't be used"),
+        (["benchmark", "suite:=fine.yaml", "cluster_options:={slurm_partition: gpu}"], "add cluster:=slurm"),
         (["aggregate", "nowhere"], "no run in nowhere has been carried out yet"),
     ],
 )
