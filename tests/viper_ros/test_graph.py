@@ -308,6 +308,46 @@ def test_a_time_step_that_replay_has_is_answered_as_before_and_not_stored_again(
     trainer.close()
 
 
+@pytest.mark.parametrize("evaluated", [-1, 0])
+def test_the_return_of_an_episode_that_is_cut_counts_nowhere(tmp_path: Path, evaluated: int) -> None:
+    environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+    trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])
+    trainer.schedule.evaluated = evaluated
+    picture, stamp = np.zeros((16, 16, 3), np.uint8), 0
+    for length, whole in ((7, False), (5, True)):  # The node that makes them dies in the first.
+        for index in range(length):
+            stamp += 1
+            is_last = whole and index == length - 1
+            trainer.observe("env_0", ReplayStep(stamp, picture, index == 0, is_last, False, 1.0))
+            trainer.reward("env_0", stamp, 1.0, -5.0)
+            assert trainer.answers()
+    (record,) = read_metrics(tmp_path)
+    assert record["train_return" if evaluated == 0 else "evaluation_return"] == 5
+    if evaluated == 0:
+        assert trainer.collected == 12  # what was lived through is learned from all the same
+    else:
+        assert trainer.schedule.evaluated == 0
+    trainer.close()
+
+
+def test_the_rest_of_an_episode_is_no_evaluation(tmp_path: Path) -> None:
+    environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
+    trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])
+    picture, stamp = np.zeros((16, 16, 3), np.uint8), 0
+    for length, from_its_first in ((3, False), (5, True)):  # The run goes on where the first is nearly over.
+        for index in range(length):
+            stamp += 1
+            is_first = from_its_first and index == 0
+            trainer.observe("env_0", ReplayStep(stamp, picture, is_first, index == length - 1, False, 1.0))
+            trainer.reward("env_0", stamp, 1.0, -5.0)
+            assert trainer.answers()
+    (record,) = read_metrics(tmp_path)
+    assert record["evaluation_return"] == 5
+    assert trainer.schedule.evaluated == 0
+    assert trainer.collected == 0
+    trainer.close()
+
+
 def test_a_time_step_that_never_gets_its_reward_does_not_hold_the_environment_up(tmp_path: Path) -> None:
     environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
     trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Purpose = Literal["train", "evaluate", "wait", "done"]
+Purpose = Literal["train", "evaluate", "pass", "wait", "done"]
+"""Of an episode, `pass` being to get it over with, unlearned and uncounted; or that there is none now, or any more."""
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Schedule:
             return "wait"
         self._given += 1
         return "evaluate"
+
+    def evaluate_again(self) -> None:
+        """An evaluation episode was cut: another takes its place."""
+        self._given -= 1
 
     def end_evaluation(self) -> bool:
         """An evaluation episode has ended. True where that completes its round."""

@@ -80,6 +80,8 @@ class Environment:
         self.episode: Episode | None = None
         self.current: ReplayStep | None = None
         """The newest time step, while it has no action."""
+        self.joined_midway = False
+        """Whether the episode to come began before anybody saw it."""
         self.unrewarded: OrderedDict[int, tuple[ReplayStep, Episode]] = OrderedDict()
         """Time steps that have been answered and wait for their rewards, in order."""
         self.answered: tuple[int, np.ndarray] | None = None
@@ -176,6 +178,12 @@ class Trainer:
         if environment.episode is None and not time_step.is_first:
             # The run went on in the middle of an episode: to the agent, one begins here.
             time_step = dataclasses.replace(time_step, is_first=True)
+            environment.joined_midway = True
+        elif environment.episode and time_step.is_first:
+            # The environment began anew in the middle of one: no return tells what that was worth.
+            if environment.episode.purpose == "evaluate":
+                self.schedule.evaluate_again()
+            environment.episode = None
         time_step.reward = self.reward_source.of_time_step(name, time_step)
         environment.current = time_step
 
@@ -237,7 +245,10 @@ class Trainer:
             purpose = self.schedule.next_episode(self.collected)
             if purpose in ("wait", "done"):
                 return None
-            environment.episode = Episode(purpose)
+            if purpose == "evaluate" and environment.joined_midway:
+                self.schedule.evaluate_again()
+                purpose = "pass"
+            environment.episode, environment.joined_midway = Episode(purpose), False
             environment.state = self.policy.initial(1)
         episode = environment.episode
         collecting = episode.purpose == "train"
@@ -314,6 +325,8 @@ class Trainer:
         self.learner.collected(1)
 
     def _end(self, episode: Episode) -> None:
+        if episode.purpose == "pass":
+            return
         if episode.purpose == "train":
             values = {
                 "train_return": episode.task_return,

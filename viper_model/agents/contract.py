@@ -64,8 +64,8 @@ class AgentContract:
             assert agent.updates == 2
 
     def test_its_own_batches_are_what_it_says(self) -> None:
-        explores = {"exploration_weight": self.exploration_weight}
-        agent = make_agent(self.agent, "tiny", "continuous", ACTIONS, self.image_size, **explores, seed=0)
+        weight, side = self.exploration_weight, self.image_size
+        agent = make_agent(self.agent, "tiny", "continuous", ACTIONS, side, exploration_weight=weight, seed=0)
         sequences, steps, learned_steps, rewarded_steps = agent.batch
         assert 0 < learned_steps <= sequences * steps
         assert 0 < rewarded_steps <= steps

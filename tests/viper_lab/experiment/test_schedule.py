@@ -27,6 +27,15 @@ def test_environments_wait_for_the_last_episode_of_a_round() -> None:
     assert schedule.next_episode(0) == "train"
 
 
+def test_another_episode_takes_the_place_of_one_that_was_cut() -> None:
+    schedule = Schedule(steps=10, every=10, episodes=1, end_episodes=2)
+    assert [schedule.next_episode(0) for _ in range(3)] == ["evaluate", "evaluate", "wait"]
+    schedule.evaluate_again()
+    assert [schedule.next_episode(0) for _ in range(2)] == ["evaluate", "wait"]
+    assert not schedule.end_evaluation()
+    assert schedule.end_evaluation()
+
+
 def test_goes_on_after_the_last_complete_round() -> None:
     schedule = Schedule(steps=100, every=50, episodes=2, end_episodes=3, evaluated=0)
     assert schedule.next_episode(20) == "train"
