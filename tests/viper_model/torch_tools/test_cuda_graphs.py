@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.viper_model.agents.examples import make_batch
-from viper_model.agents.registry import make_agent as make_any_agent
+from viper_model.agents import registry
+from viper_model.agents.registry import AGENTS
 from viper_model.torch_tools.cuda_graphs import WARM_UP
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -16,27 +17,33 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 ROUNDING = 1e-3
 
 
-def make_agent(graphed=True):
-    agent = make_any_agent("dreamer", "tiny", "continuous", 2, 16, exploration_weight=0.5, seed=0, device="cuda")
-    if not graphed:
-        agent._gradients = agent._compute_gradients
-    return agent
+@pytest.fixture(params=AGENTS)
+def make_agent(request):
+    def make(graphed=True):
+        agent = registry.make_agent(
+            request.param, "tiny", "continuous", 2, 16, exploration_weight=0.5, seed=0, device="cuda"
+        )
+        if not graphed:
+            agent._gradients = agent._compute_gradients
+        return agent
+
+    return make
 
 
-def test_a_graph_learns_what_its_kernels_learn_one_by_one():
+def test_a_graph_learns_what_its_kernels_learn_one_by_one(make_agent):
     agent, plain = make_agent(), make_agent(graphed=False)
     for seed in range(2 * WARM_UP + 4):
         assert agent.update(make_batch(seed)) == pytest.approx(plain.update(make_batch(seed)), rel=ROUNDING)
 
 
-def test_batches_of_another_shape_are_learned_from_too():
+def test_batches_of_another_shape_are_learned_from_too(make_agent):
     agent, plain = make_agent(), make_agent(graphed=False)
     for seed in range(4 * WARM_UP):
         batch = make_batch(seed, batch=3 if seed < 2 * WARM_UP else 5)
         assert agent.update(batch) == pytest.approx(plain.update(batch), rel=ROUNDING)
 
 
-def test_learning_goes_on_from_a_state_that_a_graph_has_reached(tmp_path):
+def test_learning_goes_on_from_a_state_that_a_graph_has_reached(make_agent, tmp_path):
     agent, other = make_agent(), make_agent()
     for seed in range(2 * WARM_UP):
         agent.update(make_batch(seed))
@@ -46,7 +53,7 @@ def test_learning_goes_on_from_a_state_that_a_graph_has_reached(tmp_path):
         assert agent.update(make_batch(seed)) == pytest.approx(other.update(make_batch(seed)), rel=ROUNDING)
 
 
-def test_acting_and_learning_of_another_thread_change_nothing_for_a_graph():
+def test_acting_and_learning_of_another_thread_change_nothing_for_a_graph(make_agent):
     """Another agent learns and acts, captures included, while this one warms up, is captured and is replayed."""
     agent, plain, other = make_agent(), make_agent(graphed=False), make_agent()
     frame, first = np.zeros((1, 16, 16, 3), np.uint8), np.ones(1, bool)
