@@ -56,7 +56,8 @@ def check_model(
     out = out or folder
     model = VideoModel.load(folder, device)
     known = _known_tasks(data, model, tasks)
-    dataset = load_dataset(data, model.image_size, known, shortest=model.context * model.frame_skip)
+    shortest, settings = model.context * model.frame_skip, VideoSettings.of_model(folder)
+    dataset = load_dataset(data, model.image_size, known, shortest=shortest, of_model=settings)
     judged = tuple(tasks) or known
     policy = _policy_videos(run, model, judged) if run else {}
     result = check_reward(model, dataset, form, judged, policy)

@@ -120,11 +120,17 @@ class Dataset:
 
 
 def load_dataset(
-    root: Path, image_size: int, tasks: Sequence[str] | None = None, *, shortest: int = SHORTEST
+    root: Path,
+    image_size: int,
+    tasks: Sequence[str] | None = None,
+    *,
+    shortest: int = SHORTEST,
+    of_model: VideoSettings | None = None,
 ) -> Dataset:
     """The videos under `root` at `image_size` pixels a side, decoded into a cache on disk.
 
-    tasks: only these, of whichever embodiment, or of one, as `panda/lift`; all where None.
+    tasks: only these, of whichever embodiment, or of one, as `panda/lift`; all where None. of_model: how the model that
+    is shown them was shown its own; as their videos.yaml says where None.
     Memory is bounded by the number of videos, not by their length. Videos of fewer frames than `shortest` are skipped,
     as are broken ones; a warning names them. Every task needs two expert videos at least, one of which is held out;
     which ones depends on their names only. Raises ModelError where there are none, and for a bad videos.yaml.
@@ -137,6 +143,7 @@ def load_dataset(
         if task not in known and known:
             raise ModelError(f"{root / SETTINGS} has a mask for '{task}', but there are no videos of such a task")
     wanted = [video for video in found.videos if tasks is None or not {video.task, video.pair}.isdisjoint(tasks)]
+    settings = settings.for_model(of_model) if of_model else settings
     preparations = {task: settings.of(task) for task in known}
     jobs = [Job(video.source, preparations[video.task], image_size) for video in wanted]
     skipped = dict(found.broken)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ class VideoSettings:
 
     def of(self, task: str) -> Preparation:
         return Preparation(self.rate, self.recorded_rate, self.crop, self.masks.get(task))
+
+    def for_model(self, model: VideoSettings) -> VideoSettings:
+        """How a model's settings prepare these videos: of theirs remains what tells how they were recorded."""
+        recorded_rate, camera = self.recorded_rate or model.recorded_rate, self.camera or model.camera
+        return replace(model, recorded_rate=recorded_rate, camera=camera)
 
     @staticmethod
     def load(folder: Path) -> VideoSettings:

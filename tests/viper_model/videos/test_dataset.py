@@ -10,7 +10,8 @@ import pytest
 
 from viper_model.errors import ModelError
 from viper_model.videos.dataset import EXPERT, load_dataset
-from viper_model.videos.preparation import resize
+from viper_model.videos.preparation import Crop, resize
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
 
 
@@ -162,6 +163,16 @@ def test_mp4_videos_are_videos(root: Path) -> None:
     (video,) = [video for video in load_dataset(root, 32).videos if video.name.endswith(".mp4")]
     assert video.frames.shape == (20, 32, 32, 3)
     assert abs(int(video.frames.mean()) - 77) < 5  # lossy
+
+
+def test_a_model_is_shown_videos_as_it_was_shown_its_own(tmp_path: Path) -> None:
+    columns = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None], (40, 32, 40, 3))
+    for video in range(3):
+        save_video(tmp_path / "walk" / EXPERT / f"{video}.npz", image=columns)
+    (tmp_path / "videos.yaml").write_text("{recorded_rate: 20, rate: 20, crop: {top: 0, left: 0, height: 8, width: 8}}")
+    model = VideoSettings(rate=10.0, recorded_rate=50.0, crop=Crop(0, 4, 32, 32))
+    seen = load_dataset(tmp_path, 32, of_model=model).videos[0].frames
+    np.testing.assert_array_equal(seen, columns[:20, :, 4:36])  # every other frame: these videos are of 20 a second
 
 
 def test_each_pixel_of_a_smaller_frame_is_the_mean_of_its_area() -> None:
