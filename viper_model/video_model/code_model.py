@@ -173,6 +173,13 @@ class CodeModel(nn.Module, abc.ABC):
         return self.codes
 
     @property
+    def frames_before(self) -> int:
+        """How many frames back, at most, the probability of a code depends on: the band of every layer reaches further,
+        and a frame may begin with the code where the one before ended.
+        """
+        return self.config.layers * (self.config.context - 1) + 1
+
+    @property
     def head_dim(self) -> int:
         return self.config.width // self.config.heads
 

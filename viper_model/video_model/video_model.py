@@ -19,6 +19,9 @@ from viper_model.video_model.folder import load_model_weights, read_calibration,
 from viper_model.video_model.sizes import CODE_MODELS, VideoModelConfig
 from viper_model.video_model.tokenizers import TOKENIZERS
 
+FRAMES_AT_ONCE = 512
+"""Of a video; a longer one is gone through in parts, so that memory is bounded."""
+
 
 class VideoModel(nn.Module):
     """Answers the three questions of `reward.likelihood.LikelihoodModel`."""
@@ -59,7 +62,8 @@ class VideoModel(nn.Module):
     @torch.no_grad()
     def log_probs(self, frames: Tensor, task: Tensor, *, background: bool = False) -> CodeLogProbs:
         """See `LikelihoodModel.log_probs`. Raises ModelError where frames are not the model's."""
-        codes = self.tokenizer.encode(self.checked(frames, 5))  # [batch, time, rows, columns]
+        parts = self.checked(frames, 5).split(FRAMES_AT_ONCE, 1)
+        codes = torch.cat([self.tokenizer.encode(part) for part in parts], 1)  # [batch, time, rows, columns]
         return CodeLogProbs(
             self.code_log_probs(self.code_model, codes, task.to(self.device)),
             self.code_log_probs(self.background_model(), codes, self.no_task(len(codes))) if background else None,
@@ -70,7 +74,13 @@ class VideoModel(nn.Module):
         """Of clips that are encoded already: int64 [batch, time, rows, columns] → float32, same shape."""
         time, grid = codes.shape[1], codes.shape[2:]
         videos = interleaved_videos(codes.flatten(2), self.frame_skip)
-        log_probs = code_model.log_probs(videos, task.repeat_interleave(self.frame_skip))
+        task, length = task.repeat_interleave(self.frame_skip), videos.shape[1]
+        parts = []
+        for begin in range(0, length, FRAMES_AT_ONCE):
+            first = max(0, begin - code_model.frames_before)
+            part = code_model.log_probs(videos[:, first : begin + FRAMES_AT_ONCE], task)
+            parts.append(part[:, begin - first :])
+        log_probs = torch.cat(parts, 1)
         return videos_interleaved(log_probs, self.frame_skip, time).unflatten(2, grid)
 
     def background_model(self) -> CodeModel:

@@ -231,10 +231,6 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
     """
     if len(frames) == 0:
         raise ModelError(f"no frames to write to {path}")
-    factor = max(1, math.ceil(SMALLEST_WRITTEN_SIDE / min(frames.shape[1:3])))
-    frames = frames.repeat(factor, 1).repeat(factor, 2)
-    height, width = frames.shape[1:3]
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     with replacing(path) as part:
         try:
             _encode(part, frames, rate)
@@ -243,12 +239,16 @@ def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
 
 
 def _encode(path: Path, frames: np.ndarray, rate: float) -> None:
+    factor = max(1, math.ceil(SMALLEST_WRITTEN_SIDE / min(frames.shape[1:3])))
+    height, width = (factor * side for side in frames.shape[1:3])
     # From the root on, for FFmpeg takes what stands before a colon for a protocol.
     with av.open(str(path.absolute()), "w", format="mp4") as container:
         stream = container.add_stream("h264", rate=Fraction(rate).limit_denominator(1000))
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.colorspace = BT601
         for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+            enlarged = frame.repeat(factor, 0).repeat(factor, 1)
+            even = np.pad(enlarged, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())

@@ -16,6 +16,7 @@ from tests.viper_model.video_model import test_masked, test_videogpt
 from viper_model.errors import ModelError
 from viper_model.reward.likelihood import Calibration
 from viper_model.torch_tools.checkpoint import read_tensors, write_tensors
+from viper_model.video_model import video_model as video_model_module
 from viper_model.video_model.folder import read_calibration
 from viper_model.video_model.sizes import CODE_MODELS, SIZES, size_config
 from viper_model.video_model.tokenizers import TOKENIZERS
@@ -108,6 +109,30 @@ def test_streams_and_whole_clips_are_one_slow_pass_from_scratch(model: VideoMode
             whole = model.log_probs(episode[None], task[video : video + 1]).task[0]
             torch.testing.assert_close(part.flatten(1), slow, atol=NATS, rtol=0)
             torch.testing.assert_close(whole.flatten(1), slow, atol=NATS, rtol=0)
+
+
+@pytest.mark.parametrize("frame_skip", [1, 3])
+def test_a_long_video_in_parts_has_the_numbers_of_the_whole(
+    model: VideoModel, frame_skip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = with_frame_skip(model, frame_skip)
+    assert model.code_model.frames_before > model.context
+    frames, task = random_video(frame_skip * (3 * model.code_model.frames_before + 5))[None], torch.tensor([1])
+    whole = model.log_probs(frames, task, background=True)
+    monkeypatch.setattr(video_model_module, "FRAMES_AT_ONCE", model.code_model.frames_before)
+    parts = model.log_probs(frames, task, background=True)
+    torch.testing.assert_close(parts.task, whole.task, atol=NATS, rtol=0)
+    torch.testing.assert_close(parts.background, whole.background, atol=NATS, rtol=0)
+
+
+def test_a_code_is_told_from_no_frame_further_back_than_said(model: VideoModel) -> None:
+    before = model.code_model.frames_before
+    codes = torch.randint(model.config.tokenizer.codes, (2, before + 3, model.code_model.tokens))
+    codes[1] = codes[0]
+    codes[1, 0] = (codes[1, 0] + 1) % model.config.tokenizer.codes
+    one, other = model.code_model.log_probs(codes, torch.tensor([0, 0])).detach()
+    assert not torch.equal(one[model.context - 1], other[model.context - 1])
+    assert torch.equal(one[before + 1 :], other[before + 1 :])
 
 
 @pytest.mark.parametrize("frame_skip", [2, 4])
