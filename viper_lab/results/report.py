@@ -23,6 +23,7 @@ from viper_lab.results.page import Clip, template
 from viper_lab.results.run_files import (
     CONFIG,
     EPISODES,
+    episode_rewards,
     is_finite,
     read_config,
     read_json,
@@ -40,6 +41,7 @@ from viper_model.video_model.folder import read_calibration
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording
 from viper_model.videos.preparation import resize
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
 
 logger = logging.getLogger(__name__)
@@ -272,13 +274,15 @@ class ScoredVideo:
     frames: np.ndarray
     """uint8 [time, size, size, 3], at the model's size."""
     scores: VideoScores
+    reward: float
+    """Mean of a frame: of a policy, what it was rewarded with."""
 
 
 def plot_videos(videos: list[ScoredVideo], columns: int = 10) -> Figure:
     """Frames of each video, evenly spaced in time, above what surprised the model in them."""
     figure = new_figure(columns, 2.2 * len(videos))
     for row, part in zip(videos, figure.subfigures(len(videos), 1, squeeze=False)[:, 0], strict=True):
-        part.suptitle(f"{row.title}: reward {row.scores.reward[1:].mean():.2f} a frame", fontsize=11)
+        part.suptitle(f"{row.title}: reward {row.reward:.2f} a frame", fontsize=11)
         shown = np.linspace(0, len(row.frames) - 1, columns).astype(int)
         for axes, index in zip(part.subplots(2, columns).T, shown, strict=True):
             axes[0].imshow(row.frames[index])
@@ -294,25 +298,32 @@ def _scored_videos(
     """The policy before and after training, and an expert that the model was not trained on; none without a model."""
     if not config["video_model"] or not Path(config["video_model"]["path"]).is_dir():
         return []
-    model = VideoModel.load(Path(config["video_model"]["path"]))
-    label = rewarded_task(config)
-    form = _form(config)
-    videos = {}
+    folder, label, form = Path(config["video_model"]["path"]), rewarded_task(config), _form(config)
+    model, prepared = VideoModel.load(folder), VideoSettings.load(folder).of(label)
+
+    def scored(title: str, frames: np.ndarray, rewards: np.ndarray | None) -> ScoredVideo:
+        frames = resize(frames, model.image_size)
+        scores = score_video(model, frames, label, form)
+        return ScoredVideo(title, frames, scores, float((scores.reward if rewards is None else rewards)[1:].mean()))
+
+    videos = []
     for title, number in zip(("before training", "after training"), rounds, strict=True):
         path = run / EPISODES / f"evaluation_{number:08d}.npz"
         if path.exists():
-            videos[title] = read_recording(path).frames
+            frames = read_recording(path).frames
+            seen_otherwise = prepared.crop or prepared.mask is not None or frames.shape[1] < model.image_size
+            shown = f"{title}, as the policy saw it" if seen_otherwise else title  # what was rewarded is not kept
+            videos.append(scored(shown, frames, episode_rewards(path)))
     held_out: list[Video] = data.select(EXPERT, task=config["task"]) if data else []
     if held_out:
-        videos["expert, not trained on"] = held_out[0].frames
-    resized = {title: resize(frames, model.image_size) for title, frames in videos.items()}
-    return [ScoredVideo(title, frames, score_video(model, frames, label, form)) for title, frames in resized.items()]
+        videos.append(scored("expert, not trained on", held_out[0].frames, None))
+    return videos
 
 
 def _clip(run: Path, video: ScoredVideo) -> Clip:
     path = run / "videos" / f"{video.title.replace(' ', '_').replace(',', '')}.mp4"
     write_video(path, likelihood_map_video(video.frames, video.scores.code_log_probs), rate=15)
-    return Clip(f"{video.title}: reward {video.scores.reward[1:].mean():.2f} a frame", path)
+    return Clip(f"{video.title}: reward {video.reward:.2f} a frame", path)
 
 
 def _check(config: dict[str, Any]) -> dict[str, Any] | None:

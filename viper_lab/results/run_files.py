@@ -194,9 +194,15 @@ def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
     return [Recording(resize(each.frames, image_size), each.task_reward) for each in recordings]
 
 
-def _episode_reward(path: Path) -> float:
+def episode_rewards(path: Path) -> np.ndarray:
+    """What a kept episode's frames were rewarded with, float32 [time]. Raises UserError where it can't be read."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return float(arrays["reward"][1:].sum())
+            rewards: np.ndarray = arrays["reward"]
+            return rewards
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} can't be read as an episode: {error}") from error
+
+
+def _episode_reward(path: Path) -> float:
+    return float(episode_rewards(path)[1:].sum())

@@ -18,6 +18,9 @@ from viper_lab.errors import UserError
 from viper_lab.results.report import Score, improvement, result_line, write_report
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.dataset import load_dataset
+from viper_model.videos.preparation import Crop
+from viper_model.videos.settings import VideoSettings
 
 TASK = "cartpole_swingup"
 CHECK: dict[str, Any] = {
@@ -147,7 +150,7 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 500: [800, 900]})
     for number in (0, 500):
         frames = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
-        write_episode(run, number, frames, np.ones(12), np.ones(12))
+        write_episode(run, number, frames, np.full(12, 0.25), np.ones(12))
 
     page = write_report(run)
     text = text_of(page)
@@ -157,14 +160,19 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert "Task Oracle 850 ± 50 2 episodes 85%" in text
     assert "expert 38 ± 0 2 episodes 4%" in text  # the shorter one would have gone on as it ended
     assert "200 ± 50 (mean ± standard error over 2 episodes of one policy), 526% of the expert's" in text
-    last = score_video(VideoModel.load(model), frames, TASK, "ratio")  # which suits the task
-    assert f"after training: reward {last.reward[1:].mean():.2f} a frame" in text
+    assert "after training: reward 0.25 a frame" in text  # as it was rewarded
+    (expert,) = load_dataset(data, 32).select("expert")
+    scores = score_video(VideoModel.load(model), expert.frames, TASK, "ratio")  # which suits the task
+    assert f"expert, not trained on: reward {scores.reward[1:].mean():.2f} a frame" in text
     assert page.read_text().count("data:video/mp4;base64,") == 3
     document = json.loads((run / "report.json").read_text())
     assert document["verdict"] == CHECK["verdict"]
     assert document["video_model"] == {"path": str(model), "sha256": "1"}
     assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
     assert document["returns"]["Task_Oracle"]["mean"] == 850
+
+    VideoSettings(crop=Crop(0, 0, 20, 20)).save(model, ())
+    assert "after training, as the policy saw it: reward 0.25 a frame" in text_of(write_report(run))
 
     shutil.rmtree(tmp_path / "runs" / f"{TASK}_oracle")
     write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 1000: [900, 900]})
