@@ -5,7 +5,7 @@ An action is timed alone, and beside updates that another thread makes without a
     python -m benchmarks.speed.agents --device cuda [--agent dreamer] [--sizes XS S M] [--seconds 10]
 
 Frames are random, 64 × 64 pixels, which take as long as any others. Dreamer learns from batches of 16 × 64 frames, as
-in Hafner et al. 2023, with its exploration bonus on; other agents from batches of their own size. The kernels of one
+in Hafner et al. 2023; other agents from batches of their own size. Exploration bonuses are on. The kernels of one
 update are counted too: where an update takes about as long as launching them, a faster GPU does not help.
 """
 

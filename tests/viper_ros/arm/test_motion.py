@@ -164,6 +164,10 @@ def test_from_around_its_workspace_the_end_effector_comes_home_and_gets_no_furth
             assert (out(one.position) <= allowed).all()
             periods += 1
             assert periods < 400
+        for _ in range(20):
+            one.advance(homing.homing_velocities(robot, one.position))
+            assert (out(one.position) <= allowed).all()
+        assert homing.is_home(robot, one.position)  # it stays
         came_home += 1
 
 

@@ -37,6 +37,16 @@ def padded(images: Tensor) -> Tensor:
     return wide
 
 
+def stack_indices(starts: Tensor, newest: Tensor) -> Tensor:
+    """Where in their sequences the frames of stacks are; before its episode began, an episode's first frame counts.
+
+    starts: from `batches.episode_starts`. newest: index of each stack's last frame, int64 [sequences, stacks]. Returns
+    int64 [sequences, stacks, FRAMES].
+    """
+    back = torch.arange(FRAMES - 1, -1, -1, device=newest.device)
+    return torch.maximum(newest[..., None] - back, starts.gather(1, newest)[..., None])
+
+
 def shifted_stacks(wide: Tensor, starts: Tensor, newest: Tensor, shifts: Tensor) -> Tensor:
     """The stack that ends with one step of each sequence; frames before its episode are its first frame.
 
@@ -45,9 +55,7 @@ def shifted_stacks(wide: Tensor, starts: Tensor, newest: Tensor, shifts: Tensor)
     """
     sequences, steps, side, width, _ = wide.shape
     device = wide.device
-    back = torch.arange(FRAMES - 1, -1, -1, device=device)
-    begun = starts.gather(1, newest[:, None])  # [sequences, 1]
-    frame = torch.maximum(newest[:, None] - back, begun)  # [sequences, FRAMES]
+    frame = stack_indices(starts, newest[:, None])[:, 0]  # [sequences, FRAMES]
     frame = frame + steps * torch.arange(sequences, device=device)[:, None]  # among the frames of all sequences
     rows = (torch.arange(side, device=device) - shifts[:, :1]).clamp(0, side - 1)  # [sequences, side]
     column = (width - side) // 2 - shifts[:, 1]  # [sequences]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from viper_model.agents.drqv2.frames import FRAMES
+from viper_model.agents.drqv2.frames import FRAMES, stack_indices
 
 SIDE = 16
 """Pixels a side of the grey frames compared."""
@@ -75,8 +75,7 @@ def stacked(image: Tensor, starts: Tensor, steps: int) -> Tensor:
     sequences, length = starts.shape
     grey = image.float().mean(-1).flatten(0, 1)[:, None]  # [sequences * length, 1, side, side]
     small = nn.functional.adaptive_avg_pool2d(grey, SIDE).view(sequences, length, -1)
-    newest = torch.arange(length - steps, length, device=image.device)
-    back = torch.arange(FRAMES - 1, -1, -1, device=image.device)
-    frame = torch.maximum(newest[:, None] - back, starts[:, newest, None])  # [sequences, steps, FRAMES]
+    newest = torch.arange(length - steps, length, device=image.device).expand(sequences, -1)
+    frame = stack_indices(starts, newest)  # [sequences, steps, FRAMES]
     row = torch.arange(sequences, device=image.device)[:, None, None]
     return small[row, frame].flatten(0, 1).flatten(1)
