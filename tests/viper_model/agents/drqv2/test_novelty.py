@@ -5,7 +5,7 @@ import torch
 from tests.viper_model.agents.drqv2.test_frames import slow_stack
 from viper_model.agents.batches import episode_starts
 from viper_model.agents.drqv2.frames import FRAMES
-from viper_model.agents.drqv2.novelty import LIMIT, SIDE, RandomNetworkDistillation
+from viper_model.agents.drqv2.novelty import LIMIT, SIDE, RandomNetworkDistillation, stacked
 
 LENGTH, STEPS = 6, 3
 
@@ -49,6 +49,14 @@ def test_the_bonus_is_the_error_of_the_frames_up_to_a_step_over_that_of_all_so_f
         expected = np.log1p(error.numpy() / np.mean(errors)).reshape(n, STEPS)
         np.testing.assert_allclose(bonus.numpy(), expected, rtol=1e-3)  # float32 sums in another order
         assert loss.item() == pytest.approx(error.mean().item(), rel=1e-3)
+
+
+def test_frames_of_any_size_are_averaged_over_cells():
+    side = 84  # cells of 5 and of 6 pixels
+    images = torch.randint(0, 256, (2, LENGTH, side, side, 3), dtype=torch.uint8)
+    cells = torch.nn.functional.adaptive_avg_pool2d(images.double().mean(-1), SIDE)  # [2, LENGTH, SIDE, SIDE]
+    expected = torch.stack([cells[:, t - FRAMES + 1 : t + 1] for t in range(LENGTH - STEPS, LENGTH)], 1)
+    torch.testing.assert_close(stacked(images, no_starts(images), STEPS), expected.float().view(2 * STEPS, -1))
 
 
 def test_another_place_and_another_motion_are_newer_than_what_was_replayed(novelty):
