@@ -64,6 +64,7 @@ def main() -> None:
     torch.manual_seed(0)
     runs: dict[str, tuple[Callable[[], object], int]] = {
         "an update of DrQ-v2": (our_update("tiny", "cpu"), 3),
+        "the same, with its bonus": (our_update("tiny", "cpu", exploration_weight=0.5), 3),
         "a frame's reward, conditional": (scoring("conditional"), 10),
         "a frame's reward, ratio": (scoring("ratio"), 10),
         "a step of a code model's training": (fitting(), 1),

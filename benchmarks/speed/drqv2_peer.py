@@ -101,10 +101,17 @@ def peer_batches(n: int, side: int) -> Iterator[tuple[np.ndarray, ...]]:
     return itertools.repeat((obs, action, reward, discount, next_obs))
 
 
-def our_update(size_name: str, device: str) -> Callable[[], object]:
+def our_update(size_name: str, device: str, exploration_weight: float = 0.0) -> Callable[[], object]:
     side = IMAGE_SIZES[size_name]
     agent = make_agent(
-        "drqv2", size_name, "continuous", ACTION_SIZE, side, exploration_weight=0.0, seed=0, device=device
+        "drqv2",
+        size_name,
+        "continuous",
+        ACTION_SIZE,
+        side,
+        exploration_weight=exploration_weight,
+        seed=0,
+        device=device,
     )
     rng = np.random.default_rng(0)
     shape = agent.batch[:2]

@@ -36,8 +36,9 @@ FIT = (
         "background",
         "auto",
         "What the background of a likelihood ratio is learned from: recorded (videos of the behaviour background), "
-        "recorded_and_stills (and experts' frames held still, for robots that can stand still anywhere), made "
-        "(experts' videos frozen, reversed, shuffled), auto (recorded_and_stills where possible, else made), none.",
+        "recorded_and_stills (and experts' frames held still, for robots that can stand still anywhere), "
+        "recorded_and_approaches (and experts before they come to rest, for tasks that end at rest), made (experts' "
+        "videos frozen, reversed, shuffled), auto (recorded_and_stills where possible, else made), none.",
         choices=BACKGROUNDS,
     ),
     Parameter("tokenizer_steps", 0, "Training steps of a VQ-GAN; 0: as the size has it.", 0, MANY),

@@ -24,3 +24,11 @@ def stays(frames: np.ndarray) -> np.ndarray:
 def resting_frames(frames: np.ndarray) -> int:
     """For how many frames at its end a video, uint8 [time, height, width, 3], `stays`."""
     return int(np.logical_and.accumulate(stays(frames)[::-1]).sum())
+
+
+def approach(frames: np.ndarray, shortest: int) -> np.ndarray:
+    """A video, uint8 [time, height, width, 3], up to where it comes to rest: its first frame is held before it where
+    that is less than `shortest` frames."""
+    moving = frames[: max(1, len(frames) - resting_frames(frames) - STAYING_FRAMES)]
+    held = np.repeat(moving[:1], max(0, shortest - len(moving)), axis=0)
+    return np.concatenate([held, moving])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from viper_model.videos.stillness import resting_frames, stays
+from viper_model.videos.stillness import STAYING_FRAMES, approach, resting_frames, stays
 
 
 def dot(columns: list[int]) -> np.ndarray:
@@ -38,3 +38,11 @@ def test_noise_of_a_camera_is_no_motion() -> None:
 
 def test_a_single_picture_stays() -> None:
     assert stays(dot([3] * 12)).all()
+
+
+def test_an_approach_ends_before_the_rest_and_is_never_too_short() -> None:
+    video = dot([*range(20), *[20] * 13])
+    moving = list(range(20 - STAYING_FRAMES))
+    assert np.array_equal(approach(video, 8), dot(moving))
+    assert np.array_equal(approach(video, 24), dot([*[0] * 8, *moving]))
+    assert np.array_equal(approach(dot([3] * 12), 5), dot([3] * 5))  # nothing but rest: it has not begun

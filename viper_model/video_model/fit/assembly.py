@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from viper_model.errors import ModelError
 from viper_model.video_model.fit.background import RECORDED, Background
 from viper_model.video_model.fit.sampler import (
     BackgroundSampler,
@@ -23,7 +25,7 @@ from viper_model.video_model.tokenizers.vqgan import VQGAN
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import Dataset, FrameSet, Video
 from viper_model.videos.find import BACKGROUND, EXPERT
-from viper_model.videos.stillness import stays
+from viper_model.videos.stillness import approach, resting_frames, stays
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -32,10 +34,29 @@ ENCODED_AT_ONCE = 512
 """Frames."""
 
 
+@dataclass(frozen=True)
+class Approach:
+    """An expert's video before it comes to rest, `shortest` frames or more."""
+
+    video: Video
+    shortest: int
+
+    @property
+    def name(self) -> str:
+        return self.video.name
+
+    @property
+    def frames(self) -> np.ndarray:
+        """uint8 [time, height, width, 3]."""
+        return approach(self.video.frames, self.shortest)
+
+
 class EncodedFrames:
     """The codes of videos' frames, made when they are first asked for: int16, two bytes a token stay in memory."""
 
-    def __init__(self, model: VideoModel, trained_on: Sequence[Video], held_out: Sequence[Video]) -> None:
+    def __init__(
+        self, model: VideoModel, trained_on: Sequence[Video | Approach], held_out: Sequence[Video | Approach]
+    ) -> None:
         self._model = model
         self._videos = (trained_on, held_out)
         self._codes: tuple[Tensor, Tensor] | None = None
@@ -47,7 +68,7 @@ class EncodedFrames:
             self._codes = trained_on, held_out
         return self._codes
 
-    def _encode(self, videos: Sequence[Video]) -> Tensor:
+    def _encode(self, videos: Sequence[Video | Approach]) -> Tensor:
         device = self._model.device
         chunks = [
             self._model.tokenizer.encode(
@@ -66,13 +87,11 @@ def make_stages(
     experts, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
     others = dataset.select(BACKGROUND, held_out=False) if background in RECORDED else []
 
+    clip_frames = schedule.code_model.clip_frames
+
     def sampler(videos: Sequence[Video]) -> ClipSampler:
-        return ClipSampler(
-            lengths=[len(video.frames) for video in videos],
-            tasks=[model.task_index(video.task) for video in videos],
-            clip_frames=schedule.code_model.clip_frames,
-            frame_skip=model.frame_skip,
-        )
+        tasks = [model.task_index(video.task) for video in videos]
+        return ClipSampler([len(video.frames) for video in videos], tasks, clip_frames, model.frame_skip)
 
     tokenizer = _tokenizer_stage(fabric, model, schedule, [*experts, *others], held_out, seed)
     codes = EncodedFrames(model, experts, held_out)
@@ -87,13 +106,12 @@ def make_stages(
             MadeBackgroundSampler(sampler(held_out)),
         )
     else:
-        held_still = background == "recorded_and_stills"
-        pairs = (
-            (others, experts if held_still else []),
-            (dataset.select(BACKGROUND), held_out if held_still else []),
-        )
-        samplers = (_recorded(sampler, *pairs[0]), _recorded(sampler, *pairs[1]))
-        codes = EncodedFrames(model, [*pairs[0][0], *pairs[0][1]], [*pairs[1][0], *pairs[1][1]])
+        recorded = [
+            _recorded(model, clip_frames, background, dataset.select(BACKGROUND, held_out=apart), of_task)
+            for apart, of_task in ((False, experts), (True, held_out))
+        ]
+        samplers = (recorded[0][0], recorded[1][0])
+        codes = EncodedFrames(model, recorded[0][1], recorded[1][1])
     not_the_task = CodeModelStage(
         "background",
         fabric,
@@ -107,15 +125,37 @@ def make_stages(
 
 
 def _recorded(
-    sampler: Callable[[Sequence[Video]], ClipSampler], others: Sequence[Video], experts: Sequence[Video]
-) -> BackgroundSampler:
-    """Clips of recorded background; frames that are held come from it, and from experts where those are on their way:
-    standing still there is not what was asked for, and where an expert stays it may be."""
-    on_their_way = [~stays(video.frames) for video in experts]
-    moving = torch.from_numpy(np.concatenate([*on_their_way, np.zeros(0, bool)])).nonzero()[:, 0]
-    of_others = sum(len(video.frames) for video in others)
-    stills = (torch.arange(of_others), moving + of_others) if len(moving) else (torch.arange(of_others),)
-    return BackgroundSampler(sampler(others), stills)
+    model: VideoModel, clip_frames: int, background: Background, others: Sequence[Video], experts: Sequence[Video]
+) -> tuple[Sampler, Sequence[Video | Approach]]:
+    """How clips of recorded background are drawn, and the videos that it indexes."""
+    lengths = [len(video.frames) for video in others]
+    clips = ClipSampler(lengths, [0] * len(lengths), clip_frames, model.frame_skip)
+    held = torch.arange(clips.frames)
+    if background == "recorded":
+        return BackgroundSampler(clips, (held,)), others
+    if background == "recorded_and_stills":
+        # Standing still on the way is not what was asked for, and where an expert stays it may be.
+        moving = np.concatenate([np.zeros(0, bool), *(~stays(video.frames) for video in experts)]).nonzero()[0]
+        stills = (held, torch.from_numpy(moving) + clips.frames) if len(moving) else (held,)
+        return BackgroundSampler(clips, stills), [*others, *experts]
+    approaches = _approaches(
+        experts, model.config.code_model.context * model.frame_skip, clip_frames * model.frame_skip
+    )
+    lengths = [len(each.frames) for each in approaches]
+    of_experts = ClipSampler(lengths, [0] * len(lengths), clip_frames, model.frame_skip)
+    stills = (held, torch.arange(of_experts.frames) + clips.frames)
+    return BackgroundSampler(clips, stills, of_experts), [*others, *approaches]
+
+
+def _approaches(experts: Sequence[Video], remembered: int, shortest: int) -> list[Approach]:
+    """Of the videos that end at rest for longer than a code model remembers. Raises ModelError where most don't."""
+    resting = [video for video in experts if resting_frames(video.frames) >= remembered]
+    if 2 * len(resting) < len(experts):
+        raise ModelError(
+            f"{len(resting)} of {len(experts)} expert videos end at rest for {remembered} frames: film on when the "
+            "task is done (record.hold_steps), or choose another background than recorded_and_approaches"
+        )
+    return [Approach(video, shortest) for video in resting]
 
 
 def _tokenizer_stage(

@@ -8,15 +8,16 @@ from viper_model.errors import ModelError
 from viper_model.videos.dataset import Dataset
 from viper_model.videos.find import BACKGROUND
 
-Background = Literal["auto", "recorded", "recorded_and_stills", "made", "none"]
+Background = Literal["auto", "recorded", "recorded_and_stills", "recorded_and_approaches", "made", "none"]
 """What the background's code model learns from.
 
 recorded: videos of the behaviour `background`, and single frames of them held. recorded_and_stills: frames of experts'
-videos are held as well; right where a robot can stand still anywhere on its way, as an arm can and a pole can't. made:
-experts' videos, frozen, reversed and shuffled. auto: recorded_and_stills where there are background videos of every
-task, else made.
+videos are held as well; right where a robot can stand still anywhere on its way, as an arm can and a pole can't.
+recorded_and_approaches: half of the clips are of experts before they come to rest: only what they rest at is then the
+task. made: experts' videos, frozen, reversed and shuffled. auto: recorded_and_stills where there are background videos
+of every task, else made.
 """
-RECORDED: tuple[Background, ...] = ("recorded", "recorded_and_stills")
+RECORDED: tuple[Background, ...] = ("recorded", "recorded_and_stills", "recorded_and_approaches")
 BACKGROUNDS: tuple[Background, ...] = get_args(Background)
 
 

@@ -29,6 +29,8 @@ class ClipSampler:
         # Short videos make all clips short, as a batch has one length.
         frames = min(clip_frames, -(-min(lengths) // frame_skip))
         self.tasks = torch.tensor(tasks)
+        self.frames = sum(lengths)
+        """Of all videos."""
         self.begin = lengths_.cumsum(0) - lengths_
         self.starts = lengths_ - (frames - 1) * frame_skip
         """How many first frames a clip of each video can have."""
@@ -44,14 +46,20 @@ class ClipSampler:
 class BackgroundSampler:
     """Clips of recorded behaviour that is not the task, some of them replaced by a single frame that is held."""
 
-    def __init__(self, clips: ClipSampler, stills: tuple[Tensor, ...]) -> None:
-        """stills: indices of the frames that may be held, int64 [n] each: a held frame comes from each as often."""
+    def __init__(self, clips: ClipSampler, stills: tuple[Tensor, ...], approaches: ClipSampler | None = None) -> None:
+        """stills: indices of the frames that may be held, int64 [n] each: a held frame comes from each as often.
+        approaches: of videos that lie after those of `clips`; half of the clips are of them."""
         self.clips = clips
         self.stills = stills
+        self.approaches = approaches
 
     def draw(self, clips: int) -> tuple[Tensor, Tensor]:
         """See `Sampler.draw`; the background has one label."""
         index, _ = self.clips.draw(clips)  # [clips, frames]
+        if self.approaches:
+            approaching = self.approaches.draw(clips)[0] + self.clips.frames
+            frames = min(index.shape[1], approaching.shape[1])
+            index = torch.where(torch.rand(clips, 1) < 0.5, approaching[:, :frames], index[:, :frames])
         held = torch.stack([stills[torch.randint(len(stills), (clips,))] for stills in self.stills])
         held = held.gather(0, torch.randint(len(self.stills), (1, clips)))[0]  # [clips]
         frozen = torch.rand(clips) < FROZEN_SHARE

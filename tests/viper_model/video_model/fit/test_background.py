@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from tests.viper_model.conftest import sliding_square
@@ -115,7 +116,9 @@ def test_a_task_without_recorded_background_makes_it_from_experts_for_all(videos
     with pytest.raises(ModelError, match="no background videos of jump to train on") as raised:
         fit(videos, tmp_path / "other", "micro", background="recorded", **SHORT)
     assert "\n" not in str(raised.value)
-    with pytest.raises(ModelError, match="choose one of auto, recorded, recorded_and_stills, made, none"):
+    with pytest.raises(
+        ModelError, match="choose one of auto, recorded, recorded_and_stills, recorded_and_approaches, made, none"
+    ):
         fit(videos, tmp_path / "other", "micro", background="guessed", **SHORT)
 
 
@@ -153,3 +156,39 @@ def test_frames_are_held_of_experts_on_their_way_and_not_of_those_that_have_arri
     of_background = 30 * len(names(tmp_path / "videos", "background", held_out=False))
     experts = len(names(tmp_path / "videos", "expert", held_out=False))
     assert trained_on == tuple(of_background + 30 * expert + frame for expert in range(experts) for frame in range(12))
+
+
+def arrive(folder: Path, frames: int, arrival: int) -> None:
+    """Expert videos of a square that slides to one place and rests there, and background that never gets there."""
+    rng = np.random.default_rng(5)
+    for behaviour, videos in (("background", 12), ("expert", 16)):
+        (folder / "arrive" / behaviour).mkdir(parents=True)
+        for video in range(videos):
+            shown = np.full((frames, 16, 16, 3), 20, np.uint8)
+            way = np.minimum(np.arange(frames), arrival)
+            columns = way if behaviour == "expert" else rng.integers(0, arrival - 3, -(-frames // 5)).repeat(5)[:frames]
+            for frame, column in zip(shown, columns, strict=True):
+                frame[4:8, column : column + 4] = [230, 180, 60]
+            np.savez(folder / "arrive" / behaviour / f"{video}.npz", image=shown)
+
+
+def test_with_experts_approaches_in_the_background_what_pays_is_to_have_arrived(tmp_path: Path) -> None:
+    arrive(tmp_path / "videos", frames=36, arrival=12)
+    way, there = {}, {}
+    for background in ("recorded", "recorded_and_approaches"):
+        model = fit(tmp_path / "videos", tmp_path / background, "micro", background=background)
+        expert = load_dataset(tmp_path / "videos", model.image_size).select("expert", held_out=True)[0]
+        frames = torch.from_numpy(expert.frames[None].copy())
+        log_probs = model.log_probs(frames, torch.tensor([0]), background=True)
+        assert log_probs.background is not None
+        ratio = (log_probs.task - log_probs.background)[0].sum((-2, -1))  # [time]
+        way[background], there[background] = ratio[2:9].mean(), ratio[13:].mean()
+    assert way["recorded_and_approaches"] < way["recorded"] - 1  # nats a frame
+    assert there["recorded_and_approaches"] > way["recorded_and_approaches"] + 5
+
+
+def test_approaches_of_experts_that_never_rest_are_refused(videos: Path, tmp_path: Path) -> None:
+    record_background(videos, "slide", 6)
+    with pytest.raises(ModelError, match=r"0 of 8 expert videos end at rest for \d+ frames: film on") as raised:
+        fit(videos, tmp_path / "model", "micro", background="recorded_and_approaches", **SHORT)
+    assert "\n" not in str(raised.value)

@@ -75,6 +75,25 @@ def test_recorded_background_holds_frames_of_its_own_and_of_experts() -> None:
     assert abs(half - 0.5) <= 4 * (0.25 / kinds["frozen"].sum()) ** 0.5
 
 
+def test_half_of_the_background_s_clips_are_of_experts_on_their_way() -> None:
+    torch.manual_seed(0)
+    frames, approaches = sum(LENGTHS), [11, 9]
+    clips, of_experts = (
+        ClipSampler(lengths, [0] * len(lengths), clip_frames=4, frame_skip=SKIP) for lengths in (LENGTHS, approaches)
+    )
+    stills = torch.arange(frames), torch.arange(sum(approaches)) + frames
+    index, task = BackgroundSampler(clips, stills, of_experts).draw(6000)
+    assert not task.any()
+    kinds = kinds_of(index)
+    assert_shares(kinds, {"frozen": FROZEN_SHARE, "reversed": 0, "shuffled": 0, "as recorded": 1 - FROZEN_SHARE})
+    moving = index[kinds["as recorded"]]
+    video = np.searchsorted(np.cumsum([*LENGTHS, *approaches]), moving, side="right")
+    assert (video == video[:, :1]).all()
+    assert set(moving.flatten().tolist()) == set(range(frames + sum(approaches)))
+    for half in (moving, index[kinds["frozen"]]):
+        assert abs((half[:, 0] >= frames).double().mean() - 0.5) <= 4 * (0.25 / len(half)) ** 0.5
+
+
 def test_any_frame_of_a_clip_may_be_the_one_that_is_held() -> None:
     torch.manual_seed(0)
     index, _ = MadeBackgroundSampler(ClipSampler([7], [0], clip_frames=4, frame_skip=2)).draw(600)
