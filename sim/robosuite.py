@@ -72,6 +72,8 @@ class ArmEnv(Env):
     """One arm at one task. Where it is and what it would do next is for experts to read."""
 
     task_rewards = "once"
+    solved: bool
+    """Whether the task has been solved in this episode."""
 
     def __init__(
         self,
@@ -174,7 +176,7 @@ class ArmEnv(Env):
 
     def _reset(self) -> TimeStep:
         self._suite_env.reset()
-        self._steps, self._solved = 0, False
+        self._steps, self.solved = 0, False
         self.goal_position, self.goal_yaw = self.gripper_position, 0.0
         for _ in range(_SETTLING_STEPS):
             controller.run(self._suite_env, self.goal_position, self.goal_position, 0.0, 0.0, -1.0)
@@ -189,8 +191,8 @@ class ArmEnv(Env):
             controller.run(self._suite_env, self.goal_position, goal, self.goal_yaw, yaw, float(action[-1]))
             self.goal_position, self.goal_yaw = goal, yaw
             self._steps += 1
-            if not self._solved and self._suite_env._check_success():
-                self._solved = True
+            if not self.solved and self._suite_env._check_success():
+                self.solved = True
                 reward = 1.0
             if self._steps == self._task.steps:
                 break

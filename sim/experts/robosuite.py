@@ -22,7 +22,8 @@ def make_expert(task: str, seed: int) -> Scripted:
 
 
 class Scripted:
-    """A behaviour that follows a script, and then holds still."""
+    """A behaviour that follows a script until the task is solved, and then holds still: what a video ends with is the
+    goal, not the way home."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -30,10 +31,11 @@ class Scripted:
     def reset(self, env: Env) -> None:
         if not isinstance(env, ArmEnv):
             raise SimError(f"the scripted expert can't act in {env.description.sim}: choose another behaviour")
+        self._env = env
         self._hand = Hand(env)
         self._motion = self._script(self._hand)
 
     def act(self, env: Env) -> NDArray[np.float32]:
         """The next action, float32 [size]. The environment doesn't move."""
-        action = next(self._motion, None)
+        action = None if self._env.solved else next(self._motion, None)
         return next(self._hand.stay(1)) if action is None else action

@@ -130,13 +130,15 @@ def test_arms_look_different_and_their_table_the_same() -> None:
 
 def test_a_video_ends_so_many_steps_after_success(tmp_path: Path) -> None:
     small = {"image_size": (16, 16), "action_repeat": 1, "workers": 1}
-    assert record("robosuite", "reach_target", "expert", 1, tmp_path, hold_steps=4, **small) == [1]
-    video = np.load(tmp_path / "reach_target" / "expert" / "00000.npz")
+    assert record("robosuite", "push_button", "expert", 1, tmp_path, hold_steps=4, **small) == [1]
+    video = np.load(tmp_path / "push_button" / "expert" / "00000.npz")
     solved = int(video["task_reward"].argmax())
     assert {len(video[name]) for name in ("image", "action", "task_reward")} == {solved + 5}
     assert not video["action"][-1].any()
+    assert video["action"][solved - 1, :3].any()
+    assert not video["action"][solved:, :3].any(), "an expert that has solved its task stays where it is"
     with pytest.raises(SimError, match="hold_steps 4, not None"):
-        record("robosuite", "reach_target", "expert", 2, tmp_path, **small)
+        record("robosuite", "push_button", "expert", 2, tmp_path, **small)
 
 
 def test_a_video_that_is_cut_before_success_is_recorded_again(
