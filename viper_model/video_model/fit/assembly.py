@@ -86,7 +86,6 @@ def make_stages(
     """The stages of a training, in order."""
     experts, held_out = (dataset.select(EXPERT, held_out=each) for each in (False, True))
     others = dataset.select(BACKGROUND, held_out=False) if background in RECORDED else []
-
     clip_frames = schedule.code_model.clip_frames
 
     def sampler(videos: Sequence[Video]) -> ClipSampler:
