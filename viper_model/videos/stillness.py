@@ -26,9 +26,9 @@ def resting_frames(frames: np.ndarray) -> int:
     return int(np.logical_and.accumulate(stays(frames)[::-1]).sum())
 
 
-def approach(frames: np.ndarray, shortest: int) -> np.ndarray:
-    """A video, uint8 [time, height, width, 3], up to where it comes to rest: its first frame is held before it where
-    that is less than `shortest` frames."""
-    moving = frames[: max(1, len(frames) - resting_frames(frames) - STAYING_FRAMES)]
+def approach(frames: np.ndarray, resting: int, shortest: int) -> np.ndarray:
+    """A video, uint8 [time, height, width, 3], up to where it comes to rest for its `resting_frames`: its first frame
+    is held before it where that is less than `shortest` frames."""
+    moving = frames[: max(1, len(frames) - resting - STAYING_FRAMES)]
     held = np.repeat(moving[:1], max(0, shortest - len(moving)), axis=0)
     return np.concatenate([held, moving])

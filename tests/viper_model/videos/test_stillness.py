@@ -43,6 +43,6 @@ def test_a_single_picture_stays() -> None:
 def test_an_approach_ends_before_the_rest_and_is_never_too_short() -> None:
     video = dot([*range(20), *[20] * 13])
     moving = list(range(20 - STAYING_FRAMES))
-    assert np.array_equal(approach(video, 8), dot(moving))
-    assert np.array_equal(approach(video, 24), dot([*[0] * 8, *moving]))
-    assert np.array_equal(approach(dot([3] * 12), 5), dot([3] * 5))  # nothing but rest: it has not begun
+    assert np.array_equal(approach(video, 13, 8), dot(moving))
+    assert np.array_equal(approach(video, 13, 24), dot([*[0] * 8, *moving]))
+    assert np.array_equal(approach(dot([3] * 12), 12, 5), dot([3] * 5))  # nothing but rest: it has not begun

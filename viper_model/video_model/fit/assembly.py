@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,16 +39,18 @@ class Approach:
     """An expert's video before it comes to rest, `shortest` frames or more."""
 
     video: Video
+    resting: int
+    """Frames at the video's end."""
     shortest: int
 
     @property
-    def name(self) -> str:
-        return self.video.name
+    def task(self) -> str:
+        return self.video.task
 
     @property
     def frames(self) -> np.ndarray:
         """uint8 [time, height, width, 3]."""
-        return approach(self.video.frames, self.shortest)
+        return approach(self.video.frames, self.resting, self.shortest)
 
 
 class EncodedFrames:
@@ -88,7 +90,7 @@ def make_stages(
     others = dataset.select(BACKGROUND, held_out=False) if background in RECORDED else []
     clip_frames = schedule.code_model.clip_frames
 
-    def sampler(videos: Sequence[Video]) -> ClipSampler:
+    def sampler(videos: Sequence[Video | Approach]) -> ClipSampler:
         tasks = [model.task_index(video.task) for video in videos]
         return ClipSampler([len(video.frames) for video in videos], tasks, clip_frames, model.frame_skip)
 
@@ -105,8 +107,9 @@ def make_stages(
             MadeBackgroundSampler(sampler(held_out)),
         )
     else:
+        remembered, shortest = (n * model.frame_skip for n in (model.config.code_model.context, clip_frames))
         recorded = [
-            _recorded(model, clip_frames, background, dataset.select(BACKGROUND, held_out=apart), of_task)
+            _recorded(sampler, background, dataset.select(BACKGROUND, held_out=apart), of_task, remembered, shortest)
             for apart, of_task in ((False, experts), (True, held_out))
         ]
         samplers = (recorded[0][0], recorded[1][0])
@@ -124,11 +127,16 @@ def make_stages(
 
 
 def _recorded(
-    model: VideoModel, clip_frames: int, background: Background, others: Sequence[Video], experts: Sequence[Video]
+    sampler: Callable[[Sequence[Video | Approach]], ClipSampler],
+    background: Background,
+    others: Sequence[Video],
+    experts: Sequence[Video],
+    remembered: int,
+    shortest: int,
 ) -> tuple[Sampler, Sequence[Video | Approach]]:
-    """How clips of recorded background are drawn, and the videos that it indexes."""
-    lengths = [len(video.frames) for video in others]
-    clips = ClipSampler(lengths, [0] * len(lengths), clip_frames, model.frame_skip)
+    """How clips of recorded background are drawn, and the videos that it indexes. remembered, shortest: see
+    `_approaches`."""
+    clips = sampler(others)
     held = torch.arange(clips.frames)
     if background == "recorded":
         return BackgroundSampler(clips, (held,)), others
@@ -137,24 +145,23 @@ def _recorded(
         moving = np.concatenate([np.zeros(0, bool), *(~stays(video.frames) for video in experts)]).nonzero()[0]
         stills = (held, torch.from_numpy(moving) + clips.frames) if len(moving) else (held,)
         return BackgroundSampler(clips, stills), [*others, *experts]
-    approaches = _approaches(
-        experts, model.config.code_model.context * model.frame_skip, clip_frames * model.frame_skip
-    )
-    lengths = [len(each.frames) for each in approaches]
-    of_experts = ClipSampler(lengths, [0] * len(lengths), clip_frames, model.frame_skip)
+    approaches = _approaches(experts, remembered, shortest)
+    of_experts = sampler(approaches)
     stills = (held, torch.arange(of_experts.frames) + clips.frames)
     return BackgroundSampler(clips, stills, of_experts), [*others, *approaches]
 
 
 def _approaches(experts: Sequence[Video], remembered: int, shortest: int) -> list[Approach]:
-    """Of the videos that end at rest for longer than a code model remembers. Raises ModelError where most don't."""
-    resting = [video for video in experts if resting_frames(video.frames) >= remembered]
-    if 2 * len(resting) < len(experts):
+    """Of the videos that end at rest for `remembered` frames or more, those that a code model looks back over, each
+    `shortest` frames or more. Raises ModelError where most don't."""
+    resting = [(video, resting_frames(video.frames)) for video in experts]
+    approaches = [Approach(video, frames, shortest) for video, frames in resting if frames >= remembered]
+    if 2 * len(approaches) < len(experts):
         raise ModelError(
-            f"{len(resting)} of {len(experts)} expert videos end at rest for {remembered} frames: film on when the "
+            f"{len(approaches)} of {len(experts)} expert videos end at rest for {remembered} frames: film on when the "
             "task is done (record.hold_steps), or choose another background than recorded_and_approaches"
         )
-    return [Approach(video, shortest) for video in resting]
+    return approaches
 
 
 def _tokenizer_stage(
