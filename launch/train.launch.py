@@ -37,7 +37,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = chosen(context, "train")
     values["directory"] = Path(values["directory"]).expanduser().resolve()
     plain = ("task", "arm", "reward", "agent", "likelihood", "reward_task", "reward_model", "name", "steps")
-    names = (*plain, "environments", "namespace", "directory", "params_file")
+    names = (*plain, "seed", "environments", "namespace", "directory", "params_file")
     plan = make_plan(values["sim"], **{name: values[name] for name in names})
     running = nodes(plan, values)
     if not plan.needs_preparation:

@@ -97,7 +97,7 @@ def read_outcome(folder: Path) -> Outcome:
                 raise UserError(f"it is no other seed of {other.name}: it has {result.steps} steps, not {other.steps}")
             seeds = (result.sim, result.task, result.method, *(value_at(config, key) for key in _SEEDS))
             if (twin := counted.setdefault(seeds, name)) != name:
-                raise UserError(f"it is the seed of {twin} again: set policy_node.seed and sim_node.seed")
+                raise UserError(f"it is the seed of {twin} again: give it another by seed:=")
         except USER_ERRORS as error:
             missing.append(_missing(folder / name, run, str(error)))
         else:

@@ -34,8 +34,6 @@ from viper_model.agents.registry import AGENTS, check_agent
 from viper_model.videos.dataset import EXPERT
 from viper_model.yaml_files import YamlError, read_yaml
 
-ENVIRONMENT_SEEDS = 100
-"""Seeds of environments of two runs lie so far apart."""
 _REQUIRED = {"sim": str, "tasks": dict, "agents": list, "rewards": list, "seeds": list}
 _OPTIONAL = {"arm": str, "settings": list}
 
@@ -70,12 +68,12 @@ class Run:
 
     def plan(self, directory: Path) -> Plan:
         """What `viper train` makes of the run's `arguments`. Raises UserError."""
-        return make_plan(self.sim, **self._options(), directory=directory, assignments=self._assignments())
+        return make_plan(self.sim, **self._options(), directory=directory, assignments=self.settings)
 
     def arguments(self, directory: Path) -> tuple[str, ...]:
         """Of the `viper` command, for this run."""
         options = {"sim": self.sim, **self._options(), "directory": str(directory)}
-        return _command("train", options, self._assignments())
+        return _command("train", options, self.settings)
 
     def preparation(self, directory: Path, model: bool) -> tuple[str, ...]:
         """Arguments of the `viper` command that makes what the run's task is learned from.
@@ -97,13 +95,10 @@ class Run:
             "likelihood": self.compared_reward.likelihood,
             "name": name,
             "steps": self.steps,
+            "seed": self.seed,
             # Graphs side by side on one machine must not hear each other. ROS takes letters first, and no "__".
             "namespace": re.sub(r"[\W_]+", "_", f"{self.name}_{self.suite}"),
         }
-
-    def _assignments(self) -> list[str]:
-        seeds = [f"policy_node.seed={self.seed}", f"sim_node.seed={self.seed * ENVIRONMENT_SEEDS}"]
-        return [*self.settings, *seeds]
 
 
 def _command(name: str, options: Mapping[str, Any], assignments: Iterable[str]) -> tuple[str, ...]:

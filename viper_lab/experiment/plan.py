@@ -11,7 +11,7 @@ from viper_lab.errors import UserError
 from viper_lab.experiment import settings
 from viper_lab.experiment.provenance import experiment_text
 from viper_lab.experiment.reward_source import RewardSource, TaskReward, reward_source
-from viper_lab.experiment.sections import SECTIONS
+from viper_lab.experiment.sections import ENVIRONMENT_SEEDS, SECTIONS
 from viper_lab.parameters import resolved
 from viper_lab.results.run_files import arm_and_task
 from viper_model.video_model.folder import read_calibration
@@ -98,13 +98,14 @@ def make_plan(
     reward_model: str | None = None,
     name: str | None = None,
     steps: int | None = None,
+    seed: int = 0,
     environments: int = 1,
     namespace: str = "",
     directory: Path = Path(),
     assignments: Sequence[str] = (),
     params_file: Path | None = None,
 ) -> Plan:
-    """A plan for one run under `directory`; what is None or empty is as in the simulator's parameter file.
+    """A plan for one run under `directory`; what is None, empty or 0 is as in the simulator's parameter file.
 
     reward_task: label under which the frames are scored, the task's own unless given.
     reward_model: folder of the video model that scores them, models/<sim>/[<arm>/]<task> unless given.
@@ -124,6 +125,8 @@ def make_plan(
         ("policy_node", "steps"): steps,
         ("policy_node", "reward"): reward,
         ("policy_node", "agent"): agent,
+        ("policy_node", "seed"): seed,
+        ("sim_node", "seed"): seed * ENVIRONMENT_SEEDS,
         ("reward_node", "likelihood"): likelihood,
         ("reward_node", "reward_task"): reward_task,
         ("reward_node", "model"): reward_model,
@@ -160,7 +163,7 @@ def make_plan(
         data=Path(videos or directory / "data" / sim / arm).expanduser(),
         model=Path(chosen["reward_node"]["model"] or directory / "models" / sim / arm / task).expanduser(),
         is_given=bool(chosen["reward_node"]["model"] if source.has_video_model else videos),
-        run=directory / "runs" / (name or arm_and_task(arm, task) + source.run_suffix),
+        run=directory / "runs" / (name or _usual_name(arm, task, source, seed)),
         namespace=namespace,
         environments=inside,
         settings=chosen,
@@ -171,6 +174,10 @@ def make_plan(
     if source.has_video_model:
         _check_model(plan)
     return plan
+
+
+def _usual_name(arm: str, task: str, source: type[RewardSource], seed: int) -> str:
+    return arm_and_task(arm, task) + source.run_suffix + (f"_seed{seed}" if seed else "")
 
 
 def _node_names(namespace: str, environments: Sequence[str]) -> dict[str, list[str]]:

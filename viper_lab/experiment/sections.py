@@ -22,6 +22,8 @@ from viper_model.video_model.sizes import SIZES as VIDEO_MODEL_SIZES
 from viper_model.video_model.tokenizers import TOKENIZERS
 
 MANY = 1_000_000_000
+ENVIRONMENT_SEEDS = 100
+"""So far apart are the seeds of the environments of two runs, which have one for each of theirs."""
 
 FIT = (
     Parameter("size", "tiny", "Named size of the video model.", choices=tuple(VIDEO_MODEL_SIZES)),
@@ -137,6 +139,14 @@ RUN = (
         "",
         "Folder of the video model that is the reward; nothing is then recorded or fitted. Empty: models/<sim>/<task>, "
         "of one arm models/<sim>/<arm>/<task>, made where it is missing.",
+    ),
+    Parameter(
+        "seed",
+        0,
+        f"Another run of the same experiment: seed of the agent, and {ENVIRONMENT_SEEDS} times it of the environments. "
+        "0: as in the parameter file. Any other is in the run's usual name.",
+        0,
+        SEEDS // ENVIRONMENT_SEEDS,
     ),
     Parameter("environments", 1, "Environments side by side.", 1, 1_000),
     Parameter("namespace", "", "ROS namespace of the nodes, to run several graphs side by side."),

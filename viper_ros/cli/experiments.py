@@ -14,7 +14,7 @@ from viper_ros.cli.console import console
 from viper_ros.cli.options import AS_IN_SETTINGS, DIRECTORY, SIM, Arm, Directory, Settings, Sim, Task, option
 
 REWARD = parameter(POLICY_NODE, "reward")
-ENVIRONMENTS, NAMESPACE, VIZ = (parameter(RUN, name) for name in ("environments", "namespace", "viz"))
+SEED, ENVIRONMENTS, NAMESPACE, VIZ = (parameter(RUN, name) for name in ("seed", "environments", "namespace", "viz"))
 
 commands = typer.Typer()
 
@@ -48,6 +48,7 @@ def train(
     reward_model: Annotated[str | None, option(parameter(RUN, "reward_model"))] = None,
     name: Annotated[str | None, option(parameter(RUN, "name"))] = None,
     steps: Annotated[int | None, option(parameter(POLICY_NODE, "steps"), unless_given=AS_IN_SETTINGS)] = None,
+    seed: Annotated[int, option(SEED)] = SEED.default,
     environments: Annotated[int, option(ENVIRONMENTS)] = ENVIRONMENTS.default,
     namespace: Annotated[str, option(NAMESPACE)] = NAMESPACE.default,
     viz: Annotated[str, option(VIZ)] = VIZ.default,
@@ -75,6 +76,7 @@ def train(
         reward_model=reward_model,
         name=name,
         steps=steps,
+        seed=seed,
         environments=environments,
         namespace=namespace,
         directory=directory,

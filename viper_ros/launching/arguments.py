@@ -96,7 +96,7 @@ TRAIN = (
     *arguments(REWARD_NODE, "reward_task"),
     *arguments(RUN, "reward_model", "name"),
     *arguments(POLICY_NODE, "steps", optional=True),
-    *arguments(RUN, "environments", "directory", "viz", "viz_file"),
+    *arguments(RUN, "seed", "environments", "directory", "viz", "viz_file"),
     *arguments(COMMON),
 )
 

@@ -136,7 +136,7 @@ def test_the_same_seed_again_or_for_longer_is_no_other_seed(tmp_path: Path) -> N
     outcome = read_outcome(tmp_path)
     assert [result.name for result in outcome.results] == ["walker_walk_drqv2_task_seed0"]
     assert {each.name: each.why for each in outcome.missing} == {
-        "x_again": "it is the seed of walker_walk_drqv2_task_seed0 again: set policy_node.seed and sim_node.seed",
+        "x_again": "it is the seed of walker_walk_drqv2_task_seed0 again: give it another by seed:=",
         "x_longer": "it is no other seed of walker_walk_drqv2_task_seed0: it has 800 steps, not 400",
     }
 

@@ -30,6 +30,16 @@ def test_where_there_is_one_robot_no_folder_is_called_after_it() -> None:
     assert plan.run.name == "cartpole_balance_oracle"
 
 
+def test_another_seed_is_another_run_with_environments_of_its_own() -> None:
+    plans = [make_plan("dmc", task="cartpole_balance", seed=seed, environments=3) for seed in (0, 1, 2)]
+    assert [plan.run.name for plan in plans] == ["cartpole_balance", "cartpole_balance_seed1", "cartpole_balance_seed2"]
+    assert [plan.settings["policy_node"]["seed"] for plan in plans] == [0, 1, 2]
+    assert len({plan.sim_parameters(name)["seed"] for plan in plans for name in plan.environments}) == 9
+    assert {plan.model for plan in plans} == {Path("models/dmc/cartpole_balance")}
+    assert make_plan("dmc", task="cartpole_balance", seed=2, name="mine").run == Path("runs/mine")
+    assert make_plan("dmc", assignments=["policy_node.seed=7"]).settings["policy_node"]["seed"] == 7
+
+
 def test_a_model_is_asked_for_the_task_whatever_the_arm(tmp_path: Path) -> None:
     untrained_model(tmp_path / "new", "lift")
     for arm in ("panda", "sawyer"):
