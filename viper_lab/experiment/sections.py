@@ -92,8 +92,8 @@ POLICY_NODE = (
     Parameter(
         "videos",
         "",
-        "Data folder of the expert videos that amp and amp_multi_task compare with; empty: data/<sim>, recorded where "
-        "they are missing.",
+        "Data folder of the expert videos that amp and amp_multi_task compare with; empty: that of the training, "
+        "data/<sim>/[<arm>], recorded where they are missing.",
     ),
     Parameter("agent", "drqv2", "What learns: DreamerV3 or DrQ-v2.", choices=tuple(AGENTS)),
     Parameter(

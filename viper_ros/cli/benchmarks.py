@@ -19,7 +19,9 @@ commands = typer.Typer()
 
 @commands.command()
 def benchmark(
-    suite: Annotated[str, typer.Option(help="A suite of config/suites/ (quick, paper), or a YAML file.")] = "quick",
+    suite: Annotated[
+        str, typer.Option(help="A suite of config/suites/ (quick, paper, smoke), or a YAML file.")
+    ] = "quick",
     workers: Annotated[
         int, typer.Option(min=0, help="Runs side by side; 0: one a GPU, or one a core where there is no GPU.")
     ] = 0,
