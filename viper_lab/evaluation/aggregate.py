@@ -41,7 +41,7 @@ def write_aggregate(folder: Path) -> tuple[Path, list[str]]:
         parts=[
             {
                 "comparison": comparison,
-                "unit": plots.SCORES[comparison.sim],
+                "unit": plots.score_name(comparison.sim),
                 "plots": {
                     name: plot_url(files / f"{comparison.sim}_{name}.png", figure, dpi=130)
                     for name, figure in _figures(comparison)
@@ -67,7 +67,7 @@ def write_aggregate(folder: Path) -> tuple[Path, list[str]]:
 def _result_lines(comparisons: Iterable[Comparison]) -> list[str]:
     """What came out, a line a method."""
     return [
-        f"{comparison.sim}, {plots.short_title(row.method)}: IQM of {plots.SCORES[comparison.sim]} "
+        f"{comparison.sim}, {plots.short_title(row.method)}: IQM of {plots.score_name(comparison.sim)} "
         f"{_with_interval(row.metrics['IQM'])} over {len(row.tasks)} of {_count(len(comparison.tasks), 'task')}, "
         f"{_count(row.seeds, 'seed')}"
         for comparison in comparisons

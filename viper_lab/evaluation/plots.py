@@ -12,10 +12,14 @@ from viper_lab.evaluation.runs import Method
 from viper_lab.evaluation.statistics import METRICS, Estimate
 from viper_lab.results.figure import new_figure
 
-SCORES = {"dmc": "return / 1000", "atari": "human-normalised score", "robosuite": "success", "rlbench": "success"}
-"""What a normalised score is, by simulator."""
+_SCORES = {"dmc": "return / 1000", "atari": "human-normalised score", "robosuite": "success", "rlbench": "success"}
 _LINES = {"drqv2": "-", "dreamer": "--"}
 """By agent; rewards have the colours."""
+
+
+def score_name(sim: str) -> str:
+    """What a normalised score is in a simulator, one of the user's own too."""
+    return _SCORES.get(sim, "normalised score")
 
 
 def plot_aggregates(comparison: Comparison) -> Figure:
@@ -31,7 +35,7 @@ def plot_aggregates(comparison: Comparison) -> Figure:
         axes.grid(axis="x", alpha=0.3)
         axes.set_yticks(range(len(rows)), [_label(comparison, row.method) for row in reversed(rows)], fontsize=9)
         axes.set_ylim(-0.6, len(rows) - 0.4)
-    figure.supxlabel(SCORES[comparison.sim], fontsize=10)
+    figure.supxlabel(score_name(comparison.sim), fontsize=10)
     return figure
 
 
@@ -39,7 +43,7 @@ def plot_profiles(comparison: Comparison) -> Figure:
     figure, axes = _one_plot()
     for method, estimate in comparison.profiles.items():
         _band(axes, comparison.thresholds, estimate, method, _label(comparison, method), step=True)
-    axes.set(xlabel=f"{SCORES[comparison.sim]} τ", ylabel="share of runs with a score above τ", ylim=(-0.02, 1.02))
+    axes.set(xlabel=f"{score_name(comparison.sim)} τ", ylabel="share of runs with a score above τ", ylim=(-0.02, 1.02))
     return _with_legend(figure, axes)
 
 
@@ -47,7 +51,7 @@ def plot_efficiency(comparison: Comparison) -> Figure:
     figure, axes = _one_plot()
     for method, estimate in comparison.efficiency.items():
         _band(axes, 100 * SHARES, estimate, method, _label(comparison, method))
-    axes.set(xlabel="environment steps, % of the task's", ylabel=f"IQM of {SCORES[comparison.sim]}")
+    axes.set(xlabel="environment steps, % of the task's", ylabel=f"IQM of {score_name(comparison.sim)}")
     return _with_legend(figure, axes)
 
 
@@ -67,7 +71,7 @@ def plot_tasks(comparison: Comparison, columns: int = 3) -> Figure:
     for axes in grid.flat[len(tasks) :]:
         axes.set_axis_off()
     figure.supxlabel("thousand environment steps", fontsize=10)
-    figure.supylabel(SCORES[comparison.sim], fontsize=10)
+    figure.supylabel(score_name(comparison.sim), fontsize=10)
     lines = {line.get_label(): line for axes in grid.flat for line in axes.lines}
     figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure

@@ -13,6 +13,7 @@ from viper_lab.evaluation.rewards import reward_name
 from viper_lab.experiment.provenance import IDENTITY, difference
 from viper_lab.results.report import SUMMARY, evaluations
 from viper_lab.results.run_files import CONFIG, is_finite, read_config, read_json, read_metrics, run_task, value_at
+from viper_model.metrics import METRICS
 
 BENCHMARK = "benchmark.json"
 """In the folder of a benchmark's runs: which there are to be, and why some could not be made."""
@@ -84,12 +85,12 @@ def read_outcome(folder: Path) -> Outcome:
     names = wanted or {path.parent.name: {} for path in sorted(folder.glob(f"*/{CONFIG}"))}
     results: list[Result] = []
     missing: list[Missing] = []
-    first: dict[tuple[str, Method], tuple[Result, dict[str, Any]]] = {}
+    first: dict[tuple[str, str, Method], tuple[Result, dict[str, Any]]] = {}
     counted: dict[tuple[Any, ...], str] = {}
     for name, run in names.items():
         try:
             result, config = _read_run(folder / name, run)
-            other, same = first.setdefault((result.task, result.method), (result, config))
+            other, same = first.setdefault((result.sim, result.task, result.method), (result, config))
             keys = [key for key in IDENTITY if key not in _SEEDS]
             if what := difference(same, config, keys):
                 raise UserError(f"it is no other seed of {other.name}, which has {what}")
@@ -177,6 +178,8 @@ def _is_summary(summary: Any) -> bool:
 
 def _curve(run: Path, config: Mapping[str, Any], last: int) -> tuple[tuple[int, float], ...]:
     rounds = evaluations(read_metrics(run))
+    if not any(step <= last for step in rounds):
+        raise UserError(f"it has kept no evaluation of its {last} steps: {run / METRICS} lacks them")
     return tuple(
         (step, normalised_score(sum(returns) / len(returns), tuple(config["return_range"])))
         for step, returns in rounds.items()

@@ -36,6 +36,18 @@ from viper_model.yaml_files import YamlError, read_yaml
 
 _REQUIRED = {"sim": str, "tasks": dict, "agents": list, "rewards": list, "seeds": list}
 _OPTIONAL = {"arm": str, "settings": list}
+_OF_A_KEY = {
+    "sim_node.sim": "sim",
+    "sim_node.task": "tasks",
+    "sim_node.arm": "arm",
+    "sim_node.seed": "seeds",
+    "policy_node.agent": "agents",
+    "policy_node.reward": "rewards",
+    "policy_node.seed": "seeds",
+    "policy_node.steps": "tasks",
+    "reward_node.likelihood": "rewards",
+}
+"""What a block says of its runs itself, by setting."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,7 @@ class Run:
             "steps": self.steps,
             "seed": self.seed,
             # Graphs side by side on one machine must not hear each other. ROS takes letters first, and no "__".
-            "namespace": re.sub(r"[\W_]+", "_", f"{self.name}_{self.suite}"),
+            "namespace": re.sub(r"[^A-Za-z0-9]+", "_", f"{self.name}_{self.suite}").strip("_"),
         }
 
 
@@ -167,6 +179,9 @@ def _runs(path: Path, number: int, block: Any) -> list[Run]:
     for what, values, least in (("steps by task", block["tasks"].values(), 1), ("seeds", block["seeds"], 0)):
         if bad := [each for each in values if type(each) is not int or each < least]:
             raise UserError(f"{where}: {what} must be whole numbers from {least} on, not {bad[0]!r}")
+    for setting in map(str, block.get("settings", ())):
+        if key := _OF_A_KEY.get(setting.partition("=")[0]):
+            raise UserError(f"{where}: {setting} is said by the block's '{key}': leave it out of its settings")
     for reward in map(str, block["rewards"]):
         if reward not in REWARDS:
             raise _unknown(f"reward of {where}", reward, REWARDS)
@@ -197,6 +212,8 @@ def _check(path: Path, run: Run, directory: Path) -> Plan:
     plan = run.plan(directory)
     if run.task not in (tasks := simulators.tasks(run.sim)):
         raise _unknown(f"task of the suite {path}", run.task, tasks, f" in {run.sim}")
+    if run.arm and run.arm not in (arms := simulators.arms_of(run.sim)):
+        raise _unknown(f"arm of the suite {path}", run.arm, arms, f" in {run.sim}")
     settings = plan.settings["policy_node"]
     check_agent(settings["agent"], settings["size"], settings["image_size"])
     return plan

@@ -23,7 +23,7 @@ def keep_half_trained(run: Path, directory: Path) -> dict[Path, float]:
     where the run has no such rounds, ModelError where a video can't be read or written.
     """
     config = read_config(run)
-    videos = sorted((run / EPISODES).glob("evaluation_*.npz"))[1:-1]
+    videos = sorted((run / EPISODES).glob(f"evaluation_{'[0-9]' * 8}.npz"))[1:-1]
     if not videos:
         raise UserError(
             f"{run} has no evaluation between its first and its last: train longer, or with a smaller "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,9 @@ def make_plan(
             chosen[section][option] = value
     if environments < 1:
         raise UserError(f"{environments} environments: there must be at least 1")
+    for part in filter(None, namespace.split("/")):
+        if not re.fullmatch(r"[A-Za-z_]\w*", part, re.ASCII) or "__" in part:
+            raise UserError(f"namespace:={namespace} is no ROS namespace: letters, digits and single _, a letter first")
     namespace, inside = namespace.strip("/"), tuple(f"env_{i}" for i in range(environments))
     node_options: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     if params_file:

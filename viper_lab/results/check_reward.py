@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,14 @@ from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_
 from viper_model.reward.likelihood import Form
 from viper_model.reward.scorer import likelihood_map_video, score_video
 from viper_model.reward.verdict import NOT_USABLE
+from viper_model.video_model.fit.identity import pictures_of, trained_on
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
 from viper_model.videos.find import find_videos
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
+
+logger = logging.getLogger(__name__)
 
 SHOWN_FRAMES = 200
 """Videos on the page are this long at most."""
@@ -58,6 +63,7 @@ def check_model(
     known = _known_tasks(data, model, tasks)
     shortest, settings = model.context * model.frame_skip, VideoSettings.of_model(folder)
     dataset = load_dataset(data, model.image_size, known, shortest=shortest, of_model=settings)
+    dataset = _without_trained_on(dataset, folder)
     judged = tuple(tasks) or known
     policy = _policy_videos(run, model, judged) if run else {}
     result = check_reward(model, dataset, form, judged, policy)
@@ -73,6 +79,20 @@ def check_model(
         console.print(f"not judged, as {data} has no videos of them: {', '.join(missing)}")
     console.print(f"report: {page}")
     return all(check.verdict.level != NOT_USABLE for check in result.tasks.values())
+
+
+def _without_trained_on(dataset: Dataset, folder: Path) -> Dataset:
+    """Without what is to be judged by and the model was trained on: videos that have been moved or renamed since."""
+    seen = trained_on(folder)
+    known = {video.name for video in dataset.videos if video.held_out and seen and pictures_of(video) in seen}
+    if known:
+        logger.warning(
+            "%d held-out videos are not judged by, as the model was trained on them before they moved or others came: "
+            "the first is %s",
+            len(known),
+            min(known),
+        )
+    return replace(dataset, videos=tuple(video for video in dataset.videos if video.name not in known))
 
 
 def _policy_videos(run: Path, model: VideoModel, judged: Sequence[str]) -> dict[str, list[Recording]]:

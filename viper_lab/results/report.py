@@ -37,7 +37,7 @@ from viper_model.errors import ModelError
 from viper_model.reward.check import episode_return
 from viper_model.reward.likelihood import likelihood_map
 from viper_model.reward.scorer import AUTO, VideoScores, likelihood_map_video, score_video
-from viper_model.video_model.folder import read_calibration
+from viper_model.video_model.folder import model_hash, read_calibration
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Video, load_dataset, read_recording
 from viper_model.videos.preparation import resize
@@ -298,6 +298,13 @@ def _scored_videos(
     """The policy before and after training, and an expert that the model was not trained on; none without a model."""
     if not config["video_model"] or not Path(config["video_model"]["path"]).is_dir():
         return []
+    if _is_another(config):
+        logger.warning(
+            "%s is not the video model that rewarded %s, which had other weights: the report says nothing by it",
+            config["video_model"]["path"],
+            run,
+        )
+        return []
     folder, label, form = Path(config["video_model"]["path"]), rewarded_task(config), _form(config)
     model, prepared = VideoModel.load(folder), VideoSettings.load(folder).of(label)
 
@@ -320,6 +327,12 @@ def _scored_videos(
     return videos
 
 
+def _is_another(config: dict[str, Any]) -> bool:
+    """Whether the video model that is there now is not the one that rewarded the run: nothing is said by it."""
+    there, had = model_hash(Path(config["video_model"]["path"])), value_at(config, "video_model.sha256")
+    return None not in (there, had) and there != had
+
+
 def _clip(run: Path, video: ScoredVideo) -> Clip:
     path = run / "videos" / f"{video.title.replace(' ', '_').replace(',', '')}.mp4"
     write_video(path, likelihood_map_video(video.frames, video.scores.code_log_probs), rate=15)
@@ -329,7 +342,7 @@ def _clip(run: Path, video: ScoredVideo) -> Clip:
 def _check(config: dict[str, Any]) -> dict[str, Any] | None:
     """What `viper check-reward` found of the task's reward, where it has been asked of the form that the run has."""
     model = Path(config["video_model"]["path"]) if config["video_model"] else None
-    if model is None or not (model / "check.json").exists():
+    if model is None or not (model / "check.json").exists() or _is_another(config):
         return None
     path, form, label = model / "check.json", _form(config), rewarded_task(config)
     checks = read_json(path, _are_checks, "`viper check-reward` writes it again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -199,9 +200,11 @@ def episode_rewards(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             rewards: np.ndarray = arrays["reward"]
-            return rewards
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} can't be read as an episode: {error}") from error
+    if rewards.ndim != 1 or rewards.dtype.kind != "f" or not np.isfinite(rewards).all():
+        raise UserError(f"{path} can't be read as an episode: its rewards are no row of finite numbers")
+    return rewards
 
 
 def _episode_reward(path: Path) -> float:

@@ -27,10 +27,11 @@ from viper_model.videos.stillness import resting_frames, stays
 FROZEN, REVERSED, SHUFFLED = "frozen", "reversed", "shuffled"
 OTHER_TASK = "other_task"
 MADE = (FROZEN, REVERSED, SHUFFLED, OTHER_TASK)
+POLICY = "policy"
 """Kinds that the check makes; all others are behaviours, as recorded."""
 STOPPED = "stopped"
 """The behaviour of an expert that stops on its way."""
-HACKS = (FROZEN, OTHER_TASK, "random", "background", "parked", STOPPED, "policy")
+HACKS = (FROZEN, OTHER_TASK, "random", "background", "parked", STOPPED, POLICY)
 """What a policy could do instead of the task: earning much by it makes a reward useless. `policy`: the episodes of a
 run that its own reward thought best. Stills count only where there are no videos of STOPPED: those show where
 standing still is possible, and a still picture of a pole halfway up shows what no policy can do."""
@@ -183,6 +184,7 @@ def judged_videos(
     `known_tasks`, where there are any; `policy`, where given; and all other behaviours as they were recorded.
     Raises ModelError where there are no held-out expert videos, or a behaviour is called as one of the made kinds.
     """
+    refuse_names_of_the_check(data)
     experts = [_as_recorded(video) for video in _some(data.select(EXPERT, task=task))]
     if not experts:
         raise ModelError(f"no {EXPERT} videos of '{task}' were kept from training: there is nothing to judge by")
@@ -197,15 +199,20 @@ def judged_videos(
     if others:
         videos[OTHER_TASK] = [dataclasses.replace(_as_recorded(video), frame_worth=None) for video in _some(others)]
     if policy:
-        videos["policy"] = [_as_recorded(video) for video in policy]
+        videos[POLICY] = [_as_recorded(video) for video in policy]
     for behaviour in sorted({video.behaviour for video in data.videos if task in (video.task, video.pair)} - {EXPERT}):
-        if behaviour in (*MADE, "policy"):
-            raise ModelError(
-                f"the data has videos of a behaviour '{behaviour}' of '{task}', which is also what the check calls "
-                "videos that it makes: rename their folder"
-            )
         videos[behaviour] = [_as_recorded(video) for video in _some(data.select(behaviour, task=task))]
     return videos
+
+
+def refuse_names_of_the_check(data: Dataset) -> None:
+    """Raises ModelError where a behaviour is called as the check calls videos that it makes."""
+    for video in data.videos:
+        if video.behaviour in (*MADE, POLICY):
+            raise ModelError(
+                f"the data has videos of a behaviour '{video.behaviour}' of '{video.task}', which is also what the "
+                "check calls videos that it makes: rename their folder"
+            )
 
 
 def _some(videos: list[Video]) -> list[Video]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 VERSION = 3
 """Of the folder's layout and of what its numbers mean."""
 WEIGHTS = "model.safetensors"
+LARGEST = 100_000
+"""More than any number of a configuration is: what is larger is damage."""
 
 
 def save_model(model: VideoModel, folder: Path) -> None:
@@ -68,8 +70,10 @@ def read_config(folder: Path) -> tuple[VideoModelConfig, bool]:
         if "channels" in tokenizer:
             tokenizer["channels"] = tuple(tokenizer["channels"])
         for name, value in {**tokenizer, **code_model, "frame_skip": document["frame_skip"]}.items():
-            if name not in ("channels", "dropout") and (type(value) is not int or value < 1):
-                raise ModelError(f"{path}: `{name}` is {value!r}, not a whole number above 0")
+            if name not in ("channels", "dropout") and (type(value) is not int or not 1 <= value <= LARGEST):
+                raise ModelError(f"{path}: `{name}` is {str(value)[:20]}, not a whole number from 1 to {LARGEST}")
+        if not 0 <= code_model.get("dropout", 0) < 1:
+            raise ModelError(f"{path}: `dropout` is {code_model['dropout']!r}, not a number from 0 to below 1")
         config = VideoModelConfig(
             TOKENIZERS[tokenizer_name][0](**tokenizer),
             CODE_MODELS[code_model_name][0](**code_model),
@@ -87,7 +91,7 @@ def read_calibration(folder: Path) -> dict[str, Calibration]:
     document = _read_yaml(path)
     try:
         return {str(task): _calibration(of_task) for task, of_task in document.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: {error}") from error
 
 

@@ -84,10 +84,10 @@ class Decoded:
         try:
             facts = json.loads((folder / "video.json").read_text())
             frames = np.load(folder / "frames.npy", mmap_mode="r")
-            if frames.shape != (facts["frames"], image_size, image_size, 3):
+            if frames.shape != (facts["frames"], image_size, image_size, 3) or frames.dtype != np.uint8:
                 return None
             reward = np.load(folder / "task_reward.npy") if facts["has_reward"] else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
             return None
         return Decoded(folder / "frames.npy", facts["frames"], facts["height"], facts["width"], facts["rate"], reward)
 

@@ -1,7 +1,7 @@
 """Which videos a folder holds.
 
-A data folder is laid out as `<task>/<behaviour>/<video>`, or `<task>/<video>` where all are experts', or holds the
-videos of a single task itself. Where several robots do the tasks it is `<embodiment>/<task>/<behaviour>/<video>`: what
+A data folder is laid out as `<task>/<behaviour>/<video>`, or `<task>/<video>` where all are experts', or is the folder
+of a single task itself. Where several robots do the tasks it is `<embodiment>/<task>/<behaviour>/<video>`: what
 is learned is told the task alone, and the folder of one robot is a data folder too. A video is a file, or a folder that
 a recorder made. The folders `train` and `test` hold experts' videos, as the data published with VIPER do; those in
 `test` are kept from training.
@@ -9,14 +9,14 @@ a recorder made. The folders `train` and `test` hold experts' videos, as the dat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from viper_model.errors import ModelError
 from viper_model.videos import lerobot, npz, rosbag, video_file
-from viper_model.videos.source import Chunk, Facts, Format, Source, is_text, refuse_lfs_pointer
+from viper_model.videos.source import SETTINGS, Chunk, Facts, Format, Source, is_text, refuse_lfs_pointer
 
 _MODULES: tuple[Format, ...] = (video_file, npz, rosbag, lerobot)
 FORMATS = {module.NAME: module for module in _MODULES}
@@ -30,6 +30,8 @@ _OF_A_TASK = {EXPERT, BACKGROUND, *SPLITS}
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".thm", ".ppm", ".pgm", ".exr", ".heic", ".avif")
 BESIDE_VIDEOS = (*PICTURES, ".wav", ".mp3", ".m4a", ".pdf", ".safetensors")
 """Endings of files that lie beside videos and are none."""
+LIKELIHOOD_MAP = "_likelihood_map.mp4"
+"""What the files end with that `viper score` writes, by default where it is called: no expert's videos."""
 ZARR = ".zarr"
 """Ending of folders of arrays."""
 PICTURES_OF_A_VIDEO = 16
@@ -75,6 +77,9 @@ def find_videos(root: Path, camera: str | None) -> Found:
     def look(path: Path, task: str, behaviour: str, embodiment: str = "") -> bool:
         """Add the videos at `path`, or why there are none. False for a folder to look into."""
         name = str(path.relative_to(root)) if path != root else root.name
+        if path.name == SETTINGS and path.parent != root:
+            broken[name] = f"it is read in {root} alone: move it there"
+            return True
         try:
             sources = sources_at(path, camera)
         except ModelError as error:
@@ -89,10 +94,22 @@ def find_videos(root: Path, camera: str | None) -> Found:
             videos.append(FoundVideo(source.task or task, who, full_name, held_out, source, embodiment))
         return bool(sources) or not path.is_dir()
 
+    def too_deep(folders: Iterable[Path]) -> None:
+        for folder in folders:
+            if any(map(_is_video, _entries(folder))):
+                broken[str(folder.relative_to(root))] = "its videos lie too deep: put them one folder higher"
+
     only = root.resolve().name
     if not look(root, only, EXPERT):
+        of_one_task = _is_a_task(root)
         for first in _entries(root):
             if look(first, only, EXPERT):
+                continue
+            if of_one_task:
+                too_deep(each for each in _entries(first) if not look(each, only, first.name))
+                continue
+            if first.name == BACKGROUND:
+                broken[first.name] = f"it lies beside the tasks: put it into a task's folder, as <task>/{BACKGROUND}"
                 continue
             for second in _entries(first):
                 if look(second, first.name, EXPERT):
@@ -101,16 +118,19 @@ def find_videos(root: Path, camera: str | None) -> Found:
                     if look(third, first.name, second.name):
                         continue
                     if _OF_A_TASK.isdisjoint(path.name for path in _entries(first)):
-                        folders = [
+                        too_deep(
                             each for each in _entries(third) if not look(each, second.name, third.name, first.name)
-                        ]
+                        )
                     else:
-                        folders = [third]
-                    for folder in folders:
-                        if any(map(_is_video, _entries(folder))):
-                            name = str(folder.relative_to(root))
-                            broken[name] = "its videos lie too deep: put them one folder higher"
+                        too_deep([third])
     return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
+
+
+def _is_a_task(folder: Path) -> bool:
+    """Whether a data folder's own folders are behaviours."""
+    entries = _entries(folder)
+    names = {path.name for path in entries if path.is_dir()}
+    return not names.isdisjoint({EXPERT, *SPLITS}) or (BACKGROUND in names and any(map(_is_video, entries)))
 
 
 def sources_at(path: Path, camera: str | None) -> Sequence[Source]:
@@ -195,4 +215,7 @@ def _refuse_unread(path: Path) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    """What lies in a folder, without what is hidden and what `viper score` wrote there."""
+    return sorted(
+        path for path in folder.iterdir() if not path.name.startswith(".") and not path.name.endswith(LIKELIHOOD_MAP)
+    )

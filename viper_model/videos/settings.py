@@ -30,6 +30,7 @@ from viper_model.yaml_files import YamlError, read_yaml
 
 LIGHT = 128
 """From this grey on a mask lets through what is under it."""
+MISTYPED_SETTINGS = "videos.yml"
 NOTHING_CHOSEN = b"{}\n"
 """What `VideoSettings.save` writes where all is as usual."""
 KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
@@ -57,6 +58,8 @@ class VideoSettings:
     @staticmethod
     def load(folder: Path) -> VideoSettings:
         """The settings in a folder of videos; the defaults where there are none. Raises ModelError."""
+        if os.path.lexists(mistyped := folder / MISTYPED_SETTINGS):
+            raise ModelError(f"{mistyped} is not read: call it {SETTINGS}")
         path = next((folder / name for name in (SETTINGS, OLD_SETTINGS) if os.path.lexists(folder / name)), None)
         if path is None:
             return VideoSettings()

@@ -18,13 +18,15 @@ def held_out_names(videos: Iterable[FoundVideo]) -> set[str]:
 
     Of each task's experts, and of its background, those in a folder `test`, or, where there are none, a fixed,
     arbitrary choice of HELD_OUT of them, at least one; of each embodiment's, where the folders tell several, and the
-    same as in the embodiment's own data folder. All videos of other behaviours.
+    same as in the embodiment's, or the task's, own data folder. All videos of other behaviours.
     """
     held_out: set[str] = set()
     trained_on: dict[tuple[str, str], list[FoundVideo]] = {}
 
     def order(video: FoundVideo) -> bytes:
         name = video.name.removeprefix(f"{video.embodiment}/") if video.embodiment else video.name
+        if name.startswith(f"{video.behaviour}/"):  # in the task's own folder
+            name = f"{video.task}/{name}"
         return hashlib.sha256(name.encode(errors="surrogateescape")).digest()
 
     for video in videos:

@@ -84,12 +84,16 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 
 def dashed(arguments: list[str]) -> list[str]:
-    """`name:=value`, as ROS 2 writes it, as `--name value`."""
+    """`name:=value`, as ROS 2 writes it, as `--name value`. Shells leave a `~` there as it is, before a path too."""
     plain: list[str] = []
     for argument in arguments:
         match = re.fullmatch(r"([a-z_]+):=(.*)", argument, re.DOTALL)
-        plain += [f"--{match[1].replace('_', '-')}", match[2]] if match else [argument]
+        plain += [f"--{match[1].replace('_', '-')}", _expanded(match[2])] if match else [argument]
     return plain
+
+
+def _expanded(value: str) -> str:
+    return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
 
 
 def _mistake(error: Exception, command: str) -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from tests.viper_lab.evaluation.examples import write_benchmark, write_result
 from viper_lab.errors import UserError
+from viper_lab.evaluation.aggregate import write_aggregate
 from viper_lab.evaluation.runs import Method, read_outcome
 
 
@@ -77,6 +78,10 @@ def go_on(run: Path) -> None:
         (lambda run: change(run, task=None), "task must be text"),
         (lambda run: (run / "metrics.jsonl").write_text("123\n"), "metrics.jsonl, line 1, is damaged"),
         (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
+        (
+            lambda run: (run / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n'),
+            "kept no evaluation",
+        ),
         (lambda run: (run / "config.yaml").write_text("3"), "config.yaml says nothing"),
     ],
 )
@@ -89,6 +94,16 @@ def test_a_run_that_is_no_result_is_missing_not_zero(spoil: Callable[[Path], Non
     assert missing.name == "walker_walk_drqv2_task_seed1"
     assert why in missing.why
     assert "\n" not in missing.why
+
+
+def test_a_simulator_of_ones_own_is_compared_by_itself(tmp_path: Path) -> None:
+    write_result(tmp_path, "walker_walk", name="one")
+    change(write_result(tmp_path, "walker_walk", name="other"), sim="my_robot")
+    change_report(tmp_path / "other")
+    outcome = read_outcome(tmp_path)
+    assert sorted((result.name, result.sim) for result in outcome.results) == [("one", "dmc"), ("other", "my_robot")]
+    page, _ = write_aggregate(tmp_path)
+    assert "normalised score" in page.read_text()
 
 
 def test_what_a_benchmark_wanted_and_has_not_is_missing(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def test_a_reward_that_is_not_compared_has_the_name_of_its_source() -> None:
         ({"rewards": [["task"]]}, r"no reward of .* '\['task'\]': did you mean task"),
         ({"sim": "dcm"}, "no simulator 'dcm': did you mean dmc"),
         ({"settings": ["policy_node.sead=3"]}, "did you mean seed"),
+        ({"arm": "panda"}, "no arm of the suite"),
+        ({"settings": ["policy_node.seed=3"]}, "policy_node.seed=3 is said by the block's 'seeds'"),
         ({"settings": ["policy_node.size=huge"]}, "policy_node.size is 'huge'"),
         ({"settings": ["policy_node.image_size=48"], "agents": ["dreamer"]}, "cannot see images of 48"),
         ({"task": 3}, "no key of .* 'task': did you mean tasks"),

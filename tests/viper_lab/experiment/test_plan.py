@@ -233,3 +233,10 @@ def test_a_discriminator_s_videos_are_recorded_and_no_others(tmp_path: Path) -> 
 def test_options_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(SimError, match="YAML"):
         parse_options("", "", text)
+
+
+@pytest.mark.parametrize("namespace", ["arm-1", "a b", "prüfung", "1st", "a/b-c"])
+def test_a_namespace_that_ros_has_not_is_refused(namespace: str) -> None:
+    with pytest.raises(UserError, match="is no ROS namespace"):
+        make_plan("dmc", reward="task", namespace=namespace)
+    assert make_plan("dmc", reward="task", namespace="/lab/arm_1/").namespace == "lab/arm_1"

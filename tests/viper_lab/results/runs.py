@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
 
 def write_run(run: Path, evaluations: Mapping[int, Sequence[float]], **config: Any) -> Path:
     """evaluations: ground-truth returns by round."""
-    run.mkdir(parents=True)
+    run.mkdir(parents=True, exist_ok=True)
     (run / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **config}))
     with open(run / "metrics.jsonl", "w") as file:
         for step, returns in evaluations.items():

@@ -17,6 +17,7 @@ from tests.viper_model.videos.writers import write_npz
 from viper_lab.errors import UserError
 from viper_lab.results.report import Score, improvement, result_line, write_report
 from viper_model.reward.scorer import score_video
+from viper_model.video_model.folder import model_hash
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset
 from viper_model.videos.preparation import Crop
@@ -146,7 +147,8 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
         task_reward[0] = 0  # no action led there
         write_npz(data / TASK / f"{name}.npz", frames, task_reward=task_reward)
     (model / "check.json").write_text(json.dumps({"tasks": {TASK: CHECK}}))
-    write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model={"path": str(model), "sha256": "1"})
+    of_model = {"path": str(model), "sha256": model_hash(model)}
+    write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model=of_model)
     write_run(tmp_path / "runs" / f"{TASK}_oracle", {0: [0], 500: [800, 900]})
     for number in (0, 500):
         frames = rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
@@ -167,11 +169,13 @@ def test_a_run_that_learned_from_videos_is_told_with_its_rewards_its_check_and_t
     assert page.read_text().count("data:video/mp4;base64,") == 3
     document = json.loads((run / "report.json").read_text())
     assert document["verdict"] == CHECK["verdict"]
-    assert document["video_model"] == {"path": str(model), "sha256": "1"}
+    assert document["video_model"] == of_model
     assert set(document["returns"]) == {"before_training", "policy", "Task_Oracle", "expert", "random"}
     assert document["returns"]["Task_Oracle"]["mean"] == 850
 
     VideoSettings(crop=Crop(0, 0, 20, 20)).save(model, ())
+    cropped = {"path": str(model), "sha256": model_hash(model)}
+    write_run(run, {0: [10, 30], 500: [150, 250]}, data=str(data), video_model=cropped)
     assert "after training, as the policy saw it: reward 0.25 a frame" in text_of(write_report(run))
 
     shutil.rmtree(tmp_path / "runs" / f"{TASK}_oracle")
@@ -244,7 +248,8 @@ def test_a_damaged_check_is_told_in_one_line(content: bytes, model_folder: Path,
     model = tmp_path / "model"
     shutil.copytree(model_folder, model)
     (model / "check.json").write_bytes(content)
-    run = write_run(tmp_path / "mine", {0: [10], 500: [150]}, video_model={"path": str(model), "sha256": "1"})
+    of_model = {"path": str(model), "sha256": model_hash(model)}
+    run = write_run(tmp_path / "mine", {0: [10], 500: [150]}, video_model=of_model)
     with pytest.raises(UserError, match=r"check\.json can't be read: `viper check-reward` writes it again") as raised:
         write_report(run)
     assert "\n" not in str(raised.value)
@@ -265,9 +270,24 @@ def test_a_run_that_its_model_can_not_have_rewarded_is_told_in_one_line(
     shutil.copytree(model_folder, model)
     (model / "check.json").write_text(json.dumps({"tasks": {TASK: CHECK}}))
     settings = {**CONFIG["settings"], "reward_node": reward_node}
-    made_by = {"settings": settings, "video_model": {"path": str(model), "sha256": "1"}}
+    made_by = {"settings": settings, "video_model": {"path": str(model), "sha256": model_hash(model)}}
     with pytest.raises(UserError, match=said):
         write_report(write_run(tmp_path / "mine", {0: [10], 500: [150]}, **made_by))
+
+
+def test_a_model_that_took_the_place_of_a_run_s_says_nothing_of_it(
+    model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, run = tmp_path / "model", tmp_path / "mine"
+    shutil.copytree(model_folder, model)
+    (model / "check.json").write_text(json.dumps({"tasks": {TASK: {**CHECK, "form": "conditional"}}}))
+    write_run(run, {0: [10], 500: [150]}, video_model={"path": str(model), "sha256": model_hash(model)})
+    write_episode(run, 500, np.zeros((12, 32, 32, 3), np.uint8), np.full(12, 0.25), np.ones(12))
+    assert "Usable with a warning" in text_of(write_report(run))
+    assert not caplog.records
+    write_run(run, {0: [10], 500: [150]}, video_model={"path": str(model), "sha256": "of an earlier fit"})
+    assert "Usable" not in text_of(write_report(run))
+    assert "is not the video model that rewarded" in caplog.text
 
 
 def test_the_improvement_is_told_in_standard_errors_of_the_difference() -> None:

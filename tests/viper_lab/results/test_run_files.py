@@ -151,3 +151,7 @@ def test_a_run_without_episodes_and_a_damaged_one_are_told_in_one_line(tmp_path:
     with pytest.raises(UserError, match=r"evaluation_00000010\.npz") as raised:
         best_rewarded_videos(run, 16)
     assert "\n" not in str(raised.value)
+    for rewards in (np.float32(1), np.array(["1"] * 5), np.array([1, np.nan, 1, 1, 1]), np.zeros((5, 1))):
+        np.savez(run / "episodes" / "evaluation_00000010.npz", image=np.zeros((5, 24, 24, 3), np.uint8), reward=rewards)
+        with pytest.raises(UserError, match="no row of finite numbers"):
+            best_rewarded_videos(run, 16)

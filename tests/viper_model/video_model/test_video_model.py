@@ -300,6 +300,9 @@ def test_another_version_and_another_models_weights_are_refused(folder: Path) ->
         ({"code_model": {**code_model, "context": 0}}, "`context` is 0"),
         ({"tokenizer": {**tokenizer, "image_size": -32}}, "`image_size` is -32"),
         ({"frame_skip": 0}, "`frame_skip` is 0"),
+        ({"frame_skip": 10**30}, "whole number from 1 to"),
+        ({"code_model": {**code_model, "layers": 10**400}}, "whole number from 1 to"),
+        ({"code_model": {**code_model, "dropout": math.nan}}, "`dropout` is nan"),
         ({"frame_skip": math.inf}, "`frame_skip` is inf"),
         ({"frame_skip": "often"}, "often"),
     ):

@@ -87,6 +87,56 @@ def test_videos_of_a_pair_that_was_not_asked_for_are_not_loaded(arms: Path) -> N
         load_dataset(arms, 32, tasks=["sawyer/stack"])
 
 
+def test_a_task_s_own_folder_is_a_data_folder_of_that_task(root: Path) -> None:
+    save_video(root / "walk" / "background" / "0.npz")
+    save_video(root / "walk" / "random" / "monday" / "0.npz")
+    of_all = load_dataset(root, 32, tasks=["walk"])
+    alone = load_dataset(root / "walk", 32)
+    assert alone.tasks == ("walk",)
+    assert {(f"walk/{each.name}", each.behaviour, each.held_out) for each in alone.videos} == {
+        (each.name, each.behaviour, each.held_out) for each in of_all.videos
+    }
+    assert set(alone.skipped) == {"random/monday"}
+
+
+def test_a_task_s_folder_may_have_its_experts_videos_beside_its_background(tmp_path: Path) -> None:
+    for video in range(4):
+        save_video(tmp_path / "push" / f"{video}.npz")
+        save_video(tmp_path / "push" / "background" / f"{video}.npz")
+    data = load_dataset(tmp_path / "push", 32)
+    assert data.tasks == ("push",)
+    assert sum(video.behaviour == "background" for video in data.videos) == 4
+
+
+def test_folders_of_splits_are_no_tasks(tmp_path: Path) -> None:
+    for video in range(4):
+        save_video(tmp_path / "push" / ("test" if video == 3 else "train") / f"{video}.npz")
+    data = load_dataset(tmp_path / "push", 32)
+    assert data.tasks == ("push",)
+    assert [video.name for video in data.videos if video.held_out] == ["test/3.npz"]
+
+
+def test_background_beside_the_tasks_is_no_task(root: Path) -> None:
+    save_video(root / "background" / "0.npz")
+    data = load_dataset(root, 32)
+    assert data.tasks == ("jump", "walk")
+    assert "put it into a task's folder" in data.skipped["background"]
+
+
+def test_what_a_score_leaves_beside_a_video_is_no_video(root: Path) -> None:
+    write_video(root / "walk" / EXPERT / "0_likelihood_map.mp4", np.zeros((20, 32, 64, 3), np.uint8), rate=20)
+    videos = load_dataset(root, 32, tasks=["walk"]).videos
+    assert sum(video.behaviour == EXPERT for video in videos) == 10
+
+
+def test_settings_that_would_not_be_read_are_told(root: Path) -> None:
+    (root / "walk" / "videos.yaml").write_text("rate: 10")
+    assert "it is read in" in load_dataset(root, 32).skipped["walk/videos.yaml"]
+    (root / "videos.yml").write_text("rate: 10")
+    with pytest.raises(ModelError, match=r"videos\.yml is not read: call it videos\.yaml"):
+        load_dataset(root, 32)
+
+
 def test_folders_that_lie_too_deep_are_named(arms: Path) -> None:
     save_video(arms / "panda" / "lift" / EXPERT / "monday" / "0.npz")
     save_video(arms / "jump" / EXPERT / "0.npz")

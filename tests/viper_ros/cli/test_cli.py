@@ -129,6 +129,14 @@ def test_a_mistake_is_told_in_one_line_with_a_failing_status(
     assert not (tmp_path / "data").exists(), "videos were recorded before the mistake was told"
 
 
+def test_a_home_that_the_shell_leaves_behind_an_assignment_is_the_users(
+    here: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    _, _, errors = here("fit", "data:=~/videos", "model:=~/model")
+    assert errors == f"viper: no data folder at {tmp_path}/home/videos\n"
+
+
 def test_a_mistake_is_the_end_of_a_process(tmp_path: Path) -> None:
     result = viper("data", "nowhere", where=tmp_path)
     assert result.returncode == 1

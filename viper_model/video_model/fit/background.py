@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal, get_args
 
 from viper_model.errors import ModelError
 from viper_model.videos.dataset import Dataset
 from viper_model.videos.find import BACKGROUND
+
+logger = logging.getLogger(__name__)
 
 Background = Literal["auto", "recorded", "recorded_and_stills", "recorded_and_approaches", "made", "none"]
 """What the background's code model learns from.
@@ -28,6 +31,12 @@ def resolve_background(background: str, dataset: Dataset) -> Background:
         raise ModelError(f"unknown background '{background}': choose one of {', '.join(BACKGROUNDS)}")
     missing = [task for task in dataset.tasks if not dataset.select(BACKGROUND, task=task, held_out=False)]
     if source == "auto":
+        if missing and any(video.behaviour == BACKGROUND for video in dataset.videos):
+            logger.warning(
+                "the %s videos are not used: of %s there is none to train on, and every task needs two at least",
+                BACKGROUND,
+                ", ".join(missing),
+            )
         return "made" if missing else "recorded_and_stills"
     if source in RECORDED and missing:
         raise ModelError(

@@ -21,6 +21,8 @@ PROCEDURE = 6
 """Counts the changes of what the same settings and videos end with."""
 FINISHED = "training.json"
 """What a finished model was trained on and how, beside it."""
+TRAINED_ON = "trained_on"
+"""Its key for `pictures_of` the videos: nothing to compare, but to know them again."""
 
 
 def training_identity(
@@ -38,7 +40,7 @@ def training_identity(
     names = "\n".join(f"{video.name} {len(video.frames)}" for video in videos)
     pictures = hashlib.sha256()
     for video in videos:
-        pictures.update(np.ascontiguousarray(video.frames[:: max(1, len(video.frames) // 4)]).data)
+        pictures.update(_some_frames(video))
     return {
         "procedure": PROCEDURE,
         **settings_identity(config, schedule, seed),
@@ -47,6 +49,23 @@ def training_identity(
         "pictures": pictures.hexdigest(),
         "videos.yaml": [dataset.settings.of(task).key() for task in dataset.tasks],
     }
+
+
+def pictures_of(video: Video) -> str:
+    """What tells a video's pictures from another's, whatever it is called and wherever it lies."""
+    return hashlib.sha256(_some_frames(video)).hexdigest()[:16]
+
+
+def _some_frames(video: Video) -> memoryview:
+    return np.ascontiguousarray(video.frames[:: max(1, len(video.frames) // 4)]).data
+
+
+def trained_on(folder: Path) -> frozenset[str]:
+    """`pictures_of` the videos that a finished model was trained on; empty where that was not kept. Raises ModelError
+    where the file is damaged."""
+    there = read_identity(folder)
+    videos = there.get(TRAINED_ON, ()) if isinstance(there, dict) else ()
+    return frozenset(map(str, videos)) if isinstance(videos, list) else frozenset()
 
 
 def settings_identity(config: VideoModelConfig, schedule: TrainingSchedule, seed: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from viper_model.errors import ModelError
 from viper_model.files import locked, replace_file, saving
-from viper_model.metrics import MetricsLog
-from viper_model.reward.check import calibrate
+from viper_model.metrics import METRICS, MetricsLog
+from viper_model.reward.check import calibrate, refuse_names_of_the_check
 from viper_model.torch_tools.checkpoint import (
     load_optimizer,
     load_weights,
@@ -32,7 +33,9 @@ from viper_model.video_model.fit.background import RECORDED, resolve_background
 from viper_model.video_model.fit.example_videos import write_example_videos
 from viper_model.video_model.fit.identity import (
     FINISHED,
+    TRAINED_ON,
     finished_identity,
+    pictures_of,
     read_identity,
     refuse_another,
     settings_identity,
@@ -40,14 +43,20 @@ from viper_model.video_model.fit.identity import (
 )
 from viper_model.video_model.fit.schedule import SCHEDULES, TrainingSchedule
 from viper_model.video_model.fit.stages import VALIDATE_EVERY, Stage
+from viper_model.video_model.folder import WEIGHTS
 from viper_model.video_model.sizes import size_config
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset
 from viper_model.videos.find import BACKGROUND, EXPERT
+from viper_model.videos.source import SETTINGS
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+LOCK = ".lock"
+CHECKPOINT = "training.safetensors"
+LONGEST_NAME = 200
+"""Bytes of a task's name: file systems take 255, with what is put behind it."""
 SAVE_SECONDS = 20
 """How much work a crash may cost."""
 LOG_EVERY = 20
@@ -86,10 +95,13 @@ def fit(
     """
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder} is a file: choose another folder for the model")
+    _refuse_anothers_folder(folder, data)
     config = size_config(size, tokenizer, code_model)
     schedule = _shortened(SCHEDULES[size], tokenizer_steps, code_model_steps, background_steps)
     shortest = config.code_model.context * config.frame_skip
     dataset = load_dataset(data, config.tokenizer.image_size, tasks, shortest=shortest)
+    refuse_names_of_the_check(dataset)
+    _refuse_long_names(dataset.tasks)
     source = resolve_background(background, dataset)
     behaviours = (EXPERT, BACKGROUND) if source in RECORDED else (EXPERT,)
     used = [video for video in dataset.videos if video.behaviour in behaviours]
@@ -110,7 +122,8 @@ def fit(
         if fabric.is_global_zero:
             model.calibration = calibrate(model, dataset)
             dataset.settings.save(folder, model.tasks)
-            replace_file(folder / FINISHED, json.dumps(identity, indent=2).encode())
+            seen = [pictures_of(video) for video in used if not video.held_out]
+            replace_file(folder / FINISHED, json.dumps({**identity, TRAINED_ON: seen}, indent=2).encode())
             model.save(folder)
             training.file.unlink(missing_ok=True)
             write_example_videos(model, dataset, folder / "videos")
@@ -143,6 +156,33 @@ def refuse_other_settings(
     refuse_another(folder, "a finished model", there, wanted)
 
 
+def _refuse_anothers_folder(folder: Path, data: Path) -> None:
+    """Raises ModelError where a model would take the place of something else, or its videos be taken for a task's."""
+    place, videos = folder.resolve(), data.resolve()
+    if place.is_relative_to(videos) and not any(part.startswith(".") for part in place.relative_to(videos).parts):
+        raise ModelError(
+            f"{folder} is in the videos' folder {data}, where a model's example videos would be taken for videos of a "
+            "task: choose a folder beside it"
+        )
+    ours = (LOCK, FINISHED, CHECKPOINT, "config.yaml")
+    if any((folder / name).exists() for name in ours):
+        return
+    written = (WEIGHTS, "tasks.yaml", METRICS, SETTINGS, "masks", "videos")
+    if there := [name for name in written if (folder / name).exists()]:
+        raise ModelError(
+            f"{folder} is no folder of a model, and its {' and '.join(there)} would be written over: choose another"
+        )
+
+
+def _refuse_long_names(tasks: Sequence[str]) -> None:
+    for task in tasks:
+        if (size := len(os.fsencode(task))) > LONGEST_NAME:
+            raise ModelError(
+                f"the task '{task[:40]}…' has a name of {size} bytes, and files are called after it: "
+                f"{LONGEST_NAME} at most"
+            )
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """No other training writes to `folder` meanwhile. Raises ModelError where one does."""
@@ -152,7 +192,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
     with saving(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", taken):
+    with locked(folder / LOCK, taken):
         yield
 
 
@@ -185,7 +225,7 @@ class Training:
     ) -> None:
         """identity: see `training_identity`."""
         self.fabric, self.model, self.stages, self.seed, self.identity = fabric, model, stages, seed, identity
-        self.folder, self.file = folder, folder / "training.safetensors"
+        self.folder, self.file = folder, folder / CHECKPOINT
         self.step = 0
         """Steps done, of all stages."""
 

@@ -24,6 +24,7 @@ from viper_model.files import locked
 from viper_model.reward.check import check_reward
 from viper_model.torch_tools.checkpoint import write_tensors
 from viper_model.video_model.fit import training as fit_module
+from viper_model.video_model.fit.background import resolve_background
 from viper_model.video_model.fit.schedule import SCHEDULES, average_decay, learning_rate
 from viper_model.video_model.fit.training import fit, refuse_other_settings
 from viper_model.video_model.sizes import SIZES
@@ -283,8 +284,8 @@ def test_a_short_training_is_not_lost_in_a_long_average(
 ) -> None:
     of_code_model = dataclasses.replace(SCHEDULES["micro"].code_model, ema_decay=0.9999)
     monkeypatch.setitem(SCHEDULES, "micro", dataclasses.replace(SCHEDULES["micro"], code_model=of_code_model))
-    fit(videos, tmp_path, "micro", background="none", code_model_steps=100)
-    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    fit(videos, tmp_path / "model", "micro", background="none", code_model_steps=100)
+    last = json.loads((tmp_path / "model" / "metrics.jsonl").read_text().splitlines()[-1])
     # Untrained weights give some ln 8 nats a code, the trained ones of the last steps a fraction of that.
     assert last["validation_nats_a_code"] < 0.5 * math.log(8)
 
@@ -302,3 +303,47 @@ def test_a_folder_that_is_a_file_is_refused_before_videos_are_read(tmp_path: Pat
     (tmp_path / "model").touch()
     with pytest.raises(ModelError, match="is a file: choose another folder"):
         fit(tmp_path / "nowhere", tmp_path / "model", "micro")
+
+
+@pytest.mark.parametrize(
+    ("data", "folder", "why"),
+    [
+        ("videos", "videos/model", "is in the videos' folder"),
+        ("videos", "videos", "is in the videos' folder"),
+        ("videos", ".", "is no folder of a model, and its videos would be written over"),
+        ("videos", "notes", "is no folder of a model, and its metrics.jsonl would be written over"),
+    ],
+)
+def test_a_folder_that_is_no_models_is_left_as_it_is(
+    data: str, folder: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "metrics.jsonl").write_text("mine")
+    with pytest.raises(ModelError, match=why):
+        fit(Path(data), Path(folder), "micro")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["metrics.jsonl", "notes", "videos"]
+
+
+@pytest.mark.parametrize(
+    ("task", "behaviour", "why"), [("slide", "frozen", "rename their folder"), ("s" * 240, "random", "240 bytes")]
+)
+def test_what_could_only_fail_after_training_is_refused_before(
+    task: str, behaviour: str, why: str, videos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(videos / "slide", tmp_path / "others" / task)
+    (tmp_path / "others" / task / "random").rename(tmp_path / "others" / task / behaviour)
+    with pytest.raises(ModelError, match=why):
+        fit(tmp_path / "others", tmp_path / "model", "micro")
+    assert not (tmp_path / "model").exists()
+
+
+def test_background_of_some_tasks_alone_is_not_left_unused_in_silence(
+    videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for task in ("slide", "other"):
+        shutil.copytree(videos / "slide", tmp_path / task, ignore=shutil.ignore_patterns("background"))
+    shutil.copytree(videos / "slide" / "random", tmp_path / "slide" / "background")
+    assert resolve_background("auto", load_dataset(tmp_path, 16)) == "made"
+    assert "background videos are not used: of other there is none" in caplog.text
