@@ -27,7 +27,7 @@ from viper_model.reward.verdict import NOT_USABLE
 from viper_model.video_model.fit.identity import pictures_of, trained_on
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
-from viper_model.videos.find import find_videos
+from viper_model.videos.find import BACKGROUND, find_videos
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import write_video
 
@@ -84,7 +84,8 @@ def check_model(
 def _without_trained_on(dataset: Dataset, folder: Path) -> Dataset:
     """Without what is to be judged by and the model was trained on: videos that have been moved or renamed since."""
     seen = trained_on(folder)
-    known = {video.name for video in dataset.videos if video.held_out and seen and pictures_of(video) in seen}
+    held_out = [each for each in dataset.videos if each.held_out and each.behaviour in (EXPERT, BACKGROUND)]
+    known = {video.name for video in held_out if seen and pictures_of(video) in seen}
     if known:
         logger.warning(
             "%d held-out videos are not judged by, as the model was trained on them before they moved or others came: "
