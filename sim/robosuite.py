@@ -38,7 +38,6 @@ ARM = "panda"
 STEP_METRES = 0.03
 STEP_RADIANS = 0.2
 _LEASH_METRES = 0.06
-_ROOM_LOW, _ROOM_HIGH = np.array([-0.35, -0.5, 0.8]), np.array([0.35, 0.5, 1.3])
 _MOST_YAW = 1.8
 """Radians. A parallel gripper is the same again after a half turn, so this reaches every orientation."""
 _SETTLING_STEPS = 6
@@ -205,7 +204,7 @@ class ArmEnv(Env):
         distance = float(np.linalg.norm(lead))
         if distance > _LEASH_METRES:
             goal = here + lead * (_LEASH_METRES / distance)
-        return np.clip(goal, _ROOM_LOW, _ROOM_HIGH)
+        return np.clip(goal, self._task.room.low, self._task.room.high)
 
     def _frame(self) -> NDArray[np.uint8]:
         return self._renderer.render(self._suite_env.sim.data._data)

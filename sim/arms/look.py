@@ -21,7 +21,8 @@ _COLLISION, _VISUAL = 0, 1
 
 @dataclass(frozen=True)
 class View:
-    """A camera that faces the arm: it looks along -x and downwards. Fixed in the environment, whatever arm there is."""
+    """A camera that looks at the table from the front, or from the side, and downwards. Fixed in the environment,
+    whatever arm there is."""
 
     look_at: tuple[float, float, float]
     """Metres."""
@@ -29,17 +30,23 @@ class View:
     """Metres."""
     elevation: float = 22.0
     """Degrees above the point looked at."""
+    azimuth: float = 0.0
+    """Degrees from the front, where the camera faces the arm, to the arm's left."""
 
     def add_to(self, mjcf: ET.Element) -> None:
         """Put this camera into a model."""
-        sine, cosine = math.sin(math.radians(self.elevation)), math.cos(math.radians(self.elevation))
-        x, y, z = self.look_at
+        up, across = math.sin(math.radians(self.elevation)), math.cos(math.radians(self.elevation))
+        left, front = math.sin(math.radians(self.azimuth)), math.cos(math.radians(self.azimuth))
+        x, y, z = (
+            at + self.distance * away
+            for at, away in zip(self.look_at, (across * front, across * left, up), strict=True)
+        )
         environment = mjcf.find("worldbody")
         assert environment is not None
         attributes = {
             "name": CAMERA,
-            "pos": f"{x + self.distance * cosine} {y} {z + self.distance * sine}",
-            "xyaxes": f"0 1 0 {-sine} 0 {cosine}",
+            "pos": f"{x} {y} {z}",
+            "xyaxes": f"{-left} {front} 0 {-up * front} {-up * left} {across}",
         }
         ET.SubElement(environment, "camera", attributes)
 

@@ -21,7 +21,22 @@ from sim.arms.look import View
 
 _TABLE = View(look_at=(-0.06, 0.0, 0.93), distance=0.95, elevation=28.0)
 _BINS = View(look_at=(0.05, 0.02, 0.9), distance=1.3, elevation=32.0)
+_SIDE = View(look_at=(-0.05, 0.0, 0.93), distance=0.8, elevation=25.0, azimuth=60.0)
+"""For what is shut: from the front a hand held before it would be the picture of a hand that has shut it."""
 _DOOR = View(look_at=(-0.08, 0.0, 1.05), distance=1.15, elevation=40.0)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where the point between the fingertips may be sent: [3] in metres, in the world frame."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+
+_WIDE = Room((-0.35, -0.5, 0.8), (0.35, 0.5, 1.3))
+_SEEN_FROM_THE_SIDE = Room((-0.3, -0.3, 0.8), (0.2, 0.3, 1.2))
+"""A hand that has left the picture is nothing that a reward could judge."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class Task:
     turns: bool = False
     """Whether the gripper has to turn about the vertical: one action value more."""
     view: View = _TABLE
+    room: Room = _WIDE
     options: dict[str, Any] = field(default_factory=dict)
     """For the environment's constructor."""
 
@@ -62,7 +78,7 @@ TASKS = {
     "close_fridge": Task(articulated.CloseFridge, 80),
     "open_box": Task(articulated.OpenBox, 80),
     "close_box": Task(articulated.CloseBox, 100),
-    "close_laptop_lid": Task(articulated.CloseLaptopLid, 80),
+    "close_laptop_lid": Task(articulated.CloseLaptopLid, 80, view=_SIDE, room=_SEEN_FROM_THE_SIDE),
     "toilet_seat_down": Task(articulated.ToiletSeatDown, 80),
     "slide_cabinet_open": Task(articulated.SlideCabinetOpen, 80),
     "turn_tap": Task(articulated.TurnTap, 80),

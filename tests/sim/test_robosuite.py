@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from itertools import product
 from pathlib import Path
 
@@ -105,6 +106,36 @@ def test_an_action_moves_the_gripper_by_three_centimetres_and_turns_it(arm: str)
         turned = np.degrees(np.arccos(np.clip(facing @ np.array(fingers[:, 0]), -1, 1)))
         assert turned == pytest.approx(np.degrees(0.4), abs=1)
         assert fingers[2, 2] < -0.999  # still pointing down
+
+
+@pytest.mark.parametrize(("task", "farthest"), [("push_button", 0.5), ("close_laptop_lid", 0.3)])
+def test_the_hand_stays_in_the_task_s_room(task: str, farthest: float) -> None:
+    with make(task) as environment:
+        environment.reset()
+        for _ in range(25):
+            environment.step(np.array([0, 1, 0, 0], np.float32))
+        assert environment.goal_position[1] == pytest.approx(farthest)
+        assert environment.gripper_position[1] == pytest.approx(farthest, abs=5e-3)
+
+
+def test_a_camera_looks_at_its_point_from_where_it_is_said_to_be() -> None:
+    import mujoco  # after sim.robosuite, which settles with which OpenGL
+
+    from sim.arms.look import View
+
+    view = View(look_at=(-0.1, 0.2, 0.9), distance=0.8, elevation=30, azimuth=60)
+    model = ET.fromstring("<mujoco><worldbody/></mujoco>")
+    view.add_to(model)
+    compiled = mujoco.MjModel.from_xml_string(ET.tostring(model, encoding="unicode"))
+    (camera,) = compiled.cam_pos
+    away = camera - view.look_at
+    assert np.linalg.norm(away) == pytest.approx(0.8)
+    assert np.degrees(np.arcsin(away[2] / 0.8)) == pytest.approx(30)
+    assert np.degrees(np.arctan2(away[1], away[0])) == pytest.approx(60)
+    axes = compiled.cam_mat0.reshape(3, 3)  # its right, its up, and away from what it sees
+    assert axes[:, 2] == pytest.approx(away / 0.8)
+    assert axes[2, 0] == pytest.approx(0, abs=1e-9)  # level
+    assert axes[2, 1] > 0  # and upright
 
 
 def test_the_goal_does_not_run_away_from_an_arm_that_is_held_up() -> None:
