@@ -148,9 +148,8 @@ def test_videos_that_were_moved_since_are_not_judged_by_where_they_were_trained_
     for name in names:
         (push / name).rename(push / "expert" / name)
     assert not caplog.records
-    assert (
-        judged("check-reward", data, model) == 1
-    )  # of the two that are chosen by their names there, one had been trained on
+    # Of the two that their names choose there, one was trained on.
+    assert judged("check-reward", data, model) == 1
     assert "held-out videos are not judged by, as the model was trained on them" in caplog.text
 
 

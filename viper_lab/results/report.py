@@ -109,8 +109,9 @@ def write_report(run: Path) -> Path:
     data = _videos(config)
     sampled = _sampled(records, len(trained.returns))
     scores = [untrained, trained, *sampled, *_oracle(run, config, last), *_behaviours(data)]
-    videos = _scored_videos(run, (first, last), data, config)
-    check = _check(config)
+    model = _video_model(run, config)
+    videos = _scored_videos(run, model, (first, last), data, config) if model else []
+    check = _check(model, config) if model else None
     if videos:
         save_figure(run / PLOTS / "videos.png", plot_videos(videos), dpi=150)
     page = template("report.html.jinja").render(
@@ -292,20 +293,28 @@ def plot_videos(videos: list[ScoredVideo], columns: int = 10) -> Figure:
     return figure
 
 
-def _scored_videos(
-    run: Path, rounds: tuple[int, int], data: Dataset | None, config: dict[str, Any]
-) -> list[ScoredVideo]:
-    """The policy before and after training, and an expert that the model was not trained on; none without a model."""
+def _video_model(run: Path, config: dict[str, Any]) -> Path | None:
+    """The folder of the video model that rewarded the run; None where there was none, it is gone, or another has taken
+    its place."""
     if not config["video_model"] or not Path(config["video_model"]["path"]).is_dir():
-        return []
-    if _is_another(config):
+        return None
+    folder, had = Path(config["video_model"]["path"]), value_at(config, "video_model.sha256")
+    there = model_hash(folder)
+    if None not in (there, had) and there != had:
         logger.warning(
             "%s is not the video model that rewarded %s, which had other weights: the report says nothing by it",
-            config["video_model"]["path"],
+            folder,
             run,
         )
-        return []
-    folder, label, form = Path(config["video_model"]["path"]), rewarded_task(config), _form(config)
+        return None
+    return folder
+
+
+def _scored_videos(
+    run: Path, folder: Path, rounds: tuple[int, int], data: Dataset | None, config: dict[str, Any]
+) -> list[ScoredVideo]:
+    """The policy before and after training, and an expert that the model was not trained on."""
+    label, form = rewarded_task(config), _form(config)
     model, prepared = VideoModel.load(folder), VideoSettings.load(folder).of(label)
 
     def scored(title: str, frames: np.ndarray, rewards: np.ndarray | None) -> ScoredVideo:
@@ -327,22 +336,15 @@ def _scored_videos(
     return videos
 
 
-def _is_another(config: dict[str, Any]) -> bool:
-    """Whether the video model that is there now is not the one that rewarded the run: nothing is said by it."""
-    there, had = model_hash(Path(config["video_model"]["path"])), value_at(config, "video_model.sha256")
-    return None not in (there, had) and there != had
-
-
 def _clip(run: Path, video: ScoredVideo) -> Clip:
     path = run / "videos" / f"{video.title.replace(' ', '_').replace(',', '')}.mp4"
     write_video(path, likelihood_map_video(video.frames, video.scores.code_log_probs), rate=15)
     return Clip(f"{video.title}: reward {video.reward:.2f} a frame", path)
 
 
-def _check(config: dict[str, Any]) -> dict[str, Any] | None:
+def _check(model: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     """What `viper check-reward` found of the task's reward, where it has been asked of the form that the run has."""
-    model = Path(config["video_model"]["path"]) if config["video_model"] else None
-    if model is None or not (model / "check.json").exists() or _is_another(config):
+    if not (model / "check.json").exists():
         return None
     path, form, label = model / "check.json", _form(config), rewarded_task(config)
     checks = read_json(path, _are_checks, "`viper check-reward` writes it again")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from viper_lab.errors import UserError
+from viper_model.files import UNREADABLE_ARRAYS
 from viper_model.metrics import METRICS, read_records
 from viper_model.videos.dataset import Recording, read_recording
 from viper_model.videos.preparation import resize
@@ -200,7 +199,7 @@ def episode_rewards(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             rewards: np.ndarray = arrays["reward"]
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE_ARRAYS as error:
         raise UserError(f"{path} can't be read as an episode: {error}") from error
     if rewards.ndim != 1 or rewards.dtype.kind != "f" or not np.isfinite(rewards).all():
         raise UserError(f"{path} can't be read as an episode: its rewards are no row of finite numbers")

@@ -78,10 +78,7 @@ def go_on(run: Path) -> None:
         (lambda run: change(run, task=None), "task must be text"),
         (lambda run: (run / "metrics.jsonl").write_text("123\n"), "metrics.jsonl, line 1, is damaged"),
         (lambda run: (run / "metrics.jsonl").unlink(), "metrics.jsonl is missing"),
-        (
-            lambda run: (run / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n'),
-            "kept no evaluation",
-        ),
+        (lambda run: (run / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n'), "kept no evaluation"),
         (lambda run: (run / "config.yaml").write_text("3"), "config.yaml says nothing"),
     ],
 )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from viper_model.files import replace_file
+from viper_model.files import UNREADABLE_ARRAYS, replace_file
 
 _MADE_OF = "made of"
 
@@ -28,7 +26,7 @@ def kept(path: Path, made_of: Mapping[str, Any], make: Callable[[], dict[str, np
         with np.load(path, allow_pickle=False) as file:
             if str(file[_MADE_OF]) == told:
                 return {name: file[name] for name in file.files if name != _MADE_OF}
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+    except UNREADABLE_ARRAYS:
         pass
     arrays = make()
     buffer = io.BytesIO()
