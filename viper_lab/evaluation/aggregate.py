@@ -61,7 +61,7 @@ def write_aggregate(folder: Path) -> tuple[Path, list[str]]:
     path = folder / PAGE
     write_text(path, page)
     missing = [f"missing: {each.name}: {each.why}" for each in outcome.missing]
-    return path, [*_result_lines(comparisons), *missing]
+    return path, [*_result_lines(comparisons), *_uneven_lines(comparisons), *missing]
 
 
 def _result_lines(comparisons: Iterable[Comparison]) -> list[str]:
@@ -72,6 +72,14 @@ def _result_lines(comparisons: Iterable[Comparison]) -> list[str]:
         f"{_count(row.seeds, 'seed')}"
         for comparison in comparisons
         for row in comparison.rows
+    ]
+
+
+def _uneven_lines(comparisons: Iterable[Comparison]) -> list[str]:
+    return [
+        f"{comparison.sim}, {task}: trained for {least:,} to {most:,} steps: scores at the end are not at equal steps"
+        for comparison in comparisons
+        for task, (least, most) in comparison.uneven.items()
     ]
 
 

@@ -93,6 +93,12 @@ class Comparison:
         return Cell(tuple(each.score for each in self.of(method, task)), len(missing))
 
     @cached_property
+    def uneven(self) -> dict[str, tuple[int, int]]:
+        """By task, where its methods were not trained for equally many environment steps: the fewest and the most."""
+        of_tasks = {task: {each.steps for each in self.results if each.task == task} for task in self.tasks}
+        return {task: (min(steps), max(steps)) for task, steps in of_tasks.items() if len(steps) > 1}
+
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
         """Of the methods that have a result."""
         return tuple(self._row(method) for method in self.methods if self.tasks_of(method))

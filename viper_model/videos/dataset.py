@@ -22,6 +22,7 @@ from viper_model.videos import video_file
 from viper_model.videos.cache import Decoded, Job, cache_folder, decode_videos
 from viper_model.videos.find import EXPERT as EXPERT
 from viper_model.videos.find import FoundVideo, find_videos, format_of, pair_name, read, sources_at
+from viper_model.videos.preparation import mixed_rates
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS
 from viper_model.videos.split import SHORTEST, held_out_names
@@ -170,13 +171,13 @@ def load_dataset(
     )
     dataset = Dataset(videos, skipped, settings)
     _refuse_unusable(root, dataset, tasks, available)
-    for note in notes(dataset.skipped, len(wanted), [decoded for _, decoded in usable]):
+    for note in notes(dataset.skipped, len(wanted), [decoded for _, decoded in usable], settings):
         logger.warning("%s: %s", root, note)
     return dataset
 
 
-def notes(skipped: dict[str, str], videos: int, decoded: Sequence[Decoded]) -> list[str]:
-    """Warnings about videos that were skipped and about mixed sizes, a line each."""
+def notes(skipped: dict[str, str], videos: int, decoded: Sequence[Decoded], settings: VideoSettings) -> list[str]:
+    """Warnings about videos that were skipped, and about mixed sizes and rates, a line each."""
     lines = []
     if skipped:
         lines.append(f"{len(skipped)} skipped ({videos} videos found)")
@@ -186,6 +187,8 @@ def notes(skipped: dict[str, str], videos: int, decoded: Sequence[Decoded]) -> l
     sizes = Counter((video.width, video.height) for video in decoded)
     if len(sizes) > 1:
         lines.append("videos of several sizes: " + ", ".join(f"{n} of {w}×{h}" for (w, h), n in sizes.most_common()))
+    if not settings.rate and (mixed := mixed_rates(video.rate for video in decoded)):
+        lines.append(mixed)
     return lines
 
 

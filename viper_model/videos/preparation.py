@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -107,6 +107,18 @@ class Preparation:
         if self.recorded_rate is None:
             raise ModelError(f"its rate is unknown: set `recorded_rate` in {SETTINGS} beside `rate`")
         return self.recorded_rate
+
+
+def mixed_rates(rates: Iterable[float | None]) -> str | None:
+    """What is wrong with videos of these rates, in Hz where they are known, without a chosen one; None where nothing
+    is."""
+    known = [rate for rate in rates if rate]
+    if not known or min(known) >= LOWEST_RATE_SHARE * max(known):
+        return None
+    return (
+        f"its videos have {min(known):.3g} to {max(known):.3g} frames a second, so the same motion is faster in some than "
+        f"in others: set `rate` in {SETTINGS} to {min(known):.3g} or less"
+    )
 
 
 class Clock:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from viper_model.errors import ModelError
 from viper_model.videos.find import EXPERT, FoundVideo, find_videos, look
+from viper_model.videos.preparation import mixed_rates
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.source import SETTINGS, Facts
 from viper_model.videos.split import SHORTEST, held_out_names
@@ -75,6 +76,8 @@ def survey(root: Path) -> Survey:
         if len(experts) < 2:
             too_few = f"{len(experts)} usable {EXPERT} videos: two are needed, one to train on and one to hold out"
             problems[task] = "; ".join(filter(None, (problems.get(task), too_few)))
+    if not settings.rate and (mixed := mixed_rates(facts.rate for facts in usable.values())):
+        problems[str(root)] = mixed
     for task in settings.masks.keys() - tasks:
         problems[SETTINGS] = f"it has a mask for '{task}', but there are no videos of such a task"
     return Survey(tuple(groups), problems)

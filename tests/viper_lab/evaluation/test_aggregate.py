@@ -106,6 +106,12 @@ def test_the_page_tells_each_task_and_what_its_errors_are_over(compared: tuple[P
     )
 
 
+def test_scores_that_are_not_at_equal_steps_are_told(compared: tuple[Path, list[str]]) -> None:
+    page, lines = compared
+    assert "are not at equal steps: walker_walk 400 to 800." in text_of(page)
+    assert lines[2:] == ["dmc, walker_walk: trained for 400 to 800 steps: scores at the end are not at equal steps"]
+
+
 def test_missing_runs_are_named_and_never_zero(folder: Path) -> None:
     wanted = [
         {"name": f"{task}_drqv2_task_seed{seed}", "task": task, "seed": seed}
