@@ -18,14 +18,10 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = chosen(context, "deploy")
     names = ("arm", "task", "action", "output", "dry_run", "dead_man", "step_seconds", "joint_prefix")
     parameters: dict[str, object] = {name: values[name] for name in names}
-    commands = "arm_controller/joint_trajectory"
-    sent = f"{values['controller']}/joint_trajectory"
-    sides = {
-        "camera/image_raw": values["image"],
-        "joint_states": values["joint_states"],
-        commands: sent,
-        f"{commands}/would_send": f"{sent}/would_send",
-    }
+    sides = {"camera/image_raw": values["image"], "joint_states": values["joint_states"]}
+    for argument, name in (("controller", "arm_controller"), ("gripper", "gripper_controller")):
+        commands, sent = f"{name}/joint_trajectory", f"{values[argument]}/joint_trajectory"
+        sides |= {commands: sent, f"{commands}/would_send": f"{sent}/would_send"}
     if values["sim"] and values["output"] == "twist":
         raise UserError("output:=twist is for MoveIt Servo, which the simulated arm has not: choose output:=trajectory")
     policy = str(Path(values["policy"]).expanduser().resolve())

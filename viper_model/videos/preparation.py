@@ -116,8 +116,8 @@ def mixed_rates(rates: Iterable[float | None]) -> str | None:
     if not known or min(known) >= LOWEST_RATE_SHARE * max(known):
         return None
     return (
-        f"its videos have {min(known):.3g} to {max(known):.3g} frames a second, so the same motion is faster in some than "
-        f"in others: set `rate` in {SETTINGS} to {min(known):.3g} or less"
+        f"its videos have {min(known):.3g} to {max(known):.3g} frames a second, so the same motion is faster in some "
+        f"than in others: set `rate` in {SETTINGS} to {min(known):.3g} or less"
     )
 
 

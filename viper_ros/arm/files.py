@@ -32,7 +32,12 @@ def load(name: str) -> Arm:
     if name not in arms():
         near = difflib.get_close_matches(name, arms(), cutoff=0.4) or arms()
         raise UserError(f"no arm '{name}': choose {' or '.join(near)}, or add config/arms/{name}.yaml")
-    return read(config_directory() / "arms" / f"{name}.yaml")
+    return read(path_of(name))
+
+
+def path_of(name: str) -> Path:
+    """Where an arm's file is."""
+    return config_directory() / "arms" / f"{name}.yaml"
 
 
 def read(path: Path) -> Arm:

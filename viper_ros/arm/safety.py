@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +16,8 @@ HOMING_TIMEOUT = 10.0
 """Seconds in which a homing arm must get HOMING_PROGRESS nearer to home."""
 HOMING_PROGRESS = 0.1
 """rad, of the joint that is furthest from home."""
+CLOCK_STATES = 20
+"""Of so many joint states the one whose stamp is nearest to its coming tells how far two clocks are apart."""
 REMEMBERED_STEPS = 256
 """How many of the time steps last shown an action may answer. More than go by within the deadline of an action."""
 
@@ -87,6 +89,8 @@ class Guard:
         """The newest measured joint positions, float64 [joints] in rad."""
         self._jumped = np.zeros_like(self.motion.position)
         """By how much they differ from those before, float64 [joints] in rad."""
+        self._states_ages: deque[float] = deque(maxlen=CLOCK_STATES)
+        """Seconds between the last stamps of joint states and their coming."""
         self._measured_at = self._frame_at = self._action_at = self._dead_man_at = -np.inf
         """When the newest of each came."""
         self._camera = camera
@@ -120,8 +124,11 @@ class Guard:
         if not held and self._deadlines.dead_man is not None and self.state in (State.RUNNING, State.HOMING):
             self.fault(DEAD_MAN_RELEASED)
 
-    def joint_states(self, positions: np.ndarray, now: float) -> None:
-        """Measured joint positions, float64 [joints] in rad."""
+    def joint_states(self, positions: np.ndarray, now: float, age: float | None = None) -> None:
+        """Measured joint positions, float64 [joints] in rad, that came `age` seconds after their stamp; None: they have
+        no stamp."""
+        if age is not None:
+            self._states_ages.append(age)
         if positions.shape != self.motion.position.shape or not np.isfinite(positions).all():
             self.fault("joint states that are not finite numbers, one a joint")
             return
@@ -129,15 +136,18 @@ class Guard:
             self._jumped = np.abs(positions - self._measured)
         self._measured, self._measured_at = positions, now
 
-    def frame(self, age: float | None, now: float) -> None:
-        """A camera frame has come, `age` seconds after its stamp; None: it has no stamp.
+    def frame(self, age: float | None, now: float) -> bool:
+        """A camera frame has come, `age` seconds after its stamp; None: it has no stamp. Returns whether it counts.
 
         One that is stamped in the future counts as taken now; further than the deadline of a frame its camera goes by
-        another clock, and how old it is can't be told: it doesn't count, and nor does one without a stamp.
+        another clock, and how old it is can't be told: it doesn't count, and nor does one without a stamp, one that is
+        older than the deadline, as a recording's, and one that was taken before the last that counted.
         """
         self.frame_age = age
-        if age is not None and age >= -self._deadlines.frame:
-            self._frame_at = max(self._frame_at, now - max(age, 0.0))
+        if age is None or abs(age) > self._deadlines.frame or now - max(age, 0.0) < self._frame_at:
+            return False
+        self._frame_at = now - max(age, 0.0)
+        return True
 
     def doubtful_frames(self) -> str:
         """Why the frames that come don't count, to the camera's stamps; empty where they do."""
@@ -151,6 +161,14 @@ class Guard:
             f"the frames of {self._camera} are stamped {when}: in whole seconds, late, or by the clock of another "
             "machine, which is to agree with this one's"
         )
+
+    def doubtful_joint_states(self) -> str:
+        """Why what is commanded would be carried out at another time than here; empty where it is not."""
+        apart = min(self._states_ages, key=abs, default=0.0)
+        if abs(apart) <= self._deadlines.joint_states:
+            return ""
+        when = f"{apart:.2f} s before they come" if apart > 0 else f"{-apart:.2f} s in the future"
+        return f"joint states are stamped {when}: the clock of the arm's controller is to agree with this machine's"
 
     def shown(self, stamp: int, now: float) -> None:
         """The time step with this stamp is shown to the policy, which may answer it from now on."""
@@ -314,6 +332,8 @@ class Guard:
         deadlines = self._deadlines
         if now - self._measured_at > deadlines.joint_states:
             return f"no joint states for {deadlines.joint_states} s"
+        if apart := self.doubtful_joint_states():
+            return apart
         if deadlines.dead_man is not None and now - self._dead_man_at > deadlines.dead_man:
             return DEAD_MAN_RELEASED
         if state is State.RUNNING:

@@ -67,10 +67,16 @@ class Camera:
             return None
         first, self.video = video != self.video, video
         if first:
+            self.check_rate()
             self.clock = Clock(self.rate) if self.rate else None
         if self.clock and not self.clock.ticks(np.array([self.time.seconds[index]]))[0]:
             return None
         return self.task, first
+
+    def check_rate(self) -> None:
+        """Raises ModelError where the video of a camera alone had fewer frames a second than the model's."""
+        if self.clock:
+            self.clock.check()
 
 
 def score_bag(
@@ -159,6 +165,7 @@ def _scored(
             map_message = kinds[rosbag.RAW](header, *grey.shape, "mono8", 0, grey.shape[1], grey.ravel())
             yield shown[topic.name], received, store.serialize_cdr(map_message, rosbag.RAW)
     for camera in cameras.values():
+        camera.check_rate()
         camera.pictures.finish(path)
 
 

@@ -85,6 +85,7 @@ ROBOT = (
     Parameter("sim", False, "Simulate the arm."),
     Parameter("joint_states", "joint_states", "Topic of the arm's joints."),
     Parameter("controller", "arm_controller", "Name of the joint_trajectory_controller."),
+    Parameter("gripper", "gripper_controller", "Name of the gripper's joint_trajectory_controller."),
 )
 
 TRAIN = (
@@ -112,7 +113,7 @@ DEPLOY = (
     *arguments(arm_node.PARAMETERS, "arm", required=True),
     *arguments(act_node.PARAMETERS, "policy", required=True),
     *arguments(arm_node.PARAMETERS, "dry_run", "task", "action", "step_seconds", "output", "dead_man", "joint_prefix"),
-    *arguments(ROBOT, "sim", "joint_states", "controller"),
+    *arguments(ROBOT, "sim", "joint_states", "controller", "gripper"),
     *arguments(CAMERA, "image"),
     *arguments(RUN, "viz", "viz_file"),
     *arguments(COMMON),

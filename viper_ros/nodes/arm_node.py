@@ -13,9 +13,10 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 from std_srvs.srv import Trigger
 
+from viper_lab.errors import UserError
 from viper_lab.parameters import Parameter
 from viper_ros.arm import actions, files, homing
 from viper_ros.arm.joint_states import JointStates
@@ -83,7 +84,19 @@ class ArmNode(ViperNode):
         super().__init__("arm_node", PARAMETERS, **options)
 
     def configure(self) -> None:
+        camera = self.resolve_topic_name(CAMERA)
+        if camera == self.resolve_topic_name("image_raw"):
+            raise UserError(
+                f"{camera} is where the policy is shown its frames, so the camera may not publish there: "
+                "start its driver in a namespace, as /camera, and name that topic"
+            )
+        if self.value("output") == "twist" and self.value("action") == "joint_velocity":
+            raise UserError(
+                "output:=twist moves the end effector: with action:=joint_velocity choose output:=trajectory"
+            )
         self._arm = arm = files.load(self.value("arm")).with_prefix(self.value("joint_prefix"))
+        low, high = arm.limits.workspace_low.tolist(), arm.limits.workspace_high.tolist()
+        self.get_logger().info(f"{files.path_of(arm.name)}: the tool centre point stays within {low} to {high} m")
         self._joints = JointStates(arm.joints, f"joint_prefix, or joints in config/arms/{arm.name}.yaml,")
         action_size = actions.action_size(arm, self.value("action"))
         self._periods_a_step = arm.control_periods_a_step(self.value("step_seconds"))
@@ -94,7 +107,7 @@ class ArmNode(ViperNode):
             arm.kinematics.tcp_positions,
             action_size=action_size,
             tracking_tolerance=None if self.value("dry_run") else arm.tracking_tolerance,
-            camera=self.resolve_topic_name(CAMERA),
+            camera=camera,
         )
         self._episode = ArmEpisode(
             self,
@@ -167,8 +180,9 @@ class ArmNode(ViperNode):
             return Health(f"{guard.reason}; call clear_fault when all is well", DiagnosticStatus.ERROR, values)
         if unheard := self.unheard(*SAFETY_TOPICS):
             return Health(f"the arm may not move: {unheard}", DiagnosticStatus.ERROR, values)
-        if missing := self._joints_missing() or guard.doubtful_frames():
-            return Health(f"{guard.state.value}; {missing}", DiagnosticStatus.WARN, values)
+        of_inputs = (self._joints_missing(), guard.doubtful_joint_states(), guard.doubtful_frames())
+        if doubt := next(filter(None, (*of_inputs, *self._output.unheard())), ""):
+            return Health(f"{guard.state.value}; {doubt}", DiagnosticStatus.WARN, values)
         return Health(guard.state.value, values=values)
 
     def _serve(self, name: str, act: Callable[[], str]) -> Any:
@@ -202,12 +216,18 @@ class ArmNode(ViperNode):
         return ""
 
     def _reset_episode(self) -> str:
-        """Bring the arm home, where the next episode begins."""
-        return self._not_ready() or self.guard.go_home(monotonic())
+        """Bring the arm home, where the next episode begins, with open fingers."""
+        if self.value("output") == "twist":
+            return "not with output:=twist, which moves the end effector alone: bring the arm home by its own planner"
+        refusal = self._not_ready() or self.guard.go_home(monotonic())
+        if not refusal:
+            self._output.grip(actions.open_fingers(self._arm))
+        return refusal
 
     def _not_ready(self) -> str:
         """Why the arm may not move yet, whatever the guard says; empty where nothing is missing."""
-        return self.unheard(*SAFETY_TOPICS) or self._joints_missing()
+        nobody_follows, _ = self._output.unheard()
+        return self.unheard(*SAFETY_TOPICS) or nobody_follows or self._joints_missing()
 
     def _joints_missing(self) -> str:
         missing = self._joints.missing()
@@ -245,15 +265,19 @@ class ArmNode(ViperNode):
         self.guard.dead_man_switch(held.data, monotonic())
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        image, stamp = images.raw(message), nanoseconds(message.header.stamp)
-        age = (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else None
-        self.guard.frame(age, monotonic())
-        self._episode.frame(image)
+        image = images.raw(message)
+        if self.guard.frame(self._age(message.header), monotonic()):
+            self._episode.frame(image)
 
     def _on_joint_states(self, states: JointState) -> None:
         measured = self._joints.take(states.name, states.position, monotonic())
         if measured:
-            self.guard.joint_states(*measured)
+            self.guard.joint_states(*measured, self._age(states.header))
+
+    def _age(self, header: Header) -> float | None:
+        """Seconds since a message's stamp; None where it has none."""
+        stamp = nanoseconds(header.stamp)
+        return (self.get_clock().now().nanoseconds - stamp) / 1e9 if stamp else None
 
     def _on_action(self, action: Action) -> None:
         values = np.array(action.values, np.float64)

@@ -37,6 +37,17 @@ class ArmOutput:
         for publisher in (self._commands, self._gripper):
             self._node.destroy_publisher(publisher)
 
+    def unheard(self) -> tuple[str, str]:
+        """That nobody listens to the arm's commands, and to the gripper's; empty where somebody does or need not."""
+        if self._dry_run:
+            return "", ""
+        arm, gripper = (
+            "" if publisher.get_subscription_count() else f"nobody listens to {publisher.topic_name}"
+            for publisher in (self._commands, self._gripper)
+        )
+        remedy = "name it with controller:=" if self._is_trajectory else "start MoveIt Servo"
+        return arm and f"{arm}: start the arm's controller, or {remedy}", gripper
+
     def move(self, trajectory: Trajectory, motion: Motion) -> None:
         """Command a trajectory; as a twist, the velocity of the end effector at the end of its control period."""
         now = self._node.get_clock().now().to_msg()

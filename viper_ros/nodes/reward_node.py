@@ -37,6 +37,8 @@ from viper_ros.runtime.succession import Succession
 
 SILENCE_SECONDS = 5.0
 """So long without a frame is worth telling."""
+RECENT_SECONDS = 2.0
+"""So long a frame that was dropped is told."""
 PARAMETERS = REWARD_NODE
 
 
@@ -71,6 +73,7 @@ class RewardNode(ViperNode):
         self._latency: deque[float] = deque(maxlen=1000)
         self._active = False
         self._last_frame = 0.0
+        self._last_dropped = -np.inf
 
     def configure(self) -> None:
         path = str(self.value("model"))
@@ -137,6 +140,11 @@ class RewardNode(ViperNode):
             values["frames_between"] = self._between
         if self._active and waiting > 2 * len(self._videos):
             return Health(f"falling behind: {waiting} frames wait", DiagnosticStatus.WARN, values)
+        if self._active and monotonic() - self._last_dropped < RECENT_SECONDS:
+            told = "falling behind: frames are dropped, so what is scored seems faster than it is"
+            return Health(told, DiagnosticStatus.WARN, values)
+        if self._active and (slow := self._too_slow()):
+            return Health(slow, DiagnosticStatus.WARN, values)
         silence = monotonic() - self._last_frame
         if self._active and silence > SILENCE_SECONDS:
             return Health(f"no frames for {silence:.0f} s", DiagnosticStatus.WARN, values)
@@ -145,6 +153,16 @@ class RewardNode(ViperNode):
             self.get_logger().warning(told, once=True)
             return Health(told, DiagnosticStatus.WARN, values)
         return Health("keeping up" if self._active else "not active", values=values)
+
+    def _too_slow(self) -> str:
+        """Which cameras have fewer frames a second than the model's videos, and so seem to run fast."""
+        for name, video in zip(self._environments, self._videos, strict=True):
+            try:
+                if video.clock:
+                    video.clock.check()
+            except ModelError as error:
+                return f"{self.resolve_topic_name(f'{name}/image_raw')}: {error}"
+        return ""
 
     def _distrust(self) -> str:
         """Which cameras' stamps don't count, and why."""
@@ -196,8 +214,10 @@ class RewardNode(ViperNode):
         video = self._videos[index]
         is_first = video.begins or any(step.is_first for _, _, step, _ in video.waiting)
         video.begins = False
-        self._dropped += len(video.waiting)
-        video.waiting.clear()
+        if video.waiting:
+            self._dropped += len(video.waiting)
+            self._last_dropped = monotonic()
+            video.waiting.clear()
         self._queue(index, (stamp, image, Step(header=header, task=self._task, is_first=is_first)))
 
     def _queue(self, video: int, pair: tuple[int, np.ndarray, Step] | None) -> None:
@@ -206,9 +226,9 @@ class RewardNode(ViperNode):
         stamp, image, step = pair
         try:
             self._model.task_index(step.task)
+            frame = self._video_settings.of(step.task).frames(image[None], self._model.image_size)[0]
         except ModelError as error:
             raise MessageError(str(error)) from error
-        frame = self._video_settings.of(step.task).frames(image[None], self._model.image_size)[0]
         waiting = self._videos[video].waiting
         waiting.append((stamp, frame, step, monotonic()))
         self._longest_queue = max(self._longest_queue, len(waiting))

@@ -17,8 +17,37 @@ def test_the_end_effector_moves_as_asked(name: str) -> None:
 
 def test_near_a_singular_posture_joints_do_not_race() -> None:
     robot = files.load("panda")
-    velocities = actions.joint_velocities(robot, "end_effector", np.ones(7), np.zeros(7))
-    assert np.abs(velocities).max() < 10
+    twist = actions.end_effector_twist(robot, "end_effector", np.ones(7), np.zeros(7))
+    assert np.abs(robot.kinematics.joint_velocities(np.zeros(7), twist)).max() < 10
+
+
+def test_where_a_joint_is_at_its_limit_the_end_effector_is_slower_and_keeps_its_direction() -> None:
+    robot = files.load("panda")
+    twist = actions.end_effector_twist(robot, "end_effector", np.ones(7), robot.home)
+    asked = robot.kinematics.joint_velocities(robot.home, twist)
+    assert (np.abs(asked) > robot.limits.velocity).any()
+    velocities = actions.joint_velocities(robot, "end_effector", np.ones(7), robot.home)
+    assert (np.abs(velocities) / robot.limits.velocity).max() == pytest.approx(1)
+    np.testing.assert_allclose(velocities / np.linalg.norm(velocities), asked / np.linalg.norm(asked))
+
+
+@pytest.mark.parametrize("name", files.arms())
+@pytest.mark.parametrize("joint", [5, 6])
+def test_an_end_effector_that_starts_far_from_its_orientation_turns_back_slowly(name: str, joint: int) -> None:
+    robot = files.load(name)
+    position = robot.home - np.eye(7)[joint]
+    for _ in range(80):  # 4 s for 1 rad
+        velocities = actions.joint_velocities(robot, "end_effector_position", np.zeros(4), position)
+        assert np.linalg.norm((robot.kinematics.jacobian(position) @ velocities)[3:]) <= actions.RIGHTING_SPEED
+        position = position + 0.05 * velocities
+    home, end = (robot.kinematics.tcp_rotation(at) for at in (robot.home, position))
+    np.testing.assert_allclose(end, home, atol=0.03)
+
+
+@pytest.mark.parametrize("name", files.arms())
+def test_at_home_the_gripper_points_straight_down_as_in_the_environments_that_train(name: str) -> None:
+    robot = files.load(name)
+    np.testing.assert_allclose(robot.kinematics.tcp_rotation(robot.home), np.diag([1.0, -1.0, -1.0]), atol=2e-3)
 
 
 @pytest.mark.parametrize("name", files.arms())

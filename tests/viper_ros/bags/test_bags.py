@@ -145,6 +145,16 @@ def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: 
     assert abs(shown.astype(int) - likelihood_map(expected.code_log_probs)).max() <= 1
 
 
+def test_a_camera_slower_than_the_models_videos_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    VideoSettings(rate=10).save(folder, ())
+    write_bag(tmp_path / "camera", random_frames(12), rate=5)
+    with pytest.raises(ModelError, match="it has 5 frames a second, less than the `rate` of 10"):
+        score_bag_to_folder(tmp_path / "camera", folder, TASK, tmp_path)
+    assert not (tmp_path / "camera_scored").exists()
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

@@ -86,7 +86,7 @@ class Cell:
         self.nodes: list[ViperNode] = [self.operator, self.arm_node, self.simulated]
         assert self.simulated.start()
         assert self.arm_node.start()
-        self.until(lambda: self.arm_node._episode._described_size is not None)
+        self.until(lambda: self.arm_node._episode._described_size is not None or self.guard.doubtful_frames() != "")
         self.until(lambda: silent or self.guard._measured is not None)
 
     @property
@@ -156,8 +156,10 @@ def test_the_arm_moves_as_the_policy_says_and_the_graph_is_sim_nodes(name: str) 
     assert cell.guard.state is State.HOLDING
     assert heard["gripper_controller/joint_trajectory"][0].points[0].positions[0] == cell.arm_node._arm.gripper.closed
     cell.until(lambda: cell.guard.motion.at_rest)
+    grips = heard["gripper_controller/joint_trajectory"]
     assert cell.call("reset_episode").success
     cell.until(lambda: cell.guard.state is State.HOLDING)
+    cell.until(lambda: grips[-1].points[0].positions[0] == cell.arm_node._arm.gripper.open)
     assert np.abs(cell.simulated.environment.positions - cell.arm_node._arm.home).max() < 0.05
     close(cell)
 
@@ -301,6 +303,37 @@ def test_a_frame_of_an_unknown_encoding_is_refused_with_the_topics_name(capfd: p
     spin_until([operator, arm_node], lambda: arm_node._refused == 1)
     assert "/camera/image_raw: an image of encoding '16UC1' is not read" in capfd.readouterr().err
     assert arm_node._episode._image is None
+
+
+def test_a_camera_on_the_topic_that_shows_the_policy_its_frames_is_refused() -> None:
+    """The node would hear its own frames, and never notice that the camera is gone."""
+    node = ArmNode(cli_args=["--ros-args", "-r", "camera/image_raw:=/image_raw"])
+    with pytest.raises(UserError, match="/image_raw is where the policy is shown its frames"):
+        node.configure()
+
+
+def test_a_frame_of_a_recording_is_not_shown_to_the_policy(cell: Cell) -> None:
+    cell.until(lambda: cell.arm_node._episode._image is not None)
+    old = images.to_message(np.zeros((8, 8, 3), np.uint8), to_stamp(10**9), "camera")
+    cell.arm_node._on_image(old)
+    assert cell.arm_node._episode._image.height == 64
+
+
+def test_an_arm_that_nobody_would_move_does_not_begin_and_the_topic_is_named() -> None:
+    node = ArmNode(parameter_overrides=overrides(dry_run=False))
+    node.configure()
+    assert "nobody listens to /arm_controller/joint_trajectory" in node._not_ready()
+    assert "controller:=" in node._not_ready()
+    assert "nobody listens to /gripper_controller/joint_trajectory" in node._output.unheard()[1]
+
+
+def test_what_a_twist_can_not_do_is_refused() -> None:
+    node = ArmNode(parameter_overrides=overrides(output="twist", action="joint_velocity"))
+    with pytest.raises(UserError, match="moves the end effector"):
+        node.configure()
+    node = ArmNode(parameter_overrides=overrides(output="twist"))
+    node.configure()
+    assert "not with output:=twist" in node._reset_episode()
 
 
 def test_an_arm_sent_home_straight_after_its_episode_gets_there(cell: Cell) -> None:

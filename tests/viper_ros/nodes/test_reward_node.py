@@ -191,12 +191,10 @@ def test_any_size_and_encoding_is_scored(model_folder: Path) -> None:
 
 
 def test_live_frames_are_cropped_and_masked_as_the_models_videos_were(model_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
     mask = np.ones((64, 64), bool)
     mask[:20, 30:] = False
     settings = VideoSettings(crop=Crop(top=10, left=20, height=40, width=40), masks={TASK: mask})
-    settings.save(folder, (TASK,))
+    folder = with_settings(model_folder, tmp_path, settings)
     video = random_frames(LENGTH)
     camera = Camera(["env_0"])
     frame_by_frame(camera, start(folder), {"env_0": video}, {"env_0": {0}})
@@ -271,6 +269,14 @@ def test_it_says_when_frames_stop(model_folder: Path, monkeypatch: pytest.Monkey
     assert node.health().message.startswith("no frames for")
 
 
+def with_settings(model_folder: Path, tmp_path: Path, settings: VideoSettings) -> Path:
+    """A copy of a model whose videos had other settings."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    settings.save(folder, (TASK,))
+    return folder
+
+
 def test_a_camera_alone_is_scored_as_one_video(model_folder: Path) -> None:
     video = random_frames(8)
     camera = Camera(["env_0"])
@@ -290,6 +296,29 @@ def test_a_camera_faster_than_the_model_has_its_older_frames_dropped_and_counted
     assert len(node._videos[0].waiting) == 1
     assert node._videos[0].waiting[0][0] == 5
     assert node.health().values["frames_dropped"] == 4
+    assert node.health().level == DiagnosticStatus.WARN
+    assert node.health().message.startswith("falling behind: frames are dropped")
+
+
+def test_a_camera_slower_than_the_videos_is_told(model_folder: Path, tmp_path: Path) -> None:
+    node = start(with_settings(model_folder, tmp_path, VideoSettings(rate=10.0)), steps=False, task=TASK)
+    for fifth, frame in enumerate(random_frames(10)):
+        node._on_frame(0, images.to_message(frame, to_stamp(10**9 + fifth * 2 * 10**8), "camera"))
+        node._videos[0].waiting.clear()  # scored in time
+    assert node.health().level == DiagnosticStatus.WARN
+    assert "/env_0/image_raw: it has 5 frames a second, less than the `rate` of 10" in node.health().message
+
+
+def test_a_frame_that_the_models_crop_does_not_fit_is_refused_and_the_node_goes_on(
+    model_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    folder = with_settings(model_folder, tmp_path, VideoSettings(crop=Crop(0, 0, 24, 24)))
+    camera, node = Camera(["env_0"]), start(folder)
+    camera.show("env_0", 0, random_frames(1, size=8)[0], True)
+    spin_until([camera, node], lambda: node._refused == 1)
+    assert "reaches beyond the video's frames of 8×8 pixels" in capfd.readouterr().err
+    camera.show("env_0", 1, random_frames(1, size=32)[0], True)
+    spin_until([camera, node], lambda: len(camera.rewards("env_0")) == 1)
 
 
 def test_a_camera_whose_clock_is_set_back_begins_another_video(model_folder: Path) -> None:
@@ -334,10 +363,7 @@ def test_a_camera_whose_stamps_say_nothing_is_scored_by_arrival_and_named(
 
 
 def test_frames_of_a_camera_alone_that_are_not_scored_are_counted(model_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    VideoSettings(rate=5.0).save(folder, (TASK,))
-    node = start(folder, steps=False, task=TASK)
+    node = start(with_settings(model_folder, tmp_path, VideoSettings(rate=5.0)), steps=False, task=TASK)
     frames = random_frames(3)
     tenths = [0, 1, 2, 3, 4, 3, 5, 6, 6, 7]  # One late, one again.
     for tenth in tenths:
