@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -21,6 +22,7 @@ from tests.viper_ros.conftest import Listener, spin_until
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_lab.experiment.run_directory import RunDirectory
 from viper_lab.experiment.trainer import ReplayStep, Settings, Trainer
+from viper_lab.results.report import evaluations
 from viper_lab.results.run_files import read_config, read_metrics
 from viper_model.agents.registry import AGENTS
 from viper_model.reward.likelihood import conditional
@@ -330,17 +332,56 @@ def test_the_return_of_an_episode_that_is_cut_counts_nowhere(tmp_path: Path, eva
     trainer.close()
 
 
-def test_the_rest_of_an_episode_is_no_evaluation(tmp_path: Path) -> None:
+def test_the_rest_of_an_episode_has_no_return_and_is_learned_from(tmp_path: Path) -> None:
+    trainer, live = lone_environment(tmp_path)
+    trainer.schedule.evaluated = 0
+    live(3, from_its_first=False)
+    live(5)
+    (record,) = read_metrics(tmp_path)
+    assert record["train_return"] == 5
+    assert trainer.collected == 8
+    trainer.close()
+
+
+def test_a_round_of_evaluation_that_was_cut_short_and_gone_through_again_counts_once(tmp_path: Path) -> None:
+    for episodes in (2, 3):  # of three, and the run goes on
+        trainer, live = lone_environment(tmp_path, end_evaluation_episodes=3)
+        for _ in range(episodes):
+            live(5)
+        trainer.close()
+    assert [record["evaluation_return"] for record in read_metrics(tmp_path)] == [5, 5, 5]
+    trainer, live = lone_environment(tmp_path, end_evaluation_episodes=3)
+    trainer.schedule.evaluated = -1  # as the checkpoint of a killed run has it
+    for length in (7, 7, 7):
+        live(length)
+    trainer.close()
+    assert evaluations(read_metrics(tmp_path)) == {0: [7, 7, 7]}
+
+
+def lone_environment(tmp_path: Path, **settings: object) -> tuple[Trainer, Callable[..., None]]:
+    """A trainer, and what lets its only environment live through an episode of so many steps, each worth 1."""
     environment = Description("dmc", "some_task", ActionSpace("continuous", 2), (16, 16), 0.1, (0.0, 1000.0), {})
-    trainer = Trainer(SETTINGS, RunDirectory(tmp_path, example_config()), environment, ["env_0"])
-    picture, stamp = np.zeros((16, 16, 3), np.uint8), 0
-    for length, from_its_first in ((3, False), (5, True)):  # The run goes on where the first is nearly over.
+    trainer = Trainer(
+        dataclasses.replace(SETTINGS, **settings), RunDirectory(tmp_path, example_config()), environment, ["env_0"]
+    )
+    picture = np.zeros((16, 16, 3), np.uint8)
+    stamps = itertools.count(time.time_ns())
+
+    def live(length: int, from_its_first: bool = True) -> None:
         for index in range(length):
-            stamp += 1
+            stamp = next(stamps)
             is_first = from_its_first and index == 0
             trainer.observe("env_0", ReplayStep(stamp, picture, is_first, index == length - 1, False, 1.0))
             trainer.reward("env_0", stamp, 1.0, -5.0)
             assert trainer.answers()
+
+    return trainer, live
+
+
+def test_the_rest_of_an_episode_is_no_evaluation(tmp_path: Path) -> None:
+    trainer, live = lone_environment(tmp_path)
+    live(3, from_its_first=False)  # The run goes on where it is nearly over.
+    live(5)
     (record,) = read_metrics(tmp_path)
     assert record["evaluation_return"] == 5
     assert trainer.schedule.evaluated == 0

@@ -65,6 +65,8 @@ class Episode:
     """What is worth telling of an episode under way."""
 
     purpose: Purpose
+    joined_midway: bool
+    """Whether it began before anybody saw it: its return is a part."""
     task_return: float = 0.0
     reward: float = 0.0
     """The sum of what is learned from."""
@@ -149,6 +151,7 @@ class Trainer:
         )
         if self._checkpoint.exists():
             self.schedule.evaluated = self.learner.load(self._checkpoint)["evaluated"]
+        self.learner.catch_up()
         self.policy = self.agent.policy()
         self._policy_updates = self.agent.updates
         self._environments = {name: Environment(name, self.policy.initial(1)) for name in environments}
@@ -159,7 +162,8 @@ class Trainer:
         """Time steps that were answered and never rewarded."""
         self.last_evaluation: float | None = None
         """The mean ground-truth return of the last round of evaluation."""
-        self._round_returns: list[float] = []
+        self._evaluated: list[tuple[float, float]] = []
+        """The ground-truth returns and rewards of the round of evaluation that is under way."""
 
     @property
     def collected(self) -> int:
@@ -248,7 +252,7 @@ class Trainer:
             if purpose == "evaluate" and environment.joined_midway:
                 self.schedule.evaluate_again()
                 purpose = "pass"
-            environment.episode, environment.joined_midway = Episode(purpose), False
+            environment.episode, environment.joined_midway = Episode(purpose, environment.joined_midway), False
             environment.state = self.policy.initial(1)
         episode = environment.episode
         collecting = episode.purpose == "train"
@@ -325,7 +329,7 @@ class Trainer:
         self.learner.collected(1)
 
     def _end(self, episode: Episode) -> None:
-        if episode.purpose == "pass":
+        if episode.purpose == "pass" or episode.joined_midway:
             return
         if episode.purpose == "train":
             values = {
@@ -338,13 +342,15 @@ class Trainer:
             self.run.show(self.collected, **values)
             return
         number = self.schedule.round
-        self.run.log(
-            self.collected, round=number, evaluation_return=episode.task_return, evaluation_reward=episode.reward
-        )
-        self._round_returns.append(episode.task_return)
+        self._evaluated.append((episode.task_return, episode.reward))
         if self.schedule.end_evaluation():
-            self.last_evaluation = float(np.mean(self._round_returns))
-            self._round_returns = []
+            # At once: what is left of a round that was cut short, and is gone through again, would count twice.
+            for index, (task_return, reward) in enumerate(self._evaluated):
+                self.run.log(
+                    self.collected, round=number, episode=index, evaluation_return=task_return, evaluation_reward=reward
+                )
+            self.last_evaluation = float(np.mean([task_return for task_return, _ in self._evaluated]))
+            self._evaluated = []
             self.run.show(self.collected, evaluation_return=self.last_evaluation)
             time_steps = episode.time_steps
             self.run.save_episode(

@@ -65,7 +65,7 @@ def check_model(
     dataset = load_dataset(data, model.image_size, known, shortest=shortest, of_model=settings)
     dataset = _without_trained_on(dataset, folder)
     judged = tuple(tasks) or known
-    policy = _policy_videos(run, model, judged) if run else {}
+    policy = _policy_videos(run, model, settings, judged) if run else {}
     result = check_reward(model, dataset, form, judged, policy)
     write_text(out / "check.json", json.dumps(result.to_dict(), indent=2))
     page = write_page(model, dataset, result, out, policy)
@@ -96,11 +96,22 @@ def _without_trained_on(dataset: Dataset, folder: Path) -> Dataset:
     return replace(dataset, videos=tuple(video for video in dataset.videos if video.name not in known))
 
 
-def _policy_videos(run: Path, model: VideoModel, judged: Sequence[str]) -> dict[str, list[Recording]]:
-    """By task, what a run's policy did that its reward thought best. Raises UserError where its task isn't judged."""
+def _policy_videos(
+    run: Path, model: VideoModel, settings: VideoSettings, judged: Sequence[str]
+) -> dict[str, list[Recording]]:
+    """By task, what a run's policy did that its reward thought best. settings: of the model's videos.
+
+    Raises UserError where its task isn't judged, and where its reward was of other pictures than it has kept.
+    """
     task = rewarded_task(read_config(run))
     if task not in judged:
         raise UserError(f"{run} learned from the reward for '{task}'; what is judged here is {', '.join(judged)}")
+    prepared = settings.of(task)
+    if prepared.crop or prepared.mask is not None:
+        raise UserError(
+            f"{run} has kept the pictures that its agent saw, and the model was shown cropped or masked ones: "
+            "what its reward was can't be told from them, so leave out run:="
+        )
     return {task: best_rewarded_videos(run, model.image_size)}
 
 

@@ -75,10 +75,15 @@ class Score:
 
 
 def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
-    """Ground-truth returns of the evaluation episodes, by round (the step at which it fell due)."""
+    """Ground-truth returns of the evaluation episodes, by round (the step at which it fell due).
+
+    A round that a killed run went through again is what it was then.
+    """
     rounds: dict[int, list[float]] = defaultdict(list)
     for record in records:
         if "evaluation_return" in record:
+            if record.get("episode") == 0:
+                rounds[record["round"]].clear()
             rounds[record["round"]].append(record["evaluation_return"])
     return dict(sorted(rounds.items()))
 

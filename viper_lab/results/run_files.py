@@ -185,12 +185,17 @@ def rewarded_task(config: dict[str, Any]) -> str:
 def best_rewarded_videos(run: Path, image_size: int) -> list[Recording]:
     """Those of a run's kept episodes whose reward is highest, as a model of `image_size` sees them.
 
-    Raises UserError where the run has kept none, UserError or ModelError where one can't be read.
+    Raises UserError where the run has kept none, or smaller ones, and UserError or ModelError where one can't be read.
     """
     files = sorted((run / EPISODES).glob("*.npz"), key=_episode_reward)[-BEST_REWARDED:]
     if not files:
         raise UserError(f"{run} has kept no episodes: nothing has been evaluated yet")
     recordings = [read_recording(path) for path in files]
+    if (seen := min(each.frames.shape[1] for each in recordings)) < image_size:
+        raise UserError(
+            f"{run} has kept pictures of {seen} pixels a side, and the model looks at {image_size}: "
+            "what its reward was can't be told from them"
+        )
     return [Recording(resize(each.frames, image_size), each.task_reward) for each in recordings]
 
 

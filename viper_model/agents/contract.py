@@ -113,6 +113,14 @@ class AgentContract:
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
         assert np.array_equal(self.play(resumed.policy(), sample=False), self.play(straight.policy(), sample=False))
 
+    def test_a_run_that_goes_on_does_not_explore_as_it_began(self) -> None:
+        begun, resumed = self.make(), self.make()
+        tensors, document = begun.state()
+        resumed.restore(tensors, {**document, "updates": 3}, Path("checkpoint"))  # the same weights, later
+        later = self.play(resumed.policy(), sample=True)
+        assert not np.array_equal(later, self.play(begun.policy(), sample=True))
+        assert np.array_equal(later, self.play(resumed.policy(), sample=True))
+
     def test_another_agents_state_is_refused(self) -> None:
         agent = self.make()
         tensors, document = agent.state()

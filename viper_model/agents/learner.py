@@ -97,6 +97,11 @@ class Learner:
                 self._credit += self._replay_ratio * min(steps, self._collected - self._prefill_steps)
                 self._changed.notify_all()
 
+    def catch_up(self) -> None:
+        """Count the steps that the replay holds and this learner doesn't know of: those written after the last `save`,
+        where a run was killed."""
+        self.collected(max(0, self.replay.total - self._collected))
+
     def behind(self) -> bool:
         """Are so many updates owed that acting should wait? False while paused: waiting would not help."""
         with self._changed:

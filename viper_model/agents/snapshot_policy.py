@@ -30,14 +30,18 @@ def _all_finite(tensors: Mapping[str, Tensor]) -> bool:
 class SnapshotPolicy(ABC, Generic[Networks, State]):
     """An `ActingPolicy` with a copy of the networks that acting needs. Each agent adds how they answer a frame."""
 
-    def __init__(self, source: Networks, weights_lock: AbstractContextManager[object], settings: AgentSettings) -> None:
-        """source: the networks that training changes, holding `weights_lock` while it does."""
+    def __init__(
+        self, source: Networks, weights_lock: AbstractContextManager[object], settings: AgentSettings, updates: int
+    ) -> None:
+        """source: the networks that training changes, holding `weights_lock` while it does. updates: how many it has
+        made; a run that goes on explores otherwise than it began."""
         self._source = source
         self._networks = copy.deepcopy(source).requires_grad_(False)
         self._weights_lock = weights_lock
         self._lock = threading.Lock()
         self._image_size, self._device = settings.image_size, settings.device
-        self._generator = torch.Generator(self._device).manual_seed(settings.seed)
+        (seed,) = np.random.SeedSequence([settings.seed, updates]).generate_state(1)
+        self._generator = torch.Generator(self._device).manual_seed(int(seed))
         self._stream = own_stream(self._device, QUICK)
         self.refresh()
 

@@ -22,6 +22,7 @@ from viper_model.reward.likelihood import Calibration, Form, LikelihoodModel, fr
 from viper_model.reward.scorer import CalibratedModel, chosen_form, score_video
 from viper_model.reward.verdict import Verdict, judge
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, Video
+from viper_model.videos.find import BACKGROUND
 from viper_model.videos.stillness import resting_frames, stays
 
 FROZEN, REVERSED, SHUFFLED = "frozen", "reversed", "shuffled"
@@ -65,6 +66,11 @@ class JudgedVideo:
     @cached_property
     def resting_frames(self) -> int:
         return resting_frames(self.frames)
+
+    def at_rest(self, remembered: int) -> int:
+        """How many frames at its end show it at rest; 0 where they are fewer than the `remembered` ones of the model's
+        context: a swing is still for a frame where it turns."""
+        return self.resting_frames if self.resting_frames >= remembered else 0
 
 
 @dataclass(frozen=True)
@@ -156,18 +162,23 @@ def _calibration(model: LikelihoodModel, data: Dataset, task: str) -> Calibratio
         for form, of_form in nats.items()
     }
     calibration = Calibration(quantiles["conditional"], quantiles.get("ratio", {}))
-    shares = {form: _hack_share(videos, calibration, form, of_form) for form, of_form in nats.items()}
+    remembered = model.context * model.frame_skip
+    shares = {form: _hack_share(videos, calibration, form, of_form, remembered) for form, of_form in nats.items()}
     return dataclasses.replace(calibration, suited_form=min(shares, key=shares.__getitem__))
 
 
 def _hack_share(
-    videos: Mapping[str, list[JudgedVideo]], calibration: Calibration, form: Form, nats: Mapping[str, list[np.ndarray]]
+    videos: Mapping[str, list[JudgedVideo]],
+    calibration: Calibration,
+    form: Form,
+    nats: Mapping[str, list[np.ndarray]],
+    remembered: int,
 ) -> float:
     """What the best hack earns by a form of the reward, as a share of what an expert earns; infinite where experts earn
-    nothing. nats: of the form, float32 [time] for each video."""
+    nothing. nats: of the form, float32 [time] for each video. remembered: see `_earned`."""
     length = _longest(videos)
     rewards = {kind: [calibration.reward(form, each) for each in of_kind] for kind, of_kind in nats.items()}
-    earned = _earned(videos, rewards, length)
+    earned = _earned(videos, rewards, length, remembered)
     expert = earned[EXPERT].mean()
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
     hacks = _counted(_best_hacks(worth, earned), videos)
@@ -201,8 +212,22 @@ def judged_videos(
     if policy:
         videos[POLICY] = [_as_recorded(video) for video in policy]
     for behaviour in sorted({video.behaviour for video in data.videos if task in (video.task, video.pair)} - {EXPERT}):
-        videos[behaviour] = [_as_recorded(video) for video in _some(data.select(behaviour, task=task))]
+        recorded = data.select(behaviour, task=task)
+        if behaviour == BACKGROUND:
+            recorded = _not_about_to_solve(recorded)
+        videos[behaviour] = [_as_recorded(video) for video in _some(recorded)]
     return videos
+
+
+def _not_about_to_solve(videos: list[Video]) -> list[Video]:
+    """Without those that were ended because their next step solves the task, as `viper record` ends its background: how
+    they would have gone on says nothing of what doesn't solve it."""
+    longest = max((len(video.frames) for video in videos), default=0)
+    return [
+        video
+        for video in videos
+        if len(video.frames) == longest or video.task_reward is None or video.task_reward.any()
+    ]
 
 
 def refuse_names_of_the_check(data: Dataset) -> None:
@@ -283,14 +308,17 @@ def episode_sum(values: np.ndarray, length: int, resting: int = 0) -> float:
 
 
 def _earned(
-    videos: Mapping[str, Sequence[JudgedVideo]], rewards: Mapping[str, Sequence[np.ndarray]], length: int
+    videos: Mapping[str, Sequence[JudgedVideo]],
+    rewards: Mapping[str, Sequence[np.ndarray]],
+    length: int,
+    remembered: int,
 ) -> dict[str, np.ndarray]:
     """By kind, the reward of an episode of `length` frames like each video, float64 [videos]. rewards: of their frames,
-    float32 [time] each."""
+    float32 [time] each. remembered: see `JudgedVideo.at_rest`."""
     return {
         kind: np.array(
             [
-                episode_sum(reward, length, video.resting_frames if len(reward) < length else 0)
+                episode_sum(reward, length, video.at_rest(remembered) if len(reward) < length else 0)
                 for video, reward in zip(videos[kind], of_kind, strict=True)
             ]
         )
@@ -316,7 +344,7 @@ def _check_task(model: CalibratedModel, data: Dataset, name: str, task: str, pol
         kind: clip_means([scores.log_likelihood for scores in of_kind], clip_frames) for kind, of_kind in scored.items()
     }
     rewards = {kind: [scores.reward for scores in of_kind] for kind, of_kind in scored.items()}
-    earned = _earned(videos, rewards, length)
+    earned = _earned(videos, rewards, length, model.context * model.frame_skip)
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
     hacks = _best_hacks(worth, earned)
     kinds = {

@@ -80,8 +80,10 @@ def conditional(code_log_probs: Tensor) -> Tensor:
 
 
 def joint(code_log_probs: Tensor, context: int) -> Tensor:
-    """The mean of `conditional` over the `context` frames up to t, or as many as there are: the reference code's joint
-    likelihood in the unit of one frame.
+    """The mean of `conditional` over the `context` frames up to t, or as many as there are.
+
+    The reference code's joint likelihood is the sum over a window of frames that is scored by itself, so that its first
+    frame is given nothing; here all of them are given their past.
 
     [..., time, rows, columns] → [..., time], nats a frame.
     """

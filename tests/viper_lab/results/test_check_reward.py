@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import yaml
 
 from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
 from tests.viper_model.videos.writers import write_npz
+from viper_model.videos.preparation import Crop
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import read_video
 from viper_ros.cli.main import main
 
@@ -128,3 +131,17 @@ def test_a_run_s_best_rewarded_episodes_are_judged_as_hacks(
         error = capsys.readouterr().err.strip()
         assert said in error
         assert "\n" not in error
+
+
+def test_a_run_whose_reward_saw_other_pictures_than_it_has_kept_is_not_judged(
+    videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, cropped = write_run(videos.parent / "run", {0: [1.0]}), videos.parent / "cropped"
+    write_episode(run, 0, np.zeros((20, 48, 48, 3), np.uint8), np.zeros(20), np.zeros(20))
+    shutil.copytree(model_folder, cropped)
+    VideoSettings(crop=Crop(0, 0, 10, 10)).save(cropped, ())
+    judge = ("check-reward", f"data:={videos}", f"model:={cropped}", "device:=cpu", f"run:={run}")
+    assert viper(monkeypatch, *judge) == 1
+    error = capsys.readouterr().err.strip()
+    assert "the model was shown cropped or masked ones" in error
+    assert "\n" not in error

@@ -140,6 +140,8 @@ def test_the_episodes_that_the_reward_thought_best_are_those_of_the_highest_sums
         assert video.frames.shape == (5, 16, 16, 3)
         assert video.task_reward is not None
         np.testing.assert_array_equal(video.task_reward, video.frames[:, 0, 0, 0])
+    with pytest.raises(UserError, match="24 pixels a side, and the model looks at 32"):
+        best_rewarded_videos(run, 32)
 
 
 def test_a_run_without_episodes_and_a_damaged_one_are_told_in_one_line(tmp_path: Path) -> None:

@@ -141,6 +141,21 @@ def test_what_is_replayed_and_owed_goes_on_too(replay, tmp_path):
         assert 80 // 8 - 3 <= learner.agent.updates <= 80 // 8
 
 
+def test_what_was_collected_after_the_last_save_of_a_killed_run_is_learned_from(replay, tmp_path):
+    learner = make_learner(replay, ratio=1.0, prefill=5)
+    learner.collected(20)
+    learner.save(tmp_path / "checkpoint")
+    killed = make_learner(replay, ratio=1.0, prefill=5)
+    killed.load(tmp_path / "checkpoint")
+    before_any_save = make_learner(replay, ratio=1.0, prefill=5)
+    learner.collected(20)  # the replay's 40
+    for resumed in (killed, before_any_save):
+        resumed.catch_up()
+        assert (resumed._collected, resumed._credit) == (learner._collected, learner._credit) == (40, 35)
+        resumed.catch_up()
+        assert resumed._credit == 35
+
+
 def test_a_checkpoint_taken_while_learning_is_whole(replay, tmp_path):
     learner = make_learner(replay)
     learner.collected(10_000_000)

@@ -212,6 +212,23 @@ def test_short_videos_go_on_to_the_task_s_length_as_their_last_quarter_did(video
     assert check.kinds["expert"].ground_truth_return == pytest.approx(99)
 
 
+def test_background_that_was_ended_before_it_solved_the_task_is_no_hack(videos: Path) -> None:
+    def half_slid_or_random(rng: np.random.Generator, number: int) -> np.ndarray:
+        return np.arange(20) if number % 2 else rng.permutation(40)
+
+    record(videos / "slide" / "background", 20, half_slid_or_random, task_reward=0.0)
+    data = load_dataset(videos, 16)
+    lengths = [len(video.frames) for video in data.select("background")]
+    assert set(lengths) == {20, 40}
+    background = check_reward(KnowsTheSlide(), data, "conditional").tasks["slide"].kinds["background"]
+    assert background.videos == lengths.count(40)
+    assert background.best_hack is not None
+    assert background.best_hack < 0
+    # Where nobody says what they were worth, the shorter ones are just short.
+    unknown = check_reward(KnowsTheSlide(), without_task_reward(data), "conditional").tasks["slide"]
+    assert unknown.kinds["background"].videos == len(lengths)
+
+
 def test_an_expert_that_has_come_to_rest_rests_on(tmp_path: Path) -> None:
     """A reward for the way there and none for the goal is seen as such, though videos end soon after success."""
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from viper_model.reward.check import auc, clip_means, episode_return, episode_sum, still_worth
+from viper_model.reward.check import JudgedVideo, auc, clip_means, episode_return, episode_sum, still_worth
+from viper_model.videos.dataset import Recording
 
 
 def test_auc_counts_pairs() -> None:
@@ -36,6 +37,13 @@ def test_clips_are_cut_from_scored_videos_without_overlap() -> None:
 )
 def test_a_video_s_sum_over_an_episode(values: Sequence[float], length: int, resting: int, expected: float) -> None:
     assert episode_sum(np.array(values, float), length, resting) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("still", "expected"), [(3, 0), (8, 8)])
+def test_a_video_is_at_rest_once_the_model_remembers_nothing_else(still: int, expected: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
+    frames[-still:] = frames[-1]
+    assert JudgedVideo(Recording(frames, None), np.arange(20), None).at_rest(8) == expected
 
 
 @pytest.mark.parametrize(

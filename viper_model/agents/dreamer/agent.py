@@ -73,7 +73,7 @@ class Dreamer(GradientAgent):
         super().__init__(settings, networks, optimizer, BatchShape(sequences, steps, sequences * steps, steps))
 
     def policy(self) -> DreamerPolicy:
-        return DreamerPolicy(self.world_model, self.actor, self._weights_lock, self.settings)
+        return DreamerPolicy(self.world_model, self.actor, self._weights_lock, self.settings, self.updates)
 
     def _after_step(self) -> None:
         for critic in (self.critic, self.exploration_critic):

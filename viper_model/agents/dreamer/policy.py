@@ -36,9 +36,14 @@ class DreamerPolicy(SnapshotPolicy[ActingNetworks, PolicyState]):
     """Made by `Dreamer.policy`."""
 
     def __init__(
-        self, model: WorldModel, actor: Actor, weights_lock: AbstractContextManager[object], settings: AgentSettings
+        self,
+        model: WorldModel,
+        actor: Actor,
+        weights_lock: AbstractContextManager[object],
+        settings: AgentSettings,
+        updates: int,
     ) -> None:
-        super().__init__(ActingNetworks(model, actor), weights_lock, settings)
+        super().__init__(ActingNetworks(model, actor), weights_lock, settings, updates)
         self._grid = model.grid
 
     def _initial(self, n: int) -> PolicyState:

@@ -72,7 +72,7 @@ class DrQV2(GradientAgent):
         super().__init__(settings, networks, optimizer, BatchShape(sequences, self.sequence_steps, sequences, STEPS))
 
     def policy(self) -> DrQV2Policy:
-        return DrQV2Policy(self.encoder, self.actor, self._weights_lock, self.settings, self.size)
+        return DrQV2Policy(self.encoder, self.actor, self._weights_lock, self.settings, self.updates, self.size)
 
     def _compute_gradients(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         self._optimizer.zero_grad()

@@ -43,9 +43,10 @@ class DrQV2Policy(SnapshotPolicy[ActingNetworks, PolicyState]):
         actor: Actor,
         weights_lock: AbstractContextManager[object],
         settings: AgentSettings,
+        updates: int,
         size: Size,
     ) -> None:
-        super().__init__(ActingNetworks(encoder, actor), weights_lock, settings)
+        super().__init__(ActingNetworks(encoder, actor), weights_lock, settings, updates)
         self._action_size = settings.action_size
         self._kept = 1 - 1 / torch.tensor(size.noise_memories, device=settings.device)[:, None]  # [parts, 1]
 

@@ -29,7 +29,7 @@ class CodeModelSchedule:
     """Clips."""
     rate: float
     clip_frames: int
-    """Longer than the context, so that the band is trained as it is used."""
+    """Longer than the context where memory and time allow, so that the band is trained as it is used."""
     ema_decay: float
     """The code model that is kept is the exponential moving average of the trained one, with this decay a step, and
     with less at first: see `average_decay`."""
