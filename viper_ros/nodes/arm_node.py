@@ -221,6 +221,7 @@ class ArmNode(ViperNode):
             return "not with output:=twist, which moves the end effector alone: bring the arm home by its own planner"
         refusal = self._not_ready() or self.guard.go_home(monotonic())
         if not refusal:
+            self._output.forget_grip()
             self._output.grip(actions.open_fingers(self._arm))
         return refusal
 
