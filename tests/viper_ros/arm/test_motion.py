@@ -153,7 +153,7 @@ def test_from_around_its_workspace_the_end_effector_comes_home_and_gets_no_furth
         return np.maximum(np.concatenate([low - tcp, tcp - high]), 0)
 
     came_home = 0
-    while came_home < 30:
+    while came_home < 10:
         start = robot.home + 0.5 * rng.normal(size=7)
         if one.beyond_joint_limits(start) or not 0 < out(start).max() < HOMING_RANGE:
             continue

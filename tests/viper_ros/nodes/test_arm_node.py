@@ -395,7 +395,7 @@ def test_time_steps_are_step_seconds_apart_and_actions_of_a_environment_of_arms_
     steps = cell.operator.heard["step"]
     cell.until(lambda: len(steps) > 5)
     apart = np.diff([nanoseconds(step.header.stamp) for step in steps]) / 1e9
-    assert np.median(apart) == pytest.approx(0.2, abs=0.05)
+    assert 0.15 < np.median(apart) < 0.4  # A busy test machine may be late, but never early.
     assert (cell.simulated.environment.hand - before)[1:].min() > 0.02
     close(cell)
 
