@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -23,3 +24,10 @@ def save_model(folder: Path, code_model: str = "videogpt", *, background: bool =
     model.calibration = {task: Calibration(quantiles, suited_form=suited) for task in model.tasks}
     model.save(folder)
     VideoSettings().save(folder, model.tasks)
+
+
+def with_settings(model_folder: Path, folder: Path, settings: VideoSettings) -> Path:
+    """A copy of a model in `folder`, whose videos had other settings."""
+    shutil.copytree(model_folder, folder)
+    settings.save(folder, tuple(settings.masks))
+    return folder

@@ -28,11 +28,12 @@ from viper_model.videos.stillness import resting_frames, stays
 FROZEN, REVERSED, SHUFFLED = "frozen", "reversed", "shuffled"
 OTHER_TASK = "other_task"
 MADE = (FROZEN, REVERSED, SHUFFLED, OTHER_TASK)
+"""Kinds that the check makes of experts' videos."""
 POLICY = "policy"
-"""Kinds that the check makes; all others are behaviours, as recorded."""
+"""The kind that it takes from a run; all others are behaviours, as recorded."""
 STOPPED = "stopped"
 """The behaviour of an expert that stops on its way."""
-HACKS = (FROZEN, OTHER_TASK, "random", "background", "parked", STOPPED, POLICY)
+HACKS = (FROZEN, OTHER_TASK, "random", BACKGROUND, "parked", STOPPED, POLICY)
 """What a policy could do instead of the task: earning much by it makes a reward useless. `policy`: the episodes of a
 run that its own reward thought best. Stills count only where there are no videos of STOPPED: those show where
 standing still is possible, and a still picture of a pole halfway up shows what no policy can do."""

@@ -51,11 +51,12 @@ def end_effector_twist(arm: Arm, kind: ActionKind, action: np.ndarray, position:
     if kind == "end_effector":
         return action[:6] * np.repeat([arm.linear_speed, arm.angular_speed], 3)
     now, home = (Rotation.from_matrix(arm.kinematics.tcp_rotation(at)) for at in (position, arm.home))
-    angular = _righting((home * now.inv()).as_rotvec())
     if kind == "end_effector_position_yaw":
         # The shortest rotation that brings the z axis back to home's has no part about the vertical.
         angular = _righting(_shortest_rotation(now.apply([0, 0, 1]), home.apply([0, 0, 1])))
         angular[2] += arm.angular_speed * action[3]
+    else:
+        angular = _righting((home * now.inv()).as_rotvec())
     return np.concatenate([action[:3] * arm.linear_speed, angular])
 
 

@@ -156,10 +156,9 @@ class Guard:
             return f"the frames of {self._camera} have no stamp: have its driver stamp them when they are taken"
         if abs(age) <= self._deadlines.frame:
             return ""
-        when = f"{age:.2f} s before they come" if age > 0 else f"{-age:.2f} s in the future"
         return (
-            f"the frames of {self._camera} are stamped {when}: in whole seconds, late, or by the clock of another "
-            "machine, which is to agree with this one's"
+            f"the frames of {self._camera} are stamped {_told(age)}: in whole seconds, late, or by the clock of "
+            "another machine, which is to agree with this one's"
         )
 
     def doubtful_joint_states(self) -> str:
@@ -167,8 +166,8 @@ class Guard:
         apart = min(self._states_ages, key=abs, default=0.0)
         if abs(apart) <= self._deadlines.joint_states:
             return ""
-        when = f"{apart:.2f} s before they come" if apart > 0 else f"{-apart:.2f} s in the future"
-        return f"joint states are stamped {when}: the clock of the arm's controller is to agree with this machine's"
+        stamped = f"joint states are stamped {_told(apart)}"
+        return f"{stamped}: the clock of the arm's controller is to agree with this machine's"
 
     def shown(self, stamp: int, now: float) -> None:
         """The time step with this stamp is shown to the policy, which may answer it from now on."""
@@ -356,3 +355,8 @@ class Guard:
         if errors[joint] > self._tracking_tolerance:
             return f"joint {joint + 1} is {errors[joint]:.3f} rad from where it was sent: the arm does not follow"
         return ""
+
+
+def _told(age: float) -> str:
+    """When messages are stamped that come `age` seconds after their stamp, in words."""
+    return f"{age:.2f} s before they come" if age > 0 else f"{-age:.2f} s in the future"

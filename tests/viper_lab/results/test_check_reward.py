@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
+from tests.viper_model.examples import with_settings
 from tests.viper_model.videos.writers import write_npz
 from viper_model.videos.preparation import Crop
 from viper_model.videos.settings import VideoSettings
@@ -136,10 +136,9 @@ def test_a_run_s_best_rewarded_episodes_are_judged_as_hacks(
 def test_a_run_whose_reward_saw_other_pictures_than_it_has_kept_is_not_judged(
     videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, cropped = write_run(videos.parent / "run", {0: [1.0]}), videos.parent / "cropped"
+    run = write_run(videos.parent / "run", {0: [1.0]})
     write_episode(run, 0, np.zeros((20, 48, 48, 3), np.uint8), np.zeros(20), np.zeros(20))
-    shutil.copytree(model_folder, cropped)
-    VideoSettings(crop=Crop(0, 0, 10, 10)).save(cropped, ())
+    cropped = with_settings(model_folder, videos.parent / "cropped", VideoSettings(crop=Crop(0, 0, 10, 10)))
     judge = ("check-reward", f"data:={videos}", f"model:={cropped}", "device:=cpu", f"run:={run}")
     assert viper(monkeypatch, *judge) == 1
     error = capsys.readouterr().err.strip()

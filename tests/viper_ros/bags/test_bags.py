@@ -1,6 +1,5 @@
 """What a live graph published, and what its recording gives when it is scored offline."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 from viper_ros.msg import Action, Reward, Step
 
+from tests.viper_model.examples import with_settings
 from tests.viper_model.videos.writers import write_bag
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
 from viper_model.errors import ModelError
@@ -128,9 +128,7 @@ def test_the_types_in_a_bag_are_those_on_the_wire() -> None:
 
 
 def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    VideoSettings(rate=10).save(folder, ())
+    folder = with_settings(model_folder, tmp_path / "model", VideoSettings(rate=10))
     video = random_frames(12)
     write_bag(tmp_path / "camera", video, rate=20)
     scored = score_bag_to_folder(tmp_path / "camera", folder, TASK, tmp_path, maps=True)
@@ -146,9 +144,7 @@ def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: 
 
 
 def test_a_camera_slower_than_the_models_videos_is_refused(model_folder: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    VideoSettings(rate=10).save(folder, ())
+    folder = with_settings(model_folder, tmp_path / "model", VideoSettings(rate=10))
     write_bag(tmp_path / "camera", random_frames(12), rate=5)
     with pytest.raises(ModelError, match="it has 5 frames a second, less than the `rate` of 10"):
         score_bag_to_folder(tmp_path / "camera", folder, TASK, tmp_path)

@@ -1,7 +1,6 @@
 """reward_node over real DDS: the rewards that come out are those of the model on the whole video."""
 
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import CompressedImage, Image
 from viper_ros.msg import Reward, Step
 
-from tests.viper_model.examples import save_model
+from tests.viper_model.examples import save_model, with_settings
 from tests.viper_ros.conftest import Listener, overrides, random_frames, spin_until
 from viper_model.reward.likelihood import FORMS, Form, conditional, likelihood_map
 from viper_model.reward.scorer import score_video
@@ -194,7 +193,7 @@ def test_live_frames_are_cropped_and_masked_as_the_models_videos_were(model_fold
     mask = np.ones((64, 64), bool)
     mask[:20, 30:] = False
     settings = VideoSettings(crop=Crop(top=10, left=20, height=40, width=40), masks={TASK: mask})
-    folder = with_settings(model_folder, tmp_path, settings)
+    folder = with_settings(model_folder, tmp_path / "model", settings)
     video = random_frames(LENGTH)
     camera = Camera(["env_0"])
     frame_by_frame(camera, start(folder), {"env_0": video}, {"env_0": {0}})
@@ -269,14 +268,6 @@ def test_it_says_when_frames_stop(model_folder: Path, monkeypatch: pytest.Monkey
     assert node.health().message.startswith("no frames for")
 
 
-def with_settings(model_folder: Path, tmp_path: Path, settings: VideoSettings) -> Path:
-    """A copy of a model whose videos had other settings."""
-    folder = tmp_path / "model"
-    shutil.copytree(model_folder, folder)
-    settings.save(folder, (TASK,))
-    return folder
-
-
 def test_a_camera_alone_is_scored_as_one_video(model_folder: Path) -> None:
     video = random_frames(8)
     camera = Camera(["env_0"])
@@ -301,7 +292,7 @@ def test_a_camera_faster_than_the_model_has_its_older_frames_dropped_and_counted
 
 
 def test_a_camera_slower_than_the_videos_is_told(model_folder: Path, tmp_path: Path) -> None:
-    node = start(with_settings(model_folder, tmp_path, VideoSettings(rate=10.0)), steps=False, task=TASK)
+    node = start(with_settings(model_folder, tmp_path / "model", VideoSettings(rate=10.0)), steps=False, task=TASK)
     for fifth, frame in enumerate(random_frames(10)):
         node._on_frame(0, images.to_message(frame, to_stamp(10**9 + fifth * 2 * 10**8), "camera"))
         node._videos[0].waiting.clear()  # scored in time
@@ -312,7 +303,7 @@ def test_a_camera_slower_than_the_videos_is_told(model_folder: Path, tmp_path: P
 def test_a_frame_that_the_models_crop_does_not_fit_is_refused_and_the_node_goes_on(
     model_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
-    folder = with_settings(model_folder, tmp_path, VideoSettings(crop=Crop(0, 0, 24, 24)))
+    folder = with_settings(model_folder, tmp_path / "model", VideoSettings(crop=Crop(0, 0, 24, 24)))
     camera, node = Camera(["env_0"]), start(folder)
     camera.show("env_0", 0, random_frames(1, size=8)[0], True)
     spin_until([camera, node], lambda: node._refused == 1)
@@ -363,7 +354,7 @@ def test_a_camera_whose_stamps_say_nothing_is_scored_by_arrival_and_named(
 
 
 def test_frames_of_a_camera_alone_that_are_not_scored_are_counted(model_folder: Path, tmp_path: Path) -> None:
-    node = start(with_settings(model_folder, tmp_path, VideoSettings(rate=5.0)), steps=False, task=TASK)
+    node = start(with_settings(model_folder, tmp_path / "model", VideoSettings(rate=5.0)), steps=False, task=TASK)
     frames = random_frames(3)
     tenths = [0, 1, 2, 3, 4, 3, 5, 6, 6, 7]  # One late, one again.
     for tenth in tenths:
