@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -169,6 +169,9 @@ def load_dataset(
         )
         for video, decoded in usable
     )
+    sizes = {(decoded.width, decoded.height) for _, decoded in usable}
+    if settings.crop and len(sizes) == 1:
+        settings = replace(settings, crop=replace(settings.crop, of=sizes.pop()))
     dataset = Dataset(videos, skipped, settings)
     _refuse_unusable(root, dataset, tasks, available)
     for note in notes(dataset.skipped, len(wanted), [decoded for _, decoded in usable], settings):

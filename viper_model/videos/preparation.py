@@ -27,6 +27,8 @@ class Crop:
     left: int
     height: int
     width: int
+    of: tuple[int, int] | None = None
+    """Width and height of the frames that it is cut from, where they are known: of others it is another part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,12 @@ class Preparation:
             frames = frames * self.mask[..., None]
         if self.crop is not None:
             crop = self.crop
+            if crop.of not in (None, (width, height)):
+                of = "{}×{}".format(*crop.of)
+                raise ModelError(
+                    f"the crop in {SETTINGS} is of frames of {of} pixels, and these have {width}×{height}: "
+                    "use a camera or videos of that size"
+                )
             if crop.top + crop.height > height or crop.left + crop.width > width:
                 raise ModelError(f"the crop in {SETTINGS} reaches beyond the video's frames of {width}×{height} pixels")
             frames = frames[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]

@@ -1,12 +1,12 @@
 """The choices of how videos are prepared, made once.
 
 They stand in `videos.yaml` beside the videos, and are kept with the model, so that whatever it is shown later is
-treated alike. All keys may be left out:
+treated alike. All keys may be left out, and `of` too, which a model's own has wherever its videos have one size:
 
     rate: 10            # frames a second that the model sees; as recorded unless given
     recorded_rate: 50   # rate of videos whose format does not say (npz)
     camera: /cam/image  # topic (rosbag2) or key (LeRobot), where a recording has several
-    crop: {top: 0, left: 80, height: 480, width: 480}   # pixels of the recorded frame
+    crop: {top: 0, left: 80, height: 480, width: 480, of: [640, 480]}   # pixels of a frame; its width, height
     masks: {pong: masks/pong.png}   # a task's mask, as large as its recorded frames: what is dark in it becomes black
 """
 
@@ -33,6 +33,7 @@ LIGHT = 128
 MISTYPED_SETTINGS = "videos.yml"
 NOTHING_CHOSEN = b"{}\n"
 """What `VideoSettings.save` writes where all is as usual."""
+CROP = ("top", "left", "height", "width")
 KEYS = ("rate", "recorded_rate", "camera", "crop", "masks")
 
 
@@ -90,7 +91,9 @@ class VideoSettings:
     def save(self, folder: Path, tasks: tuple[str, ...]) -> None:
         """Write what `load` reads, with the masks of `tasks`. Raises ModelError."""
         document: dict[str, Any] = {"rate": self.rate, "recorded_rate": self.recorded_rate, "camera": self.camera}
-        document["crop"] = None if self.crop is None else vars(self.crop)
+        if self.crop:
+            of = {"of": list(self.crop.of)} if self.crop.of else {}
+            document["crop"] = {**{name: getattr(self.crop, name) for name in CROP}, **of}
         document["masks"] = {task: f"masks/{task}.png" for task in tasks if task in self.masks}
         for task, file in document["masks"].items():
             _, png = cv2.imencode(".png", self.masks[task].astype(np.uint8) * 255)
@@ -117,15 +120,21 @@ def _camera(path: Path, value: Any) -> str | None:
 def _crop(path: Path, value: Any) -> Crop | None:
     if value is None:
         return None
-    names = ("top", "left", "height", "width")
     lowest = (0, 0, 1, 1)
     if (
         not isinstance(value, dict)
-        or set(value) != set(names)
-        or not all(type(value[name]) is int and value[name] >= low for name, low in zip(names, lowest, strict=True))
+        or value.keys() - {"of"} != set(CROP)
+        or not all(_is_pixels(value[name], low) for name, low in zip(CROP, lowest, strict=True))
     ):
         raise ModelError(f"{path}: `crop` is {{top, left, height, width}} in whole pixels, not {value!r}")
-    return Crop(**value)
+    of = value.get("of")
+    if of is not None and not (isinstance(of, list) and len(of) == 2 and all(_is_pixels(side, 1) for side in of)):
+        raise ModelError(f"{path}: `of` of `crop` is the frames' [width, height] in whole pixels, not {of!r}")
+    return Crop(**{name: value[name] for name in CROP}, of=(of[0], of[1]) if of else None)
+
+
+def _is_pixels(value: Any, lowest: int) -> bool:
+    return type(value) is int and value >= lowest
 
 
 def _masks(path: Path, value: Any) -> dict[str, np.ndarray]:

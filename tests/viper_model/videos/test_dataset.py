@@ -225,6 +225,17 @@ def test_a_model_is_shown_videos_as_it_was_shown_its_own(tmp_path: Path) -> None
     np.testing.assert_array_equal(seen, columns[:20, :, 4:36])  # every other frame: these videos are of 20 a second
 
 
+def test_the_crop_of_videos_of_one_size_is_of_that_size_alone(tmp_path: Path) -> None:
+    for video in range(3):
+        save_video(tmp_path / "walk" / EXPERT / f"{video}.npz", size=40)
+    (tmp_path / "videos.yaml").write_text("crop: {top: 0, left: 4, height: 32, width: 32}")
+    settings = load_dataset(tmp_path, 32).settings
+    assert settings.crop == Crop(0, 4, 32, 32, of=(40, 40))
+    save_video(tmp_path / "walk" / EXPERT / "large.npz", size=80)
+    assert load_dataset(tmp_path, 32).settings.crop == Crop(0, 4, 32, 32)
+    assert set(load_dataset(tmp_path, 32, of_model=settings).skipped) == {"walk/expert/large.npz"}
+
+
 def test_each_pixel_of_a_smaller_frame_is_the_mean_of_its_area() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (150, 24, 36, 3), np.uint8)
     small = resize(frames, 12)

@@ -97,18 +97,27 @@ def test_the_mask_blackens_before_the_crop_cuts() -> None:
         Preparation(crop=Crop(0, 0, 20, 31)).frames(frames, 8)
 
 
+def test_a_crop_is_not_cut_from_frames_of_another_size() -> None:
+    preparation = Preparation(crop=Crop(4, 10, 8, 8, of=(30, 20)))
+    frames = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3), np.uint8)
+    assert np.array_equal(preparation.frames(frames, 8), frames[:, 4:12, 10:18])
+    for height, width in ((40, 60), (30, 20)):
+        with pytest.raises(ModelError, match=f"of frames of 30×20 pixels, and these have {width}×{height}"):
+            preparation.frames(np.zeros((1, height, width, 3), np.uint8), 8)
+
+
 def test_settings_are_kept_with_the_model(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     grey = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
     cv2.imwrite(str(tmp_path / "masks" / "m.png"), grey)
     (tmp_path / "videos.yaml").write_text(
-        "rate: 10\nrecorded_rate: 50\ncamera: /c\ncrop: {top: 1, left: 2, height: 3, width: 4}\n"
+        "rate: 10\nrecorded_rate: 50\ncamera: /c\ncrop: {top: 1, left: 2, height: 3, width: 4, of: [30, 20]}\n"
         "masks: {push: masks/m.png, other: masks/m.png}\n"
     )
     settings = VideoSettings.load(tmp_path)
     settings.save(tmp_path / "model", ("push", "pull"))
     kept = VideoSettings.load(tmp_path / "model")
-    assert (kept.rate, kept.recorded_rate, kept.camera, kept.crop) == (10, 50, "/c", Crop(1, 2, 3, 4))
+    assert (kept.rate, kept.recorded_rate, kept.camera, kept.crop) == (10, 50, "/c", Crop(1, 2, 3, 4, of=(30, 20)))
     assert set(kept.masks) == {"push"}
     assert np.array_equal(kept.masks["push"], grey >= 128)
     assert kept.of("push").key() == settings.of("push").key()
@@ -127,6 +136,8 @@ def test_settings_are_kept_with_the_model(tmp_path: Path) -> None:
         ("rate: true", "above 0"),
         ("crop: [0, 0, 4, 4]", "top, left, height, width"),
         ("crop: {top: 0, left: 0, height: 0, width: 4}", "whole pixels"),
+        ("crop: {top: 0, left: 0, height: 4, width: 4, of: [30]}", r"\[width, height\] in whole pixels, not \[30\]"),
+        ("crop: {top: 0, left: 0, height: 4, width: 4, of: 30x20}", "not '30x20'"),
         ("camera: [a]", "camera"),
         ("masks: mask.png", "for each task"),
         ("masks: {push: nowhere.png}", "no image"),
