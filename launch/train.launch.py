@@ -15,6 +15,7 @@ from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from viper_lab.experiment.existing_run import refuse_another
 from viper_lab.experiment.plan import Plan, make_plan
 from viper_ros.launching.actions import chosen, declared, end_with, node, restarted, viper, viz
 
@@ -39,6 +40,7 @@ def graph(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     plain = ("task", "arm", "reward", "agent", "likelihood", "reward_task", "reward_model", "name", "steps")
     names = (*plain, "seed", "environments", "namespace", "directory", "params_file")
     plan = make_plan(values["sim"], **{name: values[name] for name in names})
+    refuse_another(plan)
     running = nodes(plan, values)
     if not plan.needs_preparation:
         return running

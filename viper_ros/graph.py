@@ -8,6 +8,7 @@ from rclpy.utilities import try_shutdown
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from viper_lab.experiment.existing_run import refuse_another
 from viper_lab.experiment.plan import Plan
 from viper_model.torch_tools.device import torch_device
 from viper_ros.nodes import policy_node, reward_node, sim_node, viz_node
@@ -43,6 +44,7 @@ def train(plan: Plan, console: Console, *, viz: bool = False, viz_file: Path | N
 
     viz: show what happens in a Rerun viewer, or write it to `viz_file`.
     """
+    refuse_another(plan)
     join_graph([])
     try:
         nodes, policy = make_nodes(plan)

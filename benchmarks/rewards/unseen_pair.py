@@ -26,6 +26,7 @@ from viper_lab.evaluation.cross_embodiment.fitting import make_plans
 from viper_lab.evaluation.cross_embodiment.pairs import Pair, Pairs, load_pairs
 from viper_lab.evaluation.cross_embodiment.study import FOLDER
 from viper_lab.experiment.preparation import fit_model, record_videos
+from viper_lab.results.report import with_error
 from viper_model.videos.find import BACKGROUND
 
 VIPER = PACKAGE.parent / ".venv" / "bin" / "viper"
@@ -78,7 +79,7 @@ def main() -> None:
             returns = json.loads((arguments.directory / "runs" / name / "report.json").read_text())["returns"]
             trained = returns["policy"]
             means.append(trained["mean"])
-            print(f"{name}: {trained['mean']:.2f} ± {trained['standard_error_over_episodes']:.2f}", flush=True)
+            print(f"{name}: {with_error(trained['mean'], trained['standard_error_over_episodes'])}", flush=True)
         print(f"{reward}: mean over {len(means)} seeds {np.mean(means):.2f}, from {min(means):.2f} to {max(means):.2f}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from viper_lab.evaluation.jobs import Crew, Engine, Job
 from viper_lab.evaluation.progress import Estimate, collected_steps, duration
 from viper_lab.evaluation.runs import BENCHMARK
 from viper_lab.evaluation.suite import Run, Suite
+from viper_lab.experiment.existing_run import made_otherwise
 from viper_lab.experiment.plan import Plan
-from viper_lab.experiment.provenance import IDENTITY, difference, of_video_model
 from viper_lab.results.report import SUMMARY
-from viper_lab.results.run_files import CONFIG, read_config
+from viper_lab.results.run_files import CONFIG
 from viper_model.errors import ModelError
 from viper_model.files import replace_file
 
@@ -89,8 +89,10 @@ class Benchmark:
     def _preparation(self, runs: Sequence[Run]) -> Job:
         """Makes all that the runs of one task need."""
         with_model = [run for run in runs if run.compared_reward.likelihood is not None]
+        from_videos = [run for run in runs if run.plan(self.directory).learns_from_videos]
         name = f"prepare_{runs[0].label}"
-        arguments = (with_model or runs)[0].preparation(self.directory, model=bool(with_model))
+        chosen = (with_model or from_videos or runs)[0]
+        arguments = chosen.preparation(self.directory, model=bool(with_model))
         return Job(name, arguments, self._log(name))
 
     def carry_out(self, engine: Engine, workers: int, console: Console) -> None:
@@ -162,28 +164,12 @@ def is_finished(plan: Plan) -> bool:
     """Has the run of this plan reached its end, with a report? Raises UserError where another run is in its place."""
     if not (plan.run / CONFIG).exists():
         return False
-    before = read_config(plan.run)
-    told = ["sim", "task", "settings"]
-    if before["video_model"] and (plan.model / "config.yaml").exists():
-        told.append("video_model")
-    keys = [key for key in IDENTITY if key.split(".")[0] in told]
-    if what := difference(before, _config(plan), keys):
+    if what := made_otherwise(plan):
         raise UserError(f"{plan.run} was started with {what}: remove it, or choose another directory:=")
     try:
         return bool(json.loads((plan.run / SUMMARY).read_text())["steps"] >= plan.settings["policy_node"]["steps"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _config(plan: Plan) -> Mapping[str, object]:
-    """Of a run's config.yaml, what the plan alone tells: see `provenance.run_config`."""
-    policy = {**plan.settings["policy_node"], "environments": list(plan.environments)}
-    return {
-        "sim": plan.sim,
-        "task": plan.task,
-        "video_model": of_video_model(plan.model),
-        "settings": {**plan.settings, "policy_node": policy},
-    }
 
 
 def _place(run: Run) -> Place:

@@ -7,6 +7,7 @@ themselves. So nothing has to run between the jobs, as Ray's head would.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from viper_model.yaml_files import YamlError, parse_yaml
 
 CLUSTERS = ("slurm", "local")
 DAY_MINUTES = 1440
-_KILLED = -9
+_FAILED, _KILLED = 1, -9
 
 
 def run_command(command: Sequence[str], log: str) -> int:
@@ -39,9 +40,9 @@ def run_command(command: Sequence[str], log: str) -> int:
 class ClusterJob:
     """A job that the cluster has."""
 
-    def __init__(self, job: Any) -> None:
-        self._job = job
-        """Of submitit."""
+    def __init__(self, job: Any, log: Path) -> None:
+        """job: submitit's. log: what the command says is appended to it."""
+        self._job, self._log = job, log
 
     def status(self) -> int | None:
         from submitit.core.utils import FailedJobError, UncompletedJobError
@@ -50,10 +51,10 @@ class ClusterJob:
             return None
         try:
             return int(self._job.result())
+        except FailedJobError as error:
+            return _told(error, self._log)
         except UncompletedJobError:
             return _KILLED  # Its machine went down, it was preempted, its time was over.
-        except FailedJobError:
-            return 1
 
     def stop(self) -> None:
         self._job.cancel(check=False)
@@ -61,6 +62,29 @@ class ClusterJob:
     def kill(self) -> None:
         if self.status() is None:
             self._job.cancel(check=False)
+
+
+class RefusedJob:
+    """A job that the cluster did not take."""
+
+    def status(self) -> int:
+        return _FAILED
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+    def kill(self) -> None:
+        """There is nothing to kill."""
+
+
+def _told(error: Exception, log: Path) -> int:
+    """Write what went wrong where the command would have written, in a line; returns its status."""
+    lines = str(error).strip().splitlines()
+    reasons = [line for line in lines if re.match(r"[\w.]+: ", line)]  # as exceptions and sbatch give theirs
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a") as file:
+        file.write(f"{(reasons or lines)[-1]}\n")
+    return _FAILED
 
 
 class Cluster:
@@ -81,8 +105,15 @@ class Cluster:
         except (RuntimeError, TypeError, ValueError, NameError) as error:
             raise UserError(f"cluster:={cluster} can't be used: {' '.join(str(error).split())}") from error
 
-    def start(self, job: Job) -> ClusterJob:
-        return ClusterJob(self._executor.submit(run_command, [*self._command, *job.arguments], str(job.log.resolve())))
+    def start(self, job: Job) -> ClusterJob | RefusedJob:
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        log = job.log.resolve()
+        try:
+            return ClusterJob(self._executor.submit(run_command, [*self._command, *job.arguments], str(log)), log)
+        except (FailedJobError, FailedSubmissionError) as error:
+            _told(error, log)
+            return RefusedJob()
 
 
 def _submitit() -> Any:

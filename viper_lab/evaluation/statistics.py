@@ -79,7 +79,7 @@ def _share_of_wins(x: np.ndarray, y: np.ndarray) -> float:
 def _estimate(scores: Sequence[np.ndarray], statistic: Callable[..., np.ndarray]) -> Estimate:
     """statistic: of `scores`, arrays [seeds, ...], float [n]."""
     value = statistic(*scores)
-    if max(len(each) for each in scores) == 1:
+    if min(len(each) for each in scores) == 1:
         return Estimate(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
     with _numpy_seed(0):
         given: Any = scores[0] if len(scores) == 1 else list(scores)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -146,12 +146,13 @@ def load_suite(name: str, directory: Path = Path()) -> Suite:
     if not isinstance(blocks, list) or not blocks:
         raise UserError(f"the suite {path} has no blocks: see docs/benchmarks.md")
     runs = [run for number, block in enumerate(blocks, 1) for run in _runs(path, number, block)]
+    plans = [_check(path, run, directory) for run in runs]
+    runs = [replace(run, arm=plan.arm) for run, plan in zip(runs, plans, strict=True)]  # a block may leave it out
     names = [run.name for run in runs]
     if twice := sorted({each for each in names if names.count(each) > 1}):
         raise UserError(f"the suite {path} has the run {twice[0]} in two blocks")
-    suite = Suite(path.stem, str(document.get("description", "")), tuple(sorted(runs, key=lambda run: run.seed)))
-    _check_shared_preparation(path, {run: _check(path, run, directory) for run in suite.runs})
-    return suite
+    _check_shared_preparation(path, dict(zip(runs, plans, strict=True)))
+    return Suite(path.stem, str(document.get("description", "")), tuple(sorted(runs, key=lambda run: run.seed)))
 
 
 def _find(name: str) -> Path:

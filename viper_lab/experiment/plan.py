@@ -204,6 +204,10 @@ def _check_model(plan: Plan) -> None:
             raise UserError(f"{plan.model} knows no task '{scored_as}', but {', '.join(known)}: {advice}")
     elif plan.is_given:
         raise UserError(f"no video model in {plan.model}: reward_model:= takes a folder that `viper fit` made")
+    elif plan.settings["reward_node"]["likelihood"] == "ratio" and plan.settings["fit"]["background"] == "none":
+        raise UserError(
+            "likelihood:=ratio compares with a background model: fit.background none has none, choose another"
+        )
     elif scored_as != plan.task:
         raise UserError(
             f"reward_task:={scored_as}: the model of {plan.task} would not know it; "

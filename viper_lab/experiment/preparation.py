@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sim.options import parse_options
-from sim.record import record
+from sim.record import list_episodes, record
 from viper_lab.errors import UserError
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
@@ -80,6 +80,7 @@ def prepare(plan: Plan, console: Console) -> None:
             refuse_other_settings(plan.model, **options)
         except ModelError as error:
             raise UserError(f"{error}; reward_model:={plan.model} takes it as it is") from error
+        _refuse_other_videos(plan)
         return
     background = ("background",) if plan.settings["record"]["background_episodes"] else ()
     device = torch_device(plan.settings["fit"]["device"])  # refused before anything is recorded
@@ -113,6 +114,26 @@ def fit_model(plan: Plan, data: Path, folder: Path, tasks: Sequence[str]) -> Non
         background_steps=options["background_steps"],
         device=torch_device(options["device"]),
     )
+
+
+def _refuse_other_videos(plan: Plan) -> None:
+    """Raises UserError where the videos that a finished model learned from show the task otherwise than the plan's
+    environment will."""
+    environment = plan.settings["sim_node"]
+    wanted = {
+        "image_size": (environment["image_size"],) * 2,
+        "action_repeat": environment["action_repeat"],
+        **parse_options(environment["camera"], environment["arm"], environment["options"]),
+    }
+    for path, episode in list_episodes(plan.data / plan.task / EXPERT).items():
+        shown = {"image_size": episode.image_size, "action_repeat": episode.action_repeat, **episode.options}
+        for name, value in wanted.items():
+            if type(shown.get(name)) is type(value) and shown[name] != value:
+                raise UserError(
+                    f"{plan.model} learned from {path.parent}, which has videos with {name} {shown[name]}, not "
+                    f"{value}: choose another directory:=, or reward_model:={plan.model} to take it as it is"
+                )
+        return
 
 
 def _refuse_old_layout(plan: Plan) -> None:

@@ -221,7 +221,7 @@ class Trainer:
         if self.schedule.round is not None:
             return f"evaluating at step {self.schedule.round}"
         if self.last_evaluation is not None:
-            return f"last evaluation: ground-truth return {self.last_evaluation:.0f}"
+            return f"last evaluation: ground-truth return {self.last_evaluation:.4g}"
         return ""
 
     def waiting_for_rewards(self) -> list[str]:

@@ -17,7 +17,7 @@ from rich.text import Text
 from viper_lab.errors import UserError
 from viper_lab.results.figure import new_figure, plot_url
 from viper_lab.results.page import Clip, template
-from viper_lab.results.run_files import best_rewarded_videos, read_config, rewarded_task
+from viper_lab.results.run_files import best_rewarded_videos, read_config, rewarded_task, value_at
 from viper_lab.results.text import write_text
 from viper_model.errors import ModelError
 from viper_model.reward.check import JudgedVideo, RewardCheck, TaskCheck, check_reward, judged_videos
@@ -25,6 +25,7 @@ from viper_model.reward.likelihood import Form
 from viper_model.reward.scorer import likelihood_map_video, score_video
 from viper_model.reward.verdict import NOT_USABLE
 from viper_model.video_model.fit.identity import pictures_of, trained_on
+from viper_model.video_model.folder import model_hash
 from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import EXPERT, Dataset, Recording, load_dataset
 from viper_model.videos.find import BACKGROUND, find_videos
@@ -52,20 +53,21 @@ def check_model(
 ) -> bool:
     """Judge a model as a reward by the videos kept from its training; say so and write it down.
 
-    Into `out` (the model's folder where None) go check.json, check.html and, in check/, the page's plots and videos.
+    Into `out` go check.json, check.html and, in check/, the page's plots and videos: where None into the model's
+    folder, or with a `run` into the run's, so that what was found before it was trained stays.
     form: of the reward, see `scorer.chosen_form`. tasks: only these; all that the model knows and the data has where
     empty. run: a run whose episodes are tried as well, those that its reward thought best. Returns whether no task is
     found not usable. Raises ModelError or UserError where the model doesn't know the data's tasks, or a file can't be
     written.
     """
-    out = out or folder
+    out = out or run or folder
     model = VideoModel.load(folder, device)
     known = _known_tasks(data, model, tasks)
     shortest, settings = model.context * model.frame_skip, VideoSettings.of_model(folder)
     dataset = load_dataset(data, model.image_size, known, shortest=shortest, of_model=settings)
     dataset = _without_trained_on(dataset, folder)
     judged = tuple(tasks) or known
-    policy = _policy_videos(run, model, settings, judged) if run else {}
+    policy = _policy_videos(run, folder, model, settings, judged) if run else {}
     result = check_reward(model, dataset, form, judged, policy)
     write_text(out / "check.json", json.dumps(result.to_dict(), indent=2))
     page = write_page(model, dataset, result, out, policy)
@@ -97,13 +99,17 @@ def _without_trained_on(dataset: Dataset, folder: Path) -> Dataset:
 
 
 def _policy_videos(
-    run: Path, model: VideoModel, settings: VideoSettings, judged: Sequence[str]
+    run: Path, folder: Path, model: VideoModel, settings: VideoSettings, judged: Sequence[str]
 ) -> dict[str, list[Recording]]:
-    """By task, what a run's policy did that its reward thought best. settings: of the model's videos.
+    """By task, what a run's policy did that its reward thought best. folder: of the model. settings: of the model's
+    videos.
 
     Raises UserError where its task isn't judged, and where its reward was of other pictures than it has kept.
     """
-    task = rewarded_task(read_config(run))
+    config = read_config(run)
+    if value_at(config, "video_model.sha256") != model_hash(folder):
+        logger.warning("%s learned from another reward than that of %s as it is now", run, folder)
+    task = rewarded_task(config)
     if task not in judged:
         raise UserError(f"{run} learned from the reward for '{task}'; what is judged here is {', '.join(judged)}")
     prepared = settings.of(task)
@@ -153,7 +159,7 @@ def _table(task: str, check: TaskCheck) -> Table:
             f"{k.episode_reward:.0f}",
             _number(best, 0),
             "" if best is None or expert <= 0 else f"{best / expert:.0%}",
-            _number(k.ground_truth_return, 0),
+            _return(k.ground_truth_return),
             _number(k.clip_auc),
         )
     table.caption = "AUC: 1 tells every clip of a kind from an expert's, 0.5 is a coin"
@@ -164,6 +170,11 @@ def _table(task: str, check: TaskCheck) -> Table:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def _return(value: float | None) -> str:
+    """Of up to 1000, or a share of successes."""
+    return "" if value is None else f"{value:.3g}"
 
 
 def write_page(
@@ -183,7 +194,7 @@ def write_page(
                 ],
             }
         )
-    page = template("check.html.jinja").render(tasks=tasks, number=_number)
+    page = template("check.html.jinja").render(tasks=tasks, number=_number, ground_truth=_return)
     path = out / "check.html"
     write_text(path, page)
     return path

@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 SUMMARY = "report.json"
 PLOTS = "plots"
 LOSSES = ("image_loss", "reward_loss", "kl", "critic_loss", "discriminator_loss")
+SAME_FOR_THE_ORACLE = ("sim", "settings.policy_node.agent", "settings.sim_node.action_repeat")
+"""What of a run and of its Task Oracle must be the same."""
 PAGE_IMAGE_SIZE = 64
 """Pixels a side of videos that are only looked at."""
 
@@ -59,6 +61,8 @@ class Score:
 
     who: str
     returns: Sequence[float]
+    steps: int | None = None
+    """After how many environment steps, where that is other than of the run that is reported."""
 
     @property
     def mean(self) -> float:
@@ -69,9 +73,18 @@ class Score:
         return normalised_score(self.mean, return_range)
 
     @property
-    def error(self) -> float:
-        """Standard error of the mean, over episodes of one policy; 0 for a single episode."""
-        return float(sem(self.returns)) if len(self.returns) > 1 else 0.0
+    def error(self) -> float | None:
+        """Standard error of the mean, over episodes of one policy; None for a single episode."""
+        return float(sem(self.returns)) if len(self.returns) > 1 else None
+
+    @property
+    def text(self) -> str:
+        return with_error(self.mean, self.error)
+
+
+def with_error(mean: float, error: float | None) -> str:
+    """A mean as people read it, whether it is of returns up to 1000 or of successes from 0 to 1."""
+    return f"{mean:.4g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
@@ -88,13 +101,13 @@ def evaluations(records: list[dict[str, Any]]) -> dict[int, list[float]]:
     return dict(sorted(rounds.items()))
 
 
-def improvement(before: Score, after: Score) -> float:
-    """The difference of two means in standard errors of that difference: 0 where there is no difference, infinite where
-    there is one and neither mean has an error."""
-    difference, error = after.mean - before.mean, math.hypot(before.error, after.error)
-    if not difference:
-        return 0.0
-    return difference / error if error else math.copysign(math.inf, difference)
+def improvement(before: Score, after: Score) -> float | None:
+    """The difference of two means in standard errors of that difference; None where those tell nothing: of a single
+    episode, or of episodes that all came out alike."""
+    if before.error is None or after.error is None:
+        return None
+    error = math.hypot(before.error, after.error)
+    return (after.mean - before.mean) / error if error else None
 
 
 def write_report(run: Path) -> Path:
@@ -109,13 +122,14 @@ def write_report(run: Path) -> Path:
     rounds = evaluations(records)
     if not rounds:
         raise UserError(f"nothing has been evaluated yet in {run}: train on")
-    first, last = min(rounds), max(rounds)
-    untrained, trained = Score("before training", rounds[first]), Score("policy", rounds[last])
+    last = max(rounds)
+    untrained = Score("before training", rounds[0]) if 0 in rounds else None
+    trained = Score("policy", rounds[last])
     data = _videos(config)
     sampled = _sampled(records, len(trained.returns))
-    scores = [untrained, trained, *sampled, *_oracle(run, config, last), *_behaviours(data)]
+    scores = [*filter(None, [untrained]), trained, *sampled, *_oracle(run, config, last), *_behaviours(data)]
     model = _video_model(run, config)
-    videos = _scored_videos(run, model, (first, last), data, config) if model else []
+    videos = _scored_videos(run, model, last, data, config) if model else []
     check = _check(model, config) if model else None
     if videos:
         save_figure(run / PLOTS / "videos.png", plot_videos(videos), dpi=150)
@@ -125,7 +139,7 @@ def write_report(run: Path) -> Path:
         untrained=untrained,
         trained=trained,
         sampled=next(iter(sampled), None),
-        improvement=improvement(untrained, trained),
+        improvement=improvement(untrained, trained) if untrained else None,
         step=last,
         scores=scores,
         expert=next((score for score in scores if score.who == EXPERT), None),
@@ -135,7 +149,7 @@ def write_report(run: Path) -> Path:
             plot_url(run / PLOTS / "learning.png", plot_learning(records), dpi=150),
         ],
         clips=[_clip(run, video) for video in videos],
-        imagined=_imagined(config),
+        imagined=_imagined(model) if model else [],
         check=check,
     )
     path = run / "report.html"
@@ -148,7 +162,7 @@ def result_line(run: Path) -> str:
     """What came out of a run whose report is written, in one line."""
     summary = json.loads((run / SUMMARY).read_text())
     returns = [
-        f"{who.replace('_', ' ')} {score['mean']:.4g} ± {score['standard_error_over_episodes']:.2g}"
+        f"{who.replace('_', ' ')} {with_error(score['mean'], score['standard_error_over_episodes'])}"
         for who, score in summary["returns"].items()
     ]
     return (
@@ -194,7 +208,7 @@ def plot_returns(
     axes.errorbar(
         list(rounds),
         [s.mean for s in means],
-        [s.error for s in means],
+        [s.error or 0.0 for s in means],
         marker="o",
         capsize=3,
         label="evaluation ± SE\nover episodes",
@@ -260,18 +274,20 @@ def _behaviours(data: Dataset | None) -> list[Score]:
 def _oracle(run: Path, config: dict[str, Any], step: int) -> list[Score]:
     """The Task Oracle of the same agent on the same task, where it has been run beside this run under its usual name:
     in its last round of evaluation that is no later than `step`, once it has learned."""
-    other = run.parent / f"{run_task(config)}_oracle"
+    other = run.resolve().parent / f"{run_task(config)}_oracle"
     learned_from_videos = config["video_model"] or config.get("expert_videos")
     if not learned_from_videos or not (other / "metrics.jsonl").exists():
         return []
     try:
         its_config, rounds = read_config(other), evaluations(read_metrics(other))
-    except UserError as error:
+    except (UserError, ModelError) as error:
         logger.warning("the Task Oracle is left out: %s", error)
         return []
-    same = all(value_at(its_config, key) == value_at(config, key) for key in ("sim", "settings.policy_node.agent"))
-    reached = [each for each in rounds if 0 < each <= step]
-    return [Score("Task Oracle", rounds[max(reached)])] if same and reached else []
+    same = all(value_at(its_config, key) == value_at(config, key) for key in SAME_FOR_THE_ORACLE)
+    reached = max((each for each in rounds if 0 < each <= step), default=None)
+    if not same or reached is None:
+        return []
+    return [Score("Task Oracle", rounds[reached], reached if reached != step else None)]
 
 
 @dataclass(frozen=True)
@@ -316,7 +332,7 @@ def _video_model(run: Path, config: dict[str, Any]) -> Path | None:
 
 
 def _scored_videos(
-    run: Path, folder: Path, rounds: tuple[int, int], data: Dataset | None, config: dict[str, Any]
+    run: Path, folder: Path, last: int, data: Dataset | None, config: dict[str, Any]
 ) -> list[ScoredVideo]:
     """The policy before and after training, and an expert that the model was not trained on."""
     label, form = rewarded_task(config), _form(config)
@@ -328,7 +344,7 @@ def _scored_videos(
         return ScoredVideo(title, frames, scores, float((scores.reward if rewards is None else rewards)[1:].mean()))
 
     videos = []
-    for title, number in zip(("before training", "after training"), rounds, strict=True):
+    for title, number in (("before training", 0), ("after training", last)):
         path = run / EPISODES / f"evaluation_{number:08d}.npz"
         if path.exists():
             frames = read_recording(path).frames
@@ -385,8 +401,5 @@ def _form(config: dict[str, Any]) -> str:
     return form
 
 
-def _imagined(config: dict[str, Any]) -> list[Clip]:
-    if not config["video_model"]:
-        return []
-    folder = Path(config["video_model"]["path"]) / "videos"
-    return [Clip(path.stem.replace("_", " "), path) for path in sorted(folder.glob("*.mp4"))]
+def _imagined(model: Path) -> list[Clip]:
+    return [Clip(path.stem.replace("_", " "), path) for path in sorted((model / "videos").glob("*.mp4"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 USABLE = "usable"
@@ -22,6 +22,8 @@ AIMLESS_AUC = 0.6
 """Videos run backwards that are told from experts' by less than this are as likely as those."""
 GOOD_CORRELATION, POOR_CORRELATION = 0.5, 0.0
 """Of videos' rewards with their ground-truth returns."""
+NOT_THE_TASK = ("random", "parked", "stopped", "background")
+"""Behaviours by which a reward is tried that experts' videos alone can't show."""
 ENOUGH_VIDEOS = 4
 """Held-out expert videos; fewer make a coarse judge."""
 
@@ -51,7 +53,8 @@ def judge(
 
     videos: held-out expert videos. expert: the reward of an expert's episode. hacks: by kind, the highest reward of an
     episode that isn't the task, of the same length. clip_auc: by kind, see `check.KindCheck`; `reversed` is needed,
-    `random` and `other_task` count where they are. return_correlation: None where unknown.
+    `random` and `other_task` count where they are. Where there is none of NOT_THE_TASK, that is worth a warning.
+    return_correlation: None where unknown.
     """
     found = (
         _nothing_earned(expert),
@@ -60,6 +63,7 @@ def judge(
         _returns(return_correlation),
         _other_tasks(clip_auc.get("other_task")),
         _backwards(clip_auc["reversed"]),
+        _untried(clip_auc),
         _few(videos),
     )
     findings = sorted(filter(None, found), key=lambda finding: -LEVELS.index(finding[0]))  # the order is kept otherwise
@@ -76,7 +80,7 @@ _HACK_NAMES = {
     "random": "Random behaviour",
     "background": "Behaviour that is not the task",
     "other_task": "Another task",
-    "policy": "What a policy found that learned from this reward",
+    "policy": "What the policy of the run does",
 }
 
 
@@ -126,6 +130,15 @@ def _backwards(auc: float) -> Finding | None:
     return WARNING, (
         f"Videos run backwards are as likely (in {_percent(1 - auc)} of pairs likelier): right only where a motion has "
         "no direction, as in balancing."
+    )
+
+
+def _untried(kinds: Collection[str]) -> Finding | None:
+    if not set(NOT_THE_TASK).isdisjoint(kinds):
+        return None
+    return WARNING, (
+        "Nothing was tried against it but what can be made of experts' videos: record what is not the task as well, "
+        f"into {', '.join(f'{kind}/' for kind in NOT_THE_TASK)}."
     )
 
 

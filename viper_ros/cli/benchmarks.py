@@ -38,6 +38,9 @@ def benchmark(
     Stop it at any time; the same command goes on where it was. What is done is not done again; a run that fails is
     named, and the others go on. Status 1 where one has failed.
     """
+    # What runs need, and what compares them, is missed before any of them, not after.
+    import viper_lab.evaluation.aggregate  # noqa: F401
+    import viper_ros.graph  # noqa: F401
     from viper_lab.errors import UserError
     from viper_lab.evaluation.benchmark import Benchmark
     from viper_lab.evaluation.jobs import Engine

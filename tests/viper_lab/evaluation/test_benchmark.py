@@ -115,6 +115,15 @@ def test_what_several_runs_need_is_prepared_once_before_them(tmp_path: Path) -> 
     assert len({job.log for job in jobs.values()}) == len(jobs)
 
 
+def test_videos_are_recorded_as_the_runs_want_them_that_learn_from_them(tmp_path: Path) -> None:
+    oracle = {**SMALL, "settings": ["sim_node.action_repeat=2"]}
+    amp = {**SMALL, "rewards": ["amp"], "settings": ["record.episodes=7"]}
+    first = Benchmark(suite_of(tmp_path, oracle, amp), tmp_path).jobs()[0]
+    assert first.arguments[0] == "record"
+    assert first.arguments[-2:] == ("--set", "record.episodes=7")
+    assert "sim_node.action_repeat=2" not in first.arguments
+
+
 def test_nothing_is_prepared_for_runs_that_are_done(tmp_path: Path) -> None:
     suite = suite_of(tmp_path, {**BLOCK, "rewards": ["viper_ratio"], "seeds": [0]})
     for run in suite.runs:

@@ -12,7 +12,7 @@ import pytest
 from tests.viper_lab.evaluation.children import children
 from tests.viper_lab.evaluation.test_jobs import COUNTING, counting, job, number
 from viper_lab.errors import UserError
-from viper_lab.evaluation.cluster import Cluster
+from viper_lab.evaluation.cluster import Cluster, ClusterJob
 from viper_lab.evaluation.jobs import Crew
 
 
@@ -28,7 +28,7 @@ def test_loggers_write_on_once_a_cluster_is_used(tmp_path: Path) -> None:
 import logging
 from pathlib import Path
 logging.basicConfig(filename="log", filemode="w")
-from viper_lab.evaluation.cluster import Cluster
+from viper_lab.evaluation.cluster import Cluster, ClusterJob
 Cluster((), Path("jobs"), "local", "")
 logging.warning("on")
 """
@@ -68,6 +68,36 @@ def test_two_workers_one_is_killed_in_the_middle_and_its_run_is_taken_up_again(t
     assert "killed: one; it goes on where it was" in told
     assert most == 2
     assert (number(tmp_path / "one"), number(tmp_path / "two")) == (40, 40)
+
+
+def test_what_a_job_died_of_by_itself_is_told_and_not_called_killed(tmp_path: Path) -> None:
+    needs_submitit()
+    told: list[str] = []
+    missing = str(tmp_path / "no" / "viper")
+    crew = Crew([job(tmp_path, "one")], Cluster((missing,), tmp_path / "cluster", "local", ""), 1, told.append)
+    crew.run(lambda: None)
+    assert "No such file or directory" in crew.failed["one"]
+    assert missing in crew.failed["one"]
+    assert not any("killed" in line for line in told)
+
+
+def test_a_job_that_slurm_refuses_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_submitit()
+    programs = {
+        "srun": "",
+        "sbatch": f"[ -e {tmp_path}/first ] && echo Submitted batch job 1 && exit; touch {tmp_path}/first\n"
+        "echo sbatch: error: invalid partition specified: gpuu >&2; exit 1",
+    }
+    for name, script in programs.items():
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    cluster = Cluster(COUNTING, tmp_path / "cluster", "slurm", "{slurm_partition: gpuu}")
+    refused, taken = (cluster.start(job(tmp_path, name)) for name in ("refused", "taken"))
+    assert refused.status() == 1
+    assert (tmp_path / "logs" / "refused.txt").read_text().endswith("invalid partition specified: gpuu\n")
+    assert isinstance(taken, ClusterJob)
 
 
 def test_without_submitit_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,9 +100,12 @@ def test_the_probability_of_improvement_is_rliables(x: np.ndarray, y: np.ndarray
 
 
 def test_the_probability_of_improvement_of_methods_with_other_numbers_of_seeds() -> None:
-    found = statistics.probability_of_improvement(SCORES, SCORES[:1])
-    assert found.value == pytest.approx(statistics._share_of_wins(SCORES, SCORES[:1]))
+    found = statistics.probability_of_improvement(SCORES, SCORES[:2])
+    assert found.value == pytest.approx(statistics._share_of_wins(SCORES, SCORES[:2]))
     assert found.low < found.value < found.high
+    single = statistics.probability_of_improvement(SCORES + 10, SCORES[:1])
+    assert single.value == 1
+    assert np.isnan([single.low, single.high]).all(), "nothing tells how another seed of the one would do"
     certain = statistics.probability_of_improvement(SCORES + 10, SCORES[:2])
     assert (certain.value, certain.low, certain.high) == (1, 1, 1)
 

@@ -133,6 +133,15 @@ def test_the_same_run_in_two_blocks_is_refused(tmp_path: Path) -> None:
         load_suite(write_suite(tmp_path, BLOCK, {**BLOCK, "settings": ["policy_node.prefill=7"]}), tmp_path)
 
 
+def test_an_arm_that_a_block_leaves_to_the_configuration_is_in_the_names_of_its_runs(tmp_path: Path) -> None:
+    block = {**BLOCK, "sim": "robosuite", "tasks": {"lift": 300}, "rewards": ["task"], "seeds": [0]}
+    (run,) = load_suite(write_suite(tmp_path, block), tmp_path).runs
+    assert run.label == "panda_lift"
+    assert run.name == run.plan(tmp_path).run.name == "panda_lift_drqv2_task_seed0"
+    with pytest.raises(USER_ERRORS, match="has the run panda_lift_drqv2_task_seed0 in two blocks"):
+        load_suite(write_suite(tmp_path, block, {**block, "arm": "panda"}), tmp_path)
+
+
 def test_runs_that_share_a_video_model_want_the_same_one(tmp_path: Path) -> None:
     other = {**BLOCK, "agents": ["dreamer"]}
     load_suite(write_suite(tmp_path, BLOCK, {**other, "settings": ["policy_node.prefill=7"]}), tmp_path)

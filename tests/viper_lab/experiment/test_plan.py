@@ -53,6 +53,13 @@ def test_a_model_is_asked_for_the_task_whatever_the_arm(tmp_path: Path) -> None:
         make_plan("robosuite", task="stack", reward_model=str(tmp_path / "old"))
 
 
+def test_a_ratio_without_a_background_is_refused_before_anything_is_recorded(tmp_path: Path) -> None:
+    chosen = {"likelihood": "ratio", "directory": tmp_path, "assignments": ["fit.background=none"]}
+    with pytest.raises(UserError, match=r"compares with a background model: fit\.background none"):
+        make_plan("dmc", task="cartpole_balance", **chosen)
+    make_plan("dmc", task="cartpole_balance", **{**chosen, "likelihood": "conditional"})
+
+
 def test_videos_that_an_older_version_called_after_the_arm_are_to_be_moved_and_not_made_again(tmp_path: Path) -> None:
     old, new = (tmp_path / "data" / "robosuite" / name for name in ("panda_lift", "panda/lift"))
     old.mkdir(parents=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from tests.viper_lab.results.runs import CONFIG, write_episode, write_run
 from tests.viper_model.examples import with_settings
 from tests.viper_model.videos.writers import write_npz
+from viper_model.video_model.folder import model_hash
 from viper_model.videos.preparation import Crop
 from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import read_video
@@ -131,6 +133,26 @@ def test_a_run_s_best_rewarded_episodes_are_judged_as_hacks(
         error = capsys.readouterr().err.strip()
         assert said in error
         assert "\n" not in error
+
+
+def test_a_run_is_judged_beside_what_was_found_before_it(
+    videos: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = videos.parent / "model"
+    shutil.copytree(model_folder, model)
+    judge = ("check-reward", f"data:={videos}", f"model:={model}", "device:=cpu")
+    assert viper(monkeypatch, *judge) == 0
+    before = (model / "check.json").read_bytes()
+    of_model = {"path": str(model), "sha256": model_hash(model)}
+    run = write_run(videos.parent / "run", {0: [1.0]}, video_model=of_model)
+    write_episode(run, 0, np.zeros((20, 48, 48, 3), np.uint8), np.zeros(20), np.zeros(20))
+    assert viper(monkeypatch, *judge, f"run:={run}") == 0
+    assert (model / "check.json").read_bytes() == before
+    assert "policy" in json.loads((run / "check.json").read_text())["tasks"]["cartpole_swingup"]["kinds"]
+    assert "learned from another reward" not in caplog.text
+    write_run(run, {0: [1.0]}, video_model={**of_model, "sha256": "of an earlier fit"})
+    assert viper(monkeypatch, *judge, f"run:={run}") == 0
+    assert "learned from another reward" in caplog.text
 
 
 def test_a_run_whose_reward_saw_other_pictures_than_it_has_kept_is_not_judged(

@@ -22,6 +22,7 @@ from viper_model.video_model.video_model import VideoModel
 from viper_model.videos.dataset import load_dataset
 from viper_model.videos.preparation import Crop
 from viper_model.videos.settings import VideoSettings
+from viper_model.videos.video_io import write_video
 
 TASK = "cartpole_swingup"
 CHECK: dict[str, Any] = {
@@ -60,7 +61,7 @@ def text_of(page: Path) -> str:
 def test_atari_is_told_in_human_normalised_scores(tmp_path: Path) -> None:
     boxing = {"sim": "atari", "task": "boxing", "return_range": [0.1, 12.1]}
     text = text_of(write_report(write_run(tmp_path / "runs" / "mine", {0: [-1.1], 500: [18.1, 18.1]}, **boxing)))
-    assert "human-normalised score before training -1 ± 0 1 episodes -10% policy 18 ± 0 2 episodes 150%" in text
+    assert "human-normalised score before training -1.1 1 episodes -10% policy 18.1 ± 0 2 episodes 150%" in text
     assert "0% is a ground-truth return of 0.1 (a random player), 100% one of 12.1 (a human)" in text
 
 
@@ -69,6 +70,23 @@ def test_control_is_told_as_part_of_the_most_that_can_be_had(tmp_path: Path) -> 
     assert "normalised score before training 20 ± 10 2 episodes 2% policy 200 ± 50 2 episodes 20%" in text
     assert "human" not in text
     assert "a difference of 3.5 standard errors" in text
+
+
+def test_successes_are_told_as_shares(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine", {0: [0, 0, 1, 0], 500: [1, 0, 1, 1]}, return_range=[0, 1])
+    text = text_of(write_report(run))
+    assert "return is 0.75 ± 0.25 (mean ± standard error over 4 episodes of one policy)" in text
+    assert "Before training it was 0.25 ± 0.25 (4 episodes): a difference of 1.4 standard errors ." in text
+    assert "policy 0.75 ± 0.25 4 episodes 75%" in text
+
+
+def test_nothing_is_said_of_what_one_episode_or_none_can_not_tell(tmp_path: Path) -> None:
+    text = text_of(write_report(write_run(tmp_path / "one", {0: [10], 500: [700]})))
+    assert "return is 700 (of a single episode). Before training it was 10 (1 episodes)." in text
+    assert "±" not in text.partition("Another seed")[0]
+    lost = text_of(write_report(write_run(tmp_path / "lost", {250: [690, 720], 500: [700, 710]})))
+    assert "What it was before training has not been kept." in lost
+    assert "before training 7" not in lost
 
 
 def test_what_came_out_fits_in_a_line(tmp_path: Path) -> None:
@@ -89,6 +107,22 @@ def test_the_oracle_of_an_arm_is_that_of_its_own_task(tmp_path: Path) -> None:
     write_report(run)
     returns = json.loads((run / "report.json").read_text())["returns"]
     assert returns["Task_Oracle"]["episodes"] == [1]
+
+
+def test_the_oracle_is_told_with_its_steps_and_left_out_where_it_is_damaged_or_of_another_action_repeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = {"video_model": {"path": "gone", "sha256": "1"}, "data": ""}
+    settings = {**CONFIG["settings"], "sim_node": {"action_repeat": 4}}
+    oracle = write_run(tmp_path / f"{TASK}_oracle", {0: [0], 250: [80, 100]}, settings=settings)
+    run = write_run(tmp_path / "mine", {0: [0], 500: [1]}, settings=settings, **learned)
+    monkeypatch.chdir(run)
+    assert "Task Oracle, after 250 steps 90 ± 10 2 episodes" in text_of(write_report(Path()))
+    with open(oracle / "metrics.jsonl", "a") as file:
+        file.write("damaged\n")
+    assert "Task Oracle" not in text_of(write_report(run))
+    write_run(oracle, {0: [0], 250: [80, 100]}, settings={**settings, "sim_node": {"action_repeat": 2}})
+    assert "Task Oracle" not in text_of(write_report(run))
 
 
 def test_episodes_with_sampled_actions_are_told_beside_those_with_the_best_known(tmp_path: Path) -> None:
@@ -283,15 +317,20 @@ def test_a_model_that_took_the_place_of_a_run_s_says_nothing_of_it(
     (model / "check.json").write_text(json.dumps({"tasks": {TASK: {**CHECK, "form": "conditional"}}}))
     write_run(run, {0: [10], 500: [150]}, video_model={"path": str(model), "sha256": model_hash(model)})
     write_episode(run, 500, np.zeros((12, 32, 32, 3), np.uint8), np.full(12, 0.25), np.ones(12))
-    assert "Usable with a warning" in text_of(write_report(run))
+    write_video(model / "videos" / "imagined.mp4", np.zeros((4, 32, 32, 3), np.uint8), 15)
+    text = text_of(write_report(run))
+    assert "Usable with a warning" in text
+    assert "What the video model imagines" in text
     assert not caplog.records
     write_run(run, {0: [10], 500: [150]}, video_model={"path": str(model), "sha256": "of an earlier fit"})
-    assert "Usable" not in text_of(write_report(run))
+    text = text_of(write_report(run))
+    assert "Usable" not in text
+    assert "What the video model imagines" not in text
     assert "is not the video model that rewarded" in caplog.text
 
 
 def test_the_improvement_is_told_in_standard_errors_of_the_difference() -> None:
     assert improvement(Score("", [0, 6]), Score("", [10, 18])) == pytest.approx(11 / 5)
-    assert improvement(Score("", [1]), Score("", [2])) == float("inf")
-    assert improvement(Score("", [2]), Score("", [1])) == -float("inf")
-    assert improvement(Score("", [0, 0]), Score("", [0, 0])) == 0
+    assert improvement(Score("", [1]), Score("", [2])) is None
+    assert improvement(Score("", [0, 0]), Score("", [1, 1])) is None
+    assert improvement(Score("", [0, 2]), Score("", [1, 1])) == 0

@@ -37,7 +37,7 @@ def measured(**changes: Any) -> dict[str, Any]:
         ({"hacks": {"random": 60.0}}, NOT_USABLE, "Random behaviour earns 60%"),
         ({"hacks": {"background": 60.0}}, NOT_USABLE, "Behaviour that is not the task earns 60%"),
         ({"hacks": {"other_task": 60.0}}, NOT_USABLE, "Another task earns 60%"),
-        ({"hacks": {"policy": 60.0}}, NOT_USABLE, "What a policy found that learned from this reward earns 60%"),
+        ({"hacks": {"policy": 60.0}}, NOT_USABLE, "What the policy of the run does earns 60%"),
         ({"clip_auc": {"frozen": 0.1}}, USABLE, ""),  # an expert is rightly still for some clips
         ({"clip_auc": {"reversed": 0.6}}, USABLE, ""),
         ({"clip_auc": {"reversed": 0.59}}, WARNING, "backwards are as likely (in 41% of pairs likelier)"),
@@ -61,6 +61,15 @@ def test_each_fault_is_named_at_its_level(changes: dict[str, Any], level: str, w
     assert word in verdict.text
     assert verdict.text.startswith(level.capitalize() + ".")
     assert len(verdict.reasons) == (0 if level == USABLE else 1)
+
+
+def test_experts_alone_are_no_trial_of_a_reward() -> None:
+    made = dict.fromkeys(("frozen", "reversed", "shuffled"), 1.0)
+    alone = {**measured(), "clip_auc": made, "hacks": {"frozen": -10.0}}
+    verdict = judge(**alone)
+    assert verdict.level == WARNING
+    assert "record what is not the task as well, into random/, parked/, stopped/, background/" in verdict.text
+    assert judge(**{**alone, "clip_auc": {**made, "stopped": 1.0}}).level == USABLE
 
 
 def test_the_weightiest_reason_comes_first() -> None:
@@ -112,6 +121,6 @@ def test_only_shares_of_the_expert_s_reward_count(scale: float, hack: float) -> 
 
 
 def test_what_was_not_recorded_is_not_held_against_it() -> None:
-    verdict = judge(videos=8, expert=1.0, hacks={}, clip_auc={"reversed": 1.0}, return_correlation=None)
+    verdict = judge(videos=8, expert=1.0, hacks={}, clip_auc={"reversed": 1.0, "parked": 1.0}, return_correlation=None)
     assert verdict.level == USABLE
     assert verdict.reasons == ()

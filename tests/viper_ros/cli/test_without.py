@@ -66,11 +66,22 @@ def test_no_commands_own_help_needs_ros() -> None:
     assert [line.split()[2] for line in result.stdout.splitlines() if "Usage:" in line] == COMMANDS
 
 
-def test_training_without_ros_is_refused_in_one_line(tmp_path: Path) -> None:
-    result = viper("train", "reward:=task", where=tmp_path)
+@pytest.mark.parametrize(("command", "argument"), [("train", "reward:=task"), ("benchmark", "suite:=smoke")])
+def test_training_without_ros_is_refused_in_one_line(command: str, argument: str, tmp_path: Path) -> None:
+    result = viper(command, argument, where=tmp_path)
     assert result.returncode == 1
-    assert result.stderr.startswith("viper train needs ROS 2: ")
+    assert result.stderr.startswith(f"viper {command} needs ROS 2: ")
     assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_benchmark_that_could_not_be_compared_is_refused_before_it_runs(tmp_path: Path) -> None:
+    result = viper("benchmark", "suite:=smoke", hidden=("rliable",), where=tmp_path)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "viper: this needs rliable: pip install -r requirements/rliable.txt\n",
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_fitting_without_torch_is_refused_in_one_line(tmp_path: Path) -> None:

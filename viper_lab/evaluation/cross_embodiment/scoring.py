@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,7 @@ def judged_of_pair(dataset: Dataset, pairs: Pairs, pair: Pair) -> dict[str, list
 def videos_told(videos: Mapping[str, list[JudgedVideo]]) -> dict[str, Any]:
     """What tells these videos from others, as JSON has it."""
     return {
-        kind: [f"{video.video.name} {len(video.order)} {video.order[:2].tolist()}" for video in of_kind]  # type: ignore[union-attr]
+        kind: [hashlib.sha256(np.ascontiguousarray(video.frames).data).hexdigest() for video in of_kind]
         for kind, of_kind in videos.items()
     }
 

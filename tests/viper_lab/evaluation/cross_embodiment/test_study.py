@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,13 @@ from viper_lab.evaluation.cross_embodiment.scoring import (
     WRONG_LABEL,
     judged_of_pair,
     load_videos,
+    videos_told,
 )
 from viper_lab.experiment.sections import SECTIONS
 from viper_model.errors import ModelError
+from viper_model.reward.check import JudgedVideo
 from viper_model.video_model.video_model import VideoModel
-from viper_model.videos.dataset import Video
+from viper_model.videos.dataset import Recording, Video
 
 COLOURS = {"panda": (230, 180, 60), "sawyer": (200, 40, 40)}
 DIRECTIONS = {"lift": (-2, 0), "stack": (0, 2), "door": (2, 0)}
@@ -174,6 +177,15 @@ def test_a_study_finds_what_was_put_into_its_videos(folder: Path, pairs: Pairs) 
     assert "another scene" not in page
     assert "not tested here" not in page
     assert not re.search(r'src="(?!data:)', page)
+
+
+def test_videos_of_other_pictures_are_others_whatever_they_are_called() -> None:
+    def told(frame: int) -> dict[str, Any]:
+        frames = np.full((4, 8, 8, 3), frame, np.uint8)
+        return videos_told({"expert": [JudgedVideo(Recording(frames, None), np.arange(4), None)]})
+
+    assert told(0) == told(0)
+    assert told(0) != told(255)
 
 
 @pytest.mark.usefixtures("models")
