@@ -185,7 +185,7 @@ def test_a_run_s_best_rewarded_episodes_are_tried(data: Dataset) -> None:
     solved = Recording(sliding_square(rng, 40), np.ones(40))
     poor = check_reward(LikesStillPictures(), data, "conditional", policy={"slide": [still, solved]}).tasks["slide"]
     assert poor.kinds["policy"].videos == 2
-    assert any(reason.startswith("What a policy found that learned from this") for reason in poor.verdict.reasons)
+    assert any(reason.startswith("What the policy of the run does") for reason in poor.verdict.reasons)
     # An episode that solves the task is what the reward is for, whatever it earns.
     good = check_reward(LikesStillPictures(), data, "conditional", policy={"slide": [solved]}).tasks["slide"]
     assert good.kinds["policy"].best_hack is None
