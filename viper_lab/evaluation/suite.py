@@ -213,7 +213,10 @@ def _check(path: Path, run: Run, directory: Path) -> Plan:
     plan = run.plan(directory)
     if run.task not in (tasks := simulators.tasks(run.sim)):
         raise _unknown(f"task of the suite {path}", run.task, tasks, f" in {run.sim}")
-    if run.arm and run.arm not in (arms := simulators.arms_of(run.sim)):
+    arms = simulators.arms_of(run.sim)
+    if run.arm and not arms:
+        raise UserError(f"the suite {path}: {run.sim} has no arms to choose from, so leave out arm: {run.arm}")
+    if run.arm and run.arm not in arms:
         raise _unknown(f"arm of the suite {path}", run.arm, arms, f" in {run.sim}")
     settings = plan.settings["policy_node"]
     check_agent(settings["agent"], settings["size"], settings["image_size"])

@@ -61,7 +61,23 @@ class Commands(TyperGroup):
         module = next(module for module, names in MODULES.items() if name in names)
         group = typer.main.get_group(import_module(f"viper_ros.cli.{module}").commands)
         _take_signals()
-        return name, group.commands[str(name)], rest
+        command = group.commands[str(name)]
+        return name, command, _switched(command, rest)
+
+
+def _switched(command: Any, arguments: list[str]) -> list[str]:
+    """Flags that were given as ROS 2 gives them: `--maps true` is `--maps`, and `--maps false` is nothing."""
+    flags = {
+        option for parameter in command.params if getattr(parameter, "is_flag", False) for option in parameter.opts
+    }
+    plain: list[str] = []
+    for argument in arguments:
+        if argument in ("true", "false") and plain and plain[-1] in flags:
+            if argument == "false":
+                plain.pop()
+        else:
+            plain.append(argument)
+    return plain
 
 
 def _summary(module: str, command: str) -> str:

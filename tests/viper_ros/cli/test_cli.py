@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests import ROOT
+from tests.viper_lab.results.runs import write_run
 from viper_lab.results.run_files import read_metrics
 from viper_model.agents.replay import Replay
 from viper_model.torch_tools.checkpoint import read_tensors
@@ -109,6 +110,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         (["fit", "data:=.", "model:=model", "tokenizer:=guessed"], "patches, vqgan"),
         (["score", "video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["check-reward", "data:=.", "model:=nowhere"], "no video model in nowhere"),
+        (["check-reward", "data:=.", "strict:=true", "model:=nowhere"], "no video model in nowhere"),
+        (["score", "bag", "maps:=false", "model:=nowhere"], "no video model in nowhere"),
         (["imagine", "video:=video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["progress", "data:=.", "model:=nowhere"], "no LeRobot dataset"),
         (["report", "nowhere"], "no run in nowhere"),
@@ -127,6 +130,16 @@ def test_a_mistake_is_told_in_one_line_with_a_failing_status(
     assert "Traceback" not in errors + output
     assert len(errors.strip().splitlines()) <= 2
     assert not (tmp_path / "data").exists(), "videos were recorded before the mistake was told"
+
+
+def test_a_run_of_another_task_is_told_before_videos_are_recorded_for_it(
+    here: Callable[..., Told], tmp_path: Path
+) -> None:
+    write_run(tmp_path / "runs" / "mine", {0: [1.0]}, task="walker_walk")
+    status, _, errors = here("train", "name:=mine", "task:=cartpole_balance")
+    assert status == 1
+    assert "runs/mine was started with task 'walker_walk', not 'cartpole_balance': choose another name:=" in errors
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_home_that_the_shell_leaves_behind_an_assignment_is_the_users(
