@@ -6,7 +6,7 @@ import logging
 import shutil
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -284,6 +284,29 @@ def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None
     for camera in ("/cam/image_raw", "/cam/image_raw/compressed"):
         (chosen,) = find_videos(tmp_path / "bag", camera).videos
         assert [numbers(chunk.frames) for chunk in read(chosen.source)] == [list(range(20))]
+
+
+def compressed_bag(path: Path, topics: Sequence[str], *, silent_raw: bool = False) -> None:
+    """JPEG pictures on `topics`. silent_raw: beside them /cam/image_raw, on which nothing came."""
+    frames = numbered(20)
+    jpeg = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in frames]
+    write_camera(path, frames, storage=StoragePlugin.SQLITE3, more=dict.fromkeys(topics, ("jpeg", jpeg)))
+    change(path / f"{path.name}.db3", "DELETE FROM messages WHERE topic_id = 1")
+    if not silent_raw:
+        change(path / f"{path.name}.db3", "DELETE FROM topics WHERE id = 1")
+
+
+def test_compressed_images_side_by_side_are_several_cameras(tmp_path: Path) -> None:
+    compressed_bag(tmp_path / "bag", ["/cameras/front", "/cameras/wrist"])
+    with pytest.raises(ModelError, match=r"several cameras: set `camera` in .* to one of /cameras/front, /cameras/wri"):
+        read_recording(tmp_path / "bag")
+    compressed_bag(tmp_path / "one", ["/cam/compressed", "/cam/theora"])
+    assert numbers(read_recording(tmp_path / "one").frames) == list(range(20))
+
+
+def test_where_nothing_came_on_the_raw_topic_the_compressed_one_is_read(tmp_path: Path) -> None:
+    compressed_bag(tmp_path / "bag", ["/cam/image_raw/compressed"], silent_raw=True)
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
 
 
 def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: Path) -> None:
