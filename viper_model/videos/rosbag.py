@@ -62,7 +62,7 @@ class BagVideo(Source):
     seconds: np.ndarray = field(compare=False)
     """When each of them was taken, float64 [frames]."""
 
-    def key(self) -> tuple[str | None, ...]:
+    def key(self) -> tuple[object, ...]:
         return *super().key(), self.topic
 
 

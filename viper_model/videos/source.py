@@ -39,7 +39,7 @@ class Source:
     task: str | None = None
     """What the format itself says it shows; None where only its folder can tell."""
 
-    def key(self) -> tuple[str | None, ...]:
+    def key(self) -> tuple[object, ...]:
         """What tells it from other videos in the same files."""
         return self.format, self.part, self.task
 
