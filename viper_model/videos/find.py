@@ -217,5 +217,9 @@ def _refuse_unread(path: Path) -> None:
 def _entries(folder: Path) -> list[Path]:
     """What lies in a folder, without what is hidden and what `viper score` wrote there."""
     return sorted(
-        path for path in folder.iterdir() if not path.name.startswith(".") and not path.name.endswith(LIKELIHOOD_MAP)
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+        and not path.name.endswith(LIKELIHOOD_MAP)
+        and not rosbag.is_scored_copy(path)
     )

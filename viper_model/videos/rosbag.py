@@ -34,6 +34,8 @@ PICTURES = (RAW, "sensor_msgs/msg/CompressedImage")
 """Types of messages that hold a picture."""
 TRANSPORTS = {"compressed", "compressedDepth", "theora", "zstd", "avif", "ffmpeg", "foxglove"}
 """What image_transport's plugins call the topics that they publish below a camera's own."""
+SCORED = "_scored"
+"""What the name of a bag ends with that `viper score` wrote."""
 MOST_APART = 5 * 10**9
 """How far apart a picture and the step with its stamp may have been recorded, in nanoseconds."""
 
@@ -100,6 +102,20 @@ class Pictures:
     def _refuse_if_too_many_of(self, pictures: int) -> None:
         if len(self._damage) > (1 - LEAST_SHARE) * pictures:
             raise ModelError(self._damage[0])
+
+
+def scored_name(bag: Path) -> str:
+    """What the folder is called that `viper score` makes of a bag."""
+    return f"{bag.stem if bag.is_file() else bag.name}{SCORED}"
+
+
+def is_scored_copy(path: Path) -> bool:
+    """Whether a bag is what `viper score` made of another beside it."""
+    return (
+        path.name.endswith(SCORED)
+        and holds(path)
+        and any(scored_name(bag) == path.name and holds(bag) for bag in path.parent.iterdir())
+    )
 
 
 def find(path: Path, camera: str | None) -> Sequence[BagVideo]:

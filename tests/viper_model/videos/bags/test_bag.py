@@ -327,6 +327,14 @@ def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: 
         read_recording(tmp_path / "two")
 
 
+def test_what_a_score_makes_of_a_bag_beside_it_is_no_video(tmp_path: Path) -> None:
+    for name in ("take", "take_scored", "file_scored", "lone_scored"):
+        write_camera(tmp_path / "push" / name, numbered(20))
+    shutil.copy(tmp_path / "push" / "take" / "take.mcap", tmp_path / "push" / "file.mcap")
+    found = find_videos(tmp_path, None)
+    assert [video.name for video in found.videos] == ["push/file.mcap", "push/lone_scored", "push/take"]
+
+
 def test_a_simulator_that_was_reset_makes_two_videos_at_any_rate(tmp_path: Path) -> None:
     stamps = [2 * 10**9 + index % 40 * 10**8 for index in range(80)]
     for bag in range(2):
