@@ -152,6 +152,8 @@ def load_dataset(
     for video, decoded in zip(wanted, decode_videos(jobs, cache_folder(root)) if jobs else (), strict=True):
         if isinstance(decoded, ModelError):
             skipped[video.name] = str(decoded)
+        elif settings.crop and (misfit := settings.crop.misfit(decoded.width, decoded.height)):
+            skipped[video.name] = misfit  # In the cache already, it was not looked at again.
         elif decoded.frames < max(shortest, SHORTEST):
             skipped[video.name] = f"it has {decoded.frames} frames; {max(shortest, SHORTEST)} are needed"
         else:
