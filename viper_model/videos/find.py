@@ -219,7 +219,5 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and not path.name.endswith(LIKELIHOOD_MAP)
-        and not rosbag.is_scored_copy(path)
+        if not path.name.startswith(".") and not path.name.endswith(LIKELIHOOD_MAP) and not rosbag.is_scored_copy(path)
     )

@@ -212,8 +212,18 @@ def test_episodes_of_an_array_may_be_told_by_their_ends_alone(tmp_path: Path) ->
     write_npz(path, numbered(40), is_last=np.isin(np.arange(40), [16, 30, 39]))
     parts = [numbers(read_recording(path, episode=episode).frames) for episode in range(3)]
     assert parts == [list(range(17)), list(range(17, 31)), list(range(31, 40))]
-    with pytest.raises(ModelError, match="holds 3 videos"):
+    with pytest.raises(ModelError, match="holds 3 videos: there is no episode 3; there are 0 to 2"):
         read_recording(path, episode=3)
+
+
+def test_many_episodes_with_gaps_are_named_in_few_words(tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path, [("push", numbered(16, 16, 16))] * 16, 10)
+    episodes = tmp_path / "meta" / "episodes.jsonl"
+    kept = [line for number, line in enumerate(episodes.read_text().splitlines()) if number not in range(1, 14, 2)]
+    episodes.write_text("\n".join(kept))
+    with pytest.raises(ModelError, match=r"it holds 9 videos: say which, episode:=0, 2, 4, 6, 8, …, 14 to 15$"):
+        read_recording(tmp_path)
+    assert len(read_recording(tmp_path, episode=14).frames) == 16
 
 
 @pytest.mark.parametrize("episode", [None, 1])

@@ -221,6 +221,19 @@ def test_an_episode_has_its_own_pictures_where_an_earlier_one_had_the_same_stamp
     assert episodes == [list(range(20)), list(range(25, 40))]
 
 
+def test_an_episode_is_chosen_by_its_own_number_where_another_has_no_pictures(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", numbered(40), 10, firsts=[0, 12, 24], storage=StoragePlugin.SQLITE3)
+    pictures = "SELECT messages.id FROM messages JOIN topics ON topics.id = topic_id WHERE type LIKE '%Image'"
+    change(
+        tmp_path / "bag" / "bag.db3",
+        f"DELETE FROM messages WHERE id IN ({pictures} ORDER BY timestamp LIMIT 12 OFFSET 12)",
+    )
+    assert [video.source.part for video in find_videos(tmp_path / "bag", None).videos][1] == "episode_00002"
+    assert numbers(read_recording(tmp_path / "bag", episode=2).frames) == list(range(24, 40))
+    with pytest.raises(ModelError, match="there is no episode 1; there are 0, 2"):
+        read_recording(tmp_path / "bag", episode=1)
+
+
 RANGE_BEFORE_JAZZY = """std_msgs/Header header
 uint8 ULTRASOUND=0
 uint8 INFRARED=1
