@@ -207,8 +207,8 @@ def read_recording(
 ) -> Recording:
     """Read a single video of any format into memory: as it was recorded, or as a model of `image_size` sees it.
 
-    episode: the number of one of the videos at `path`, where there are several. settings: how videos of `task` are prepared; as
-    recorded where None. Raises ModelError where there is no video that can be read.
+    episode: the number of one of the videos at `path`, where there are several. settings: how videos of `task` are
+    prepared; as recorded where None. Raises ModelError where there is no video that can be read.
     """
     frames, rewards = [], []
     try:

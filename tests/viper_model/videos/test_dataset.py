@@ -192,6 +192,10 @@ def test_broken_videos_are_skipped_and_named(root: Path) -> None:
 def test_without_videos_the_error_says_where_to_put_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no data folder"):
         load_dataset(tmp_path / "nowhere", 32)
+    (tmp_path / "take.mcap").touch()
+    with pytest.raises(ModelError, match=r"take\.mcap is a file: put it into a folder, and give that"):
+        load_dataset(tmp_path / "take.mcap", 32)
+    (tmp_path / "take.mcap").unlink()
     with pytest.raises(ModelError, match="expert"):
         load_dataset(tmp_path, 32)
     save_video(tmp_path / "walk" / EXPERT / "short.npz", time=3)

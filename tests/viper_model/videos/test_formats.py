@@ -110,6 +110,15 @@ def test_a_lerobot_dataset_of_several_tasks_names_them_by_its_sentences(tmp_path
     assert dataset.tasks == ("put_it_down",)
 
 
+@pytest.mark.parametrize("experts", ["", EXPERT])
+def test_lerobot_datasets_of_a_task_s_behaviours_are_of_its_folder_s_task(experts: str, tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path / "push" / experts / "a", [("Push the cube.", numbered(16))] * 2, 10)
+    write_lerobot_2(tmp_path / "push" / "background" / "b", [("Move around.", numbered(16))] * 2, 10)
+    for root in (tmp_path, tmp_path / "push"):
+        found = find_videos(root, None).videos
+        assert {(video.task, video.behaviour) for video in found} == {("push", EXPERT), ("push", "background")}
+
+
 def test_one_of_several_cameras_is_chosen_in_videos_yaml(tmp_path: Path) -> None:
     bags, lerobot = tmp_path / "bags", tmp_path / "lerobot"
     for index in range(2):
