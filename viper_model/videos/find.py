@@ -3,9 +3,9 @@
 A data folder is laid out as `<task>/<behaviour>/<video>`, or `<task>/<video>` where all are experts', or is the folder
 of a single task itself. Where several robots do the tasks it is `<embodiment>/<task>/<behaviour>/<video>`: what
 is learned is told the task alone, and the folder of one robot is a data folder too. A video is a file, or a folder that
-a recorder made. A task is called as its folder; videos whose format says what they show, by that where there are no
-folders of behaviours. The folders `train` and `test` hold experts' videos, as the data published with VIPER do; those in
-`test` are kept from training.
+a recorder made. A task is called as its folder; where no folders are of behaviours, what a format itself says counts.
+The folders `train` and `test` hold experts' videos, as the data published with VIPER do; those in `test` are kept from
+training.
 """
 
 from __future__ import annotations

@@ -240,5 +240,5 @@ def score_bag_to_folder(
     """`score_bag` into `out`/<bag>_scored with the model in a folder; returns that path. Raises as `score_bag` does."""
     model = load_for_scoring(model_folder, precision, device)
     scored = out / rosbag.scored_name(bag.resolve())
-    score_bag(bag, scored, model, form, VideoSettings.of_model(model_folder), task, maps)
+    score_bag(bag, scored, model, form, VideoSettings.of_video(bag, model_folder), task, maps)
     return scored
