@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from viper_model.errors import ModelError
 
@@ -34,16 +35,24 @@ def saving(path: Path) -> Iterator[None]:
 @contextmanager
 def locked(path: Path, taken: Callable[[], object]) -> Iterator[None]:
     """Hold the lock at `path`, one process at a time. Where another holds it, `taken` is called, which may raise; then
-    that one is waited for. Raises ModelError where the lock can't be written."""
+    that one is waited for. Raises ModelError where the lock can't be written, and on a file system without locks."""
     with saving(path):
         file = open(path, "w")  # noqa: SIM115
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            taken()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, taken)
+        except OSError as error:
+            why = f"{error.strerror}: put {path.parent} on a local disk, or link it there"
+            raise ModelError(f"cannot lock {path}, {why}") from error
         yield
+
+
+def _lock(file: IO[str], taken: Callable[[], object]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        taken()
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def write_progress(dataset: Path, model_folder: Path, *, task: str | None = None
     if not lerobot.holds(dataset):
         raise UserError(f"{dataset} is no LeRobot dataset: it has no {lerobot.INFO}")
     model = VideoModel.load(model_folder)
-    settings = VideoSettings.of_model(model_folder)
+    settings = VideoSettings.of_video(dataset, model_folder)
     episodes = _episodes(dataset, settings.camera)
     sums = [_reward_sum(model, settings, video, task or str(video.task), form) for video in episodes]
     lengths = [video.frames for video in episodes]

@@ -84,7 +84,7 @@ def imagine_videos(
                 f"{number}_{video.stem}",
                 video,
                 task,
-                VideoSettings.of_model(model_folder),
+                VideoSettings.of_video(video, model_folder),
                 start,
                 given,
                 steps,

@@ -47,7 +47,8 @@ def score_to_files(
     episode: int | None = None,
     device: str = "cpu",
 ) -> list[Path]:
-    """Score every frame of `video` (of its `episode`, where it holds several), prepared as the model's own videos were.
+    """Score every frame of `video` (of its `episode`, where it holds several), prepared as the model's own videos were;
+    how it was recorded is told by its data folder's videos.yaml before the model's.
 
     Writes <video>_likelihood.csv, .png and _likelihood_map.mp4 (at `rate` frames a second) to `out` and returns their
     paths. form: of the reward, see `scorer.chosen_form`. precision: see `VideoModel.prepare_for_inference`.
@@ -55,7 +56,7 @@ def score_to_files(
     written.
     """
     model = load_for_scoring(model_folder, precision, device)
-    task, settings = only_task(model, task), VideoSettings.of_model(model_folder)
+    task, settings = only_task(model, task), VideoSettings.of_video(video, model_folder)
     frames = read_recording(video, task, episode=episode, settings=settings, image_size=model.image_size).frames
     scores = score_video(model, frames, task, form)
     stem = video.stem if episode is None else f"{video.stem}_{episode}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from viper_model.videos.find import EXPERT as EXPERT
 from viper_model.videos.find import FoundVideo, find_videos, format_of, pair_name, read, sources_at
 from viper_model.videos.preparation import mixed_rates
 from viper_model.videos.settings import VideoSettings
-from viper_model.videos.source import SETTINGS
+from viper_model.videos.source import SETTINGS, Source
 from viper_model.videos.split import SHORTEST, held_out_names
 
 logger = logging.getLogger(__name__)
@@ -152,6 +152,8 @@ def load_dataset(
     for video, decoded in zip(wanted, decode_videos(jobs, cache_folder(root)) if jobs else (), strict=True):
         if isinstance(decoded, ModelError):
             skipped[video.name] = str(decoded)
+        elif settings.crop and (misfit := settings.crop.misfit(decoded.width, decoded.height)):
+            skipped[video.name] = misfit  # In the cache already, it was not looked at again.
         elif decoded.frames < max(shortest, SHORTEST):
             skipped[video.name] = f"it has {decoded.frames} frames; {max(shortest, SHORTEST)} are needed"
         else:
@@ -205,19 +207,15 @@ def read_recording(
 ) -> Recording:
     """Read a single video of any format into memory: as it was recorded, or as a model of `image_size` sees it.
 
-    episode: which of the videos at `path`, where there are several. settings: how videos of `task` are prepared; as
-    recorded where None. Raises ModelError where there is no video that can be read.
+    episode: the number of one of the videos at `path`, where there are several. settings: how videos of `task` are
+    prepared; as recorded where None. Raises ModelError where there is no video that can be read.
     """
     frames, rewards = [], []
     try:
         camera = settings.camera if settings else None
         # PyAV knows more kinds of video than endings tell.
         sources = sources_at(path, camera) if format_of(path) else video_file.find(path, camera)
-        if episode is None and len(sources) != 1:
-            raise ModelError(f"it holds {len(sources)} videos: say which, episode:=0 to {len(sources) - 1}")
-        if episode is not None and not 0 <= episode < len(sources):
-            raise ModelError(f"it holds {len(sources)} videos: there is no episode {episode}")
-        chunks = read(sources[episode or 0])
+        chunks = read(_episode(sources, episode))
         for chunk in settings.of(task).video(chunks, image_size) if settings else chunks:
             frames.append(chunk.frames)
             rewards += [chunk.task_reward] if chunk.task_reward is not None else []
@@ -228,6 +226,27 @@ def read_recording(
     if not frames:
         raise ModelError(f"{path} holds no frames")
     return Recording(np.concatenate(frames), np.concatenate(rewards) if rewards else None)
+
+
+def _episode(sources: Sequence[Source], number: int | None) -> Source:
+    """The only one, or that of a number. Raises ModelError."""
+    if number is None and len(sources) == 1:
+        return sources[0]
+    by_number = {source.number: source for source in sources}
+    if number in by_number:
+        return by_number[number]
+    holds, there = f"it holds {len(sources)} videos", _runs(by_number)
+    if number is None:
+        raise ModelError(f"{holds}: say which, episode:={there}")
+    raise ModelError(f"{holds}: there is no episode {number}; there are {there}")
+
+
+def _runs(numbers: Collection[int]) -> str:
+    """Numbers in few words, as `0 to 3, 5`."""
+    begins = sorted(number for number in numbers if number - 1 not in numbers)
+    ends = sorted(number for number in numbers if number + 1 not in numbers)
+    runs = [f"{begin}" if begin == end else f"{begin} to {end}" for begin, end in zip(begins, ends, strict=True)]
+    return ", ".join(runs if len(runs) <= MOST_NAMED_VIDEOS else [*runs[:MOST_NAMED_VIDEOS], "…", runs[-1]])
 
 
 def _refuse_unusable(root: Path, dataset: Dataset, tasks: Sequence[str] | None, available: Sequence[str]) -> None:

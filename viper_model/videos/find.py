@@ -3,8 +3,9 @@
 A data folder is laid out as `<task>/<behaviour>/<video>`, or `<task>/<video>` where all are experts', or is the folder
 of a single task itself. Where several robots do the tasks it is `<embodiment>/<task>/<behaviour>/<video>`: what
 is learned is told the task alone, and the folder of one robot is a data folder too. A video is a file, or a folder that
-a recorder made. The folders `train` and `test` hold experts' videos, as the data published with VIPER do; those in
-`test` are kept from training.
+a recorder made. A task is called as its folder; where no folders are of behaviours, what a format itself says counts.
+The folders `train` and `test` hold experts' videos, as the data published with VIPER do; those in `test` are kept from
+training.
 """
 
 from __future__ import annotations
@@ -69,13 +70,18 @@ class Found:
 
 def find_videos(root: Path, camera: str | None) -> Found:
     """The videos under `root`, unread, sorted by name. Raises ModelError where there is no such folder."""
+    if root.is_file():
+        raise ModelError(f"{root} is a file: put it into a folder, and give that")
     if not root.is_dir():
         raise ModelError(f"no data folder at {root}")
     videos: list[FoundVideo] = []
     broken: dict[str, str] = {}
 
-    def look(path: Path, task: str, behaviour: str, embodiment: str = "") -> bool:
-        """Add the videos at `path`, or why there are none. False for a folder to look into."""
+    def look(path: Path, task: str, behaviour: str, embodiment: str = "", *, named: bool = True) -> bool:
+        """Add the videos at `path`, or why there are none. False for a folder to look into.
+
+        named: the task is called as a folder, whatever the format itself says.
+        """
         name = str(path.relative_to(root)) if path != root else root.name
         if path.name == SETTINGS and path.parent != root:
             broken[name] = f"it is read in {root} alone: move it there"
@@ -91,7 +97,8 @@ def find_videos(root: Path, camera: str | None) -> Found:
         who = EXPERT if behaviour in SPLITS else behaviour
         for source in sources:
             full_name = "/".join(filter(None, (name if path != root else "", source.part))) or name
-            videos.append(FoundVideo(source.task or task, who, full_name, held_out, source, embodiment))
+            said = task if named else source.task or task
+            videos.append(FoundVideo(said, who, full_name, held_out, source, embodiment))
         return bool(sources) or not path.is_dir()
 
     def too_deep(folders: Iterable[Path]) -> None:
@@ -100,10 +107,10 @@ def find_videos(root: Path, camera: str | None) -> Found:
                 broken[str(folder.relative_to(root))] = "its videos lie too deep: put them one folder higher"
 
     only = root.resolve().name
-    if not look(root, only, EXPERT):
+    if not look(root, only, EXPERT, named=False):
         of_one_task = _is_a_task(root)
         for first in _entries(root):
-            if look(first, only, EXPERT):
+            if look(first, only, EXPERT, named=of_one_task):
                 continue
             if of_one_task:
                 too_deep(each for each in _entries(first) if not look(each, only, first.name))
@@ -111,18 +118,19 @@ def find_videos(root: Path, camera: str | None) -> Found:
             if first.name == BACKGROUND:
                 broken[first.name] = f"it lies beside the tasks: put it into a task's folder, as <task>/{BACKGROUND}"
                 continue
+            of_a_task = not _OF_A_TASK.isdisjoint(path.name for path in _entries(first))
             for second in _entries(first):
-                if look(second, first.name, EXPERT):
+                if look(second, first.name, EXPERT, named=of_a_task):
                     continue
                 for third in _entries(second):
                     if look(third, first.name, second.name):
                         continue
-                    if _OF_A_TASK.isdisjoint(path.name for path in _entries(first)):
+                    if of_a_task:
+                        too_deep([third])
+                    else:
                         too_deep(
                             each for each in _entries(third) if not look(each, second.name, third.name, first.name)
                         )
-                    else:
-                        too_deep([third])
     return Found(tuple(sorted(videos, key=lambda video: video.name)), broken)
 
 
@@ -217,5 +225,7 @@ def _refuse_unread(path: Path) -> None:
 def _entries(folder: Path) -> list[Path]:
     """What lies in a folder, without what is hidden and what `viper score` wrote there."""
     return sorted(
-        path for path in folder.iterdir() if not path.name.startswith(".") and not path.name.endswith(LIKELIHOOD_MAP)
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and not path.name.endswith(LIKELIHOOD_MAP) and not rosbag.is_scored_copy(path)
     )

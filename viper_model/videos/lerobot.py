@@ -40,6 +40,9 @@ class LeRobotVideo(Source):
     begin: float
     """Where the episode begins in the video file, in seconds."""
 
+    def key(self) -> tuple[object, ...]:
+        return *super().key(), self.begin, self.frames, self.rate
+
 
 def holds(path: Path) -> bool:
     return (path / INFO).is_file()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -27,8 +27,21 @@ class Crop:
     left: int
     height: int
     width: int
-    of: tuple[int, int] | None = None
-    """Width and height of the frames that it is cut from, where they are known: of others it is another part."""
+    of: tuple[int, int] | None = field(default=None, repr=False)
+    """Width and height of the frames that it is cut from, where they are known: of others it is another part. It
+    changes no frame, and so is no part of `Preparation.key`."""
+
+    def misfit(self, width: int, height: int) -> str | None:
+        """Why it isn't cut from frames of that size; None where it is."""
+        if self.of not in (None, (width, height)):
+            of = "{}×{}".format(*self.of)
+            return (
+                f"the crop in {SETTINGS} is of frames of {of} pixels, and these have {width}×{height}: "
+                "use a camera or videos of that size"
+            )
+        if self.top + self.height > height or self.left + self.width > width:
+            return f"the crop in {SETTINGS} reaches beyond the video's frames of {width}×{height} pixels"
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +74,8 @@ class Preparation:
             frames = frames * self.mask[..., None]
         if self.crop is not None:
             crop = self.crop
-            if crop.of not in (None, (width, height)):
-                of = "{}×{}".format(*crop.of)
-                raise ModelError(
-                    f"the crop in {SETTINGS} is of frames of {of} pixels, and these have {width}×{height}: "
-                    "use a camera or videos of that size"
-                )
-            if crop.top + crop.height > height or crop.left + crop.width > width:
-                raise ModelError(f"the crop in {SETTINGS} reaches beyond the video's frames of {width}×{height} pixels")
+            if misfit := crop.misfit(width, height):
+                raise ModelError(misfit)
             frames = frames[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return resize(frames, size)
 

@@ -32,6 +32,10 @@ NAME = "rosbag2"
 RAW, STEP = "sensor_msgs/msg/Image", "viper_ros/msg/Step"
 PICTURES = (RAW, "sensor_msgs/msg/CompressedImage")
 """Types of messages that hold a picture."""
+TRANSPORTS = {"compressed", "compressedDepth", "theora", "zstd", "avif", "ffmpeg", "foxglove"}
+"""What image_transport's plugins call the topics that they publish below a camera's own."""
+SCORED = "_scored"
+"""What the name of a bag ends with that `viper score` wrote."""
 MOST_APART = 5 * 10**9
 """How far apart a picture and the step with its stamp may have been recorded, in nanoseconds."""
 
@@ -60,7 +64,7 @@ class BagVideo(Source):
     seconds: np.ndarray = field(compare=False)
     """When each of them was taken, float64 [frames]."""
 
-    def key(self) -> tuple[str | None, ...]:
+    def key(self) -> tuple[object, ...]:
         return *super().key(), self.topic
 
 
@@ -98,6 +102,20 @@ class Pictures:
     def _refuse_if_too_many_of(self, pictures: int) -> None:
         if len(self._damage) > (1 - LEAST_SHARE) * pictures:
             raise ModelError(self._damage[0])
+
+
+def scored_name(bag: Path) -> str:
+    """What the folder is called that `viper score` makes of a bag."""
+    return f"{bag.stem if bag.is_file() else bag.name}{SCORED}"
+
+
+def is_scored_copy(path: Path) -> bool:
+    """Whether a bag is what `viper score` made of another beside it."""
+    return (
+        path.name.endswith(SCORED)
+        and holds(path)
+        and any(scored_name(bag) == path.name and holds(bag) for bag in path.parent.iterdir())
+    )
 
 
 def find(path: Path, camera: str | None) -> Sequence[BagVideo]:
@@ -165,23 +183,32 @@ def cameras(bag: Bag, wanted: str | None = None) -> list[str]:
     topics = list(dict.fromkeys(topic.name for topic in bag.topics if topic.type in PICTURES))
     if wanted:
         return topics
-    each = [topic for topic in topics if topic.rpartition("/")[2] != "likelihood_map"]
     raw = {topic.name for topic in bag.topics if topic.type == RAW}
-    # What image_transport publishes of a camera, below the camera's own topic, is the same video.
-    each = [topic for topic in each if topic in raw or topic.rpartition("/")[0] not in raw]
-    by_camera: dict[str, list[str]] = {}
-    for topic in each:
-        by_camera.setdefault(topic if topic in raw else topic.rpartition("/")[0], []).append(topic)
-    each = [next((topic for topic in ways if topic.endswith("/compressed")), ways[0]) for ways in by_camera.values()]
+    ways: dict[str, list[str]] = {}
+    for topic in sorted(topics, key=lambda topic: (topic not in raw, not topic.endswith("/compressed"))):
+        if topic.rpartition("/")[2] != "likelihood_map":
+            ways.setdefault(_shown_by(topic, raw), []).append(topic)
+    each = [_readable(bag, of_one)[0] for of_one in ways.values()]
     each = [topic for topic in each if steps_of(bag, topic)] or each
-    # Beside colour lies depth, and what was there to be recorded and never came.
-    return [topic for topic in each if _begins_readable(bag, topic)] or each if len(each) > 1 else each
+    return _readable(bag, each)
 
 
-def _begins_readable(bag: Bag, camera: str) -> bool:
-    """Whether a camera's first picture is one that is read."""
+def _shown_by(topic: str, raw: Collection[str]) -> str:
+    """The camera whose pictures a topic has. raw: all topics of raw images."""
+    parent, _, name = topic.rpartition("/")
+    return parent if topic not in raw and (parent in raw or name in TRANSPORTS) else topic
+
+
+def _readable(bag: Bag, topics: list[str]) -> list[str]:
+    """Of several topics those that are read, not depth nor what was there to be recorded and never came; all where
+    none is."""
+    return [topic for topic in topics if _begins_readable(bag, topic)] or topics if len(topics) > 1 else topics
+
+
+def _begins_readable(bag: Bag, name: str) -> bool:
+    """Whether a topic's first picture is one that is read."""
     try:
-        topic, _, data = next(bag.messages(images_of(bag, camera)))
+        topic, _, data = next(bag.messages(images_of(bag, name)))
         picture(topic, bag.deserialize(topic, data))
     except (ModelError, StopIteration):
         return False

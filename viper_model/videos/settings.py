@@ -31,6 +31,8 @@ from viper_model.yaml_files import YamlError, read_yaml
 LIGHT = 128
 """From this grey on a mask lets through what is under it."""
 MISTYPED_SETTINGS = "videos.yml"
+DEEPEST = 4
+"""How many folders a video lies in at most: <data folder>/<embodiment>/<task>/<behaviour>/<video>."""
 NOTHING_CHOSEN = b"{}\n"
 """What `VideoSettings.save` writes where all is as usual."""
 CROP = ("top", "left", "height", "width")
@@ -59,9 +61,7 @@ class VideoSettings:
     @staticmethod
     def load(folder: Path) -> VideoSettings:
         """The settings in a folder of videos; the defaults where there are none. Raises ModelError."""
-        if os.path.lexists(mistyped := folder / MISTYPED_SETTINGS):
-            raise ModelError(f"{mistyped} is not read: call it {SETTINGS}")
-        path = next((folder / name for name in (SETTINGS, OLD_SETTINGS) if os.path.lexists(folder / name)), None)
+        path = _file_in(folder)
         if path is None:
             return VideoSettings()
         try:
@@ -88,6 +88,14 @@ class VideoSettings:
             raise ModelError(f"{folder / SETTINGS} is missing: copy the model's whole folder, or fit it again")
         return VideoSettings.load(folder)
 
+    @staticmethod
+    def of_video(video: Path, model_folder: Path) -> VideoSettings:
+        """How a model is shown a video; what tells how it was recorded is that of the nearest folder with settings, the
+        video itself or one that it lies in. Raises ModelError, as `load` and `of_model` do."""
+        whole = Path(os.path.abspath(video))
+        nearest = next(filter(_file_in, (whole, *whole.parents[:DEEPEST])), whole)
+        return VideoSettings.load(nearest).for_model(VideoSettings.of_model(model_folder))
+
     def save(self, folder: Path, tasks: tuple[str, ...]) -> None:
         """Write what `load` reads, with the masks of `tasks`. Raises ModelError."""
         document: dict[str, Any] = {"rate": self.rate, "recorded_rate": self.recorded_rate, "camera": self.camera}
@@ -100,6 +108,13 @@ class VideoSettings:
             replace_file(folder / file, png.tobytes())
         chosen = {key: value for key, value in document.items() if value}
         replace_file(folder / SETTINGS, yaml.safe_dump(chosen, sort_keys=False).encode())
+
+
+def _file_in(folder: Path) -> Path | None:
+    """The settings in a folder; None where there are none. Raises ModelError where they are called otherwise."""
+    if os.path.lexists(mistyped := folder / MISTYPED_SETTINGS):
+        raise ModelError(f"{mistyped} is not read: call it {SETTINGS}")
+    return next((folder / name for name in (SETTINGS, OLD_SETTINGS) if os.path.lexists(folder / name)), None)
 
 
 def _rate(path: Path, document: dict[str, Any], key: str) -> float | None:

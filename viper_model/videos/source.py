@@ -35,11 +35,16 @@ class Source:
     files: tuple[Path, ...]
     """The files that hold its frames."""
     part: str = ""
-    """Which of the videos at `path` it is, where there can be several."""
+    """Which of the videos at `path` it is, as `episode_00002`, where there can be several."""
     task: str | None = None
     """What the format itself says it shows; None where only its folder can tell."""
 
-    def key(self) -> tuple[str | None, ...]:
+    @property
+    def number(self) -> int:
+        """Of the episode, as `part` has it; 0 for the only video."""
+        return int(self.part.rpartition("_")[2] or 0)
+
+    def key(self) -> tuple[object, ...]:
         """What tells it from other videos in the same files."""
         return self.format, self.part, self.task
 

@@ -30,25 +30,29 @@ RATE_TOLERANCE = 0.25
 """By which share the time between two frames may differ in a video of one rate; formats round times."""
 NO_TIMESTAMPS = 0x80
 """FFmpeg's mark of formats that keep no times (AVFMT_NOTIMESTAMPS): what it says of them is made up."""
+TIMES_MAY_JUMP = 0x200
+"""FFmpeg's mark of broadcast formats such as .ts (AVFMT_TS_DISCONT), in which times may begin anew and a packet be half
+a frame: their frames can't be told from packets."""
 
 
 def probe(path: Path) -> tuple[int | None, float | None, int, int]:
     """A video's number of frames and rate in Hz (None where it does not say), height and width, as it is watched.
 
-    What the headers don't tell, or tell of frames that an edit list hides, is counted, without decoding. Raises
-    ModelError where it is no video.
+    What the headers don't tell, or tell of frames that an edit list hides, is counted, without decoding; where they
+    tell a length and no number of frames, frames may come when they come. Raises ModelError where it is no video.
     """
     with _opened(path) as (container, stream):
         first = next(_pictures(container, stream, whole=False), None)
         if first is None:
             raise ModelError(f"{path.name} holds no frames")
         height, width = first[0].shape[:2]
-        rate = _rate(container, stream)
-        expected = _expected(container, stream)
-        if expected is not None and abs((stream.frames or expected) - expected) <= 1:
-            return stream.frames or expected, rate, height, width
+        announced, rate, expected = stream.frames, _rate(container, stream), _expected(container, stream)
+        if not announced and container.format.flags & TIMES_MAY_JUMP:
+            announced = expected or 0
+        if announced and expected is not None and abs(announced - expected) <= 1:
+            return announced, rate, height, width
     frames, lasted = _count(path)
-    if expected is None and rate and lasted:
+    if not announced and rate and lasted:
         rate = (frames - 1) / lasted
     return frames, rate, height, width
 

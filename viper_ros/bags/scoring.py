@@ -239,7 +239,6 @@ def score_bag_to_folder(
 ) -> Path:
     """`score_bag` into `out`/<bag>_scored with the model in a folder; returns that path. Raises as `score_bag` does."""
     model = load_for_scoring(model_folder, precision, device)
-    whole = bag.resolve()
-    scored = out / f"{whole.stem if whole.is_file() else whole.name}_scored"
-    score_bag(bag, scored, model, form, VideoSettings.of_model(model_folder), task, maps)
+    scored = out / rosbag.scored_name(bag.resolve())
+    score_bag(bag, scored, model, form, VideoSettings.of_video(bag, model_folder), task, maps)
     return scored

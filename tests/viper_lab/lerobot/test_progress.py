@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.viper_model.examples import save_model
-from tests.viper_model.videos.writers import numbered, write_lerobot_2, write_lerobot_3
+from tests.viper_model.videos.writers import CAMERA, numbered, write_lerobot_2, write_lerobot_3
 from viper_lab.errors import USER_ERRORS, UserError
 from viper_lab.lerobot.progress import write_progress
 from viper_model.errors import ModelError
@@ -54,6 +54,14 @@ def test_what_has_no_progress_is_told_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
     assert not (tmp_path / "set" / "viper_progress.parquet").exists()
     assert write_progress(tmp_path / "set", tmp_path / "model", task=TASK).exists()
+
+
+def test_the_camera_is_chosen_in_the_dataset_s_own_folder(tmp_path: Path, model_folder: Path) -> None:
+    write_lerobot_2(tmp_path / "set", EPISODES[:2], 10, cameras=("observation.images.top", CAMERA))
+    with pytest.raises(ModelError, match="several cameras: set `camera`"):
+        write_progress(tmp_path / "set", model_folder)
+    (tmp_path / "set" / "videos.yaml").write_text(f"camera: {CAMERA}")
+    assert write_progress(tmp_path / "set", model_folder).exists()
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.viper_model.examples import with_settings
 from tests.viper_model.videos.writers import write_mp4
 from viper_lab.errors import UserError
 from viper_lab.results.imagine import imagine_videos
 from viper_model.errors import ModelError
+from viper_model.videos.settings import VideoSettings
 from viper_model.videos.video_io import read_video
 
 
@@ -66,6 +68,14 @@ def test_videos_of_tasks_by_beginnings_and_errors_by_step(tmp_path: Path, model_
     # Not byte by byte: kernels may round a pixel differently from call to call. Another sample changes whole patches.
     same, other = (np.abs(rollouts(seed) - read_video(out / name)).mean() for seed in (0, 1))
     assert same < other / 10
+
+
+def test_a_video_s_own_videos_yaml_tells_how_it_was_recorded(tmp_path: Path, model_folder: Path) -> None:
+    folder = with_settings(model_folder, tmp_path / "model", VideoSettings(rate=10))
+    np.savez(tmp_path / "a.npz", image=np.zeros((40, 32, 32, 3), np.uint8))
+    (tmp_path / "videos.yaml").write_text("recorded_rate: 20")
+    imagine_videos([tmp_path / "a.npz"], folder, tmp_path / "out", tasks=["cartpole_swingup"], steps=2, samples=1)
+    assert (tmp_path / "out" / "grid.mp4").exists()
 
 
 def test_what_can_not_be_imagined_is_refused_in_one_line(tmp_path: Path, model_folder: Path) -> None:

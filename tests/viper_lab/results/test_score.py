@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.viper_model.examples import save_model
+from tests.viper_model.examples import save_model, with_settings
 from viper_lab.errors import USER_ERRORS
 from viper_lab.results.score import score_to_files
 from viper_model.reward.likelihood import FORMS
 from viper_model.reward.scorer import score_video
 from viper_model.video_model.video_model import VideoModel
+from viper_model.videos.settings import VideoSettings
 
 TASK = "cartpole_swingup"
 
@@ -37,6 +38,15 @@ def test_the_table_holds_the_scorer_s_numbers(video: Path, tmp_path: Path, form:
         scores = score_video(VideoModel.load(tmp_path / "model"), arrays["image"], TASK, chosen)
     expected = np.stack([np.arange(20), scores.conditional, scores.log_likelihood, scores.reward], 1)
     np.testing.assert_allclose(np.array(rows, float), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_a_video_s_own_videos_yaml_tells_how_it_was_recorded(video: Path, model_folder: Path, tmp_path: Path) -> None:
+    folder = with_settings(model_folder, tmp_path / "model", VideoSettings(rate=10))
+    with pytest.raises(USER_ERRORS, match="set `recorded_rate`"):
+        score_to_files(video, folder, TASK, tmp_path / "out")
+    (video.parent / "videos.yaml").write_text("recorded_rate: 20")
+    table, *_ = score_to_files(video, folder, TASK, tmp_path / "out")
+    assert len(table.read_text().splitlines()) == 1 + 10
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -14,9 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
-from tests.viper_model.videos.writers import numbered, numbers, write_mp4, write_npz
+from tests.viper_model.videos.writers import CAMERA, numbered, numbers, write_lerobot_3, write_mp4, write_npz
 from viper_model.videos import cache as cache_module
 from viper_model.videos.cache import FOLDER, cache_folder
 from viper_model.videos.dataset import Dataset, FrameSet, load_dataset
@@ -47,6 +50,22 @@ def test_videos_are_decoded_once_and_again_when_what_made_them_changes(root: Pat
     assert not set(made(load_dataset(root, 8)).values()) & set(third.values())
     (root / "videos.yaml").unlink()
     assert made(load_dataset(root, 16)) == made(second)
+
+
+def test_what_the_meta_of_a_lerobot_dataset_says_is_heeded_when_it_changes(tmp_path: Path) -> None:
+    write_lerobot_3(tmp_path, [("push", numbered(80))] * 3, 10)
+    (tmp_path / "videos.yaml").write_text("rate: 5")
+    first = made(load_dataset(tmp_path, 16))
+    (rows,) = (tmp_path / "meta").rglob("file-000.parquet")
+    table = pyarrow.parquet.read_table(rows).to_pylist()
+    table[1]["length"] -= 1
+    table[2][f"videos/{CAMERA}/from_timestamp"] -= 0.1
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), rows)
+    second = made(load_dataset(tmp_path, 16))
+    assert [first[name] == second[name] for name in sorted(first)] == [True, False, False]
+    info = tmp_path / "meta" / "info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "fps": 20}))
+    assert {len(video.frames) for video in load_dataset(tmp_path, 16).videos} == {20}
 
 
 def test_frames_can_not_be_changed(root: Path) -> None:

@@ -192,6 +192,10 @@ def test_broken_videos_are_skipped_and_named(root: Path) -> None:
 def test_without_videos_the_error_says_where_to_put_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no data folder"):
         load_dataset(tmp_path / "nowhere", 32)
+    (tmp_path / "take.mcap").touch()
+    with pytest.raises(ModelError, match=r"take\.mcap is a file: put it into a folder, and give that"):
+        load_dataset(tmp_path / "take.mcap", 32)
+    (tmp_path / "take.mcap").unlink()
     with pytest.raises(ModelError, match="expert"):
         load_dataset(tmp_path, 32)
     save_video(tmp_path / "walk" / EXPERT / "short.npz", time=3)
@@ -233,7 +237,18 @@ def test_the_crop_of_videos_of_one_size_is_of_that_size_alone(tmp_path: Path) ->
     assert settings.crop == Crop(0, 4, 32, 32, of=(40, 40))
     save_video(tmp_path / "walk" / EXPERT / "large.npz", size=80)
     assert load_dataset(tmp_path, 32).settings.crop == Crop(0, 4, 32, 32)
-    assert set(load_dataset(tmp_path, 32, of_model=settings).skipped) == {"walk/expert/large.npz"}
+    skipped = load_dataset(tmp_path, 32, of_model=settings).skipped  # though it has been decoded
+    assert skipped.keys() == {"walk/expert/large.npz"}
+    assert "of frames of 40×40 pixels, and these have 80×80" in skipped["walk/expert/large.npz"]
+
+
+def test_what_a_model_was_fitted_on_is_not_decoded_again_for_its_check(tmp_path: Path) -> None:
+    for video in range(3):
+        save_video(tmp_path / "walk" / EXPERT / f"{video}.npz", size=40)
+    (tmp_path / "videos.yaml").write_text("crop: {top: 0, left: 4, height: 32, width: 32}")
+    fitted = load_dataset(tmp_path, 32)
+    checked = load_dataset(tmp_path, 32, of_model=fitted.settings)
+    assert [video.frames_file for video in checked.videos] == [video.frames_file for video in fitted.videos]
 
 
 def test_each_pixel_of_a_smaller_frame_is_the_mean_of_its_area() -> None:

@@ -110,6 +110,15 @@ def test_a_lerobot_dataset_of_several_tasks_names_them_by_its_sentences(tmp_path
     assert dataset.tasks == ("put_it_down",)
 
 
+@pytest.mark.parametrize("experts", ["", EXPERT])
+def test_lerobot_datasets_of_a_task_s_behaviours_are_of_its_folder_s_task(experts: str, tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path / "push" / experts / "a", [("Push the cube.", numbered(16))] * 2, 10)
+    write_lerobot_2(tmp_path / "push" / "background" / "b", [("Move around.", numbered(16))] * 2, 10)
+    for root in (tmp_path, tmp_path / "push"):
+        found = find_videos(root, None).videos
+        assert {(video.task, video.behaviour) for video in found} == {("push", EXPERT), ("push", "background")}
+
+
 def test_one_of_several_cameras_is_chosen_in_videos_yaml(tmp_path: Path) -> None:
     bags, lerobot = tmp_path / "bags", tmp_path / "lerobot"
     for index in range(2):
@@ -212,8 +221,18 @@ def test_episodes_of_an_array_may_be_told_by_their_ends_alone(tmp_path: Path) ->
     write_npz(path, numbered(40), is_last=np.isin(np.arange(40), [16, 30, 39]))
     parts = [numbers(read_recording(path, episode=episode).frames) for episode in range(3)]
     assert parts == [list(range(17)), list(range(17, 31)), list(range(31, 40))]
-    with pytest.raises(ModelError, match="holds 3 videos"):
+    with pytest.raises(ModelError, match="holds 3 videos: there is no episode 3; there are 0 to 2"):
         read_recording(path, episode=3)
+
+
+def test_many_episodes_with_gaps_are_named_in_few_words(tmp_path: Path) -> None:
+    write_lerobot_2(tmp_path, [("push", numbered(16, 16, 16))] * 16, 10)
+    episodes = tmp_path / "meta" / "episodes.jsonl"
+    kept = [line for number, line in enumerate(episodes.read_text().splitlines()) if number not in range(1, 14, 2)]
+    episodes.write_text("\n".join(kept))
+    with pytest.raises(ModelError, match=r"it holds 9 videos: say which, episode:=0, 2, 4, 6, 8, …, 14 to 15$"):
+        read_recording(tmp_path)
+    assert len(read_recording(tmp_path, episode=14).frames) == 16
 
 
 @pytest.mark.parametrize("episode", [None, 1])

@@ -159,6 +159,37 @@ def test_a_mistake_in_videos_yaml_is_told_in_one_line(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("video", ["0.npz", "push/0.npz", "push/random/0.npz", "panda/push/random/0.npz", "bag"])
+def test_how_a_video_was_recorded_is_told_by_the_folder_that_it_lies_in(
+    video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    VideoSettings(rate=10, recorded_rate=50, camera="/left").save(tmp_path / "model", ())
+    (tmp_path / "data" / video).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "data" / "videos.yaml").write_text("{rate: 5, recorded_rate: 20}")
+    expected = VideoSettings(rate=10, recorded_rate=20, camera="/left")
+    assert VideoSettings.of_video(tmp_path / "data" / video, tmp_path / "model") == expected
+    monkeypatch.chdir((tmp_path / "data" / video).parent)
+    assert VideoSettings.of_video(Path(Path(video).name), tmp_path / "model") == expected
+
+
+def test_what_lies_above_a_data_folder_is_not_looked_at(tmp_path: Path) -> None:
+    VideoSettings(recorded_rate=50).save(tmp_path / "model", ())
+    (tmp_path / "videos.yaml").write_text("recorded_rate: 20")
+    video = tmp_path / "data" / "panda" / "push" / "random" / "0.npz"
+    assert VideoSettings.of_video(video, tmp_path / "model").recorded_rate == 50
+
+
+def test_a_bag_may_have_its_own_settings_in_it(tmp_path: Path) -> None:
+    VideoSettings(camera="/left").save(tmp_path / "model", ())
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "videos.yaml").write_text("camera: /right")
+    (tmp_path / "videos.yaml").write_text("camera: /top")
+    assert VideoSettings.of_video(tmp_path / "bag", tmp_path / "model").camera == "/right"
+    (tmp_path / "bag" / "videos.yaml").rename(tmp_path / "bag" / "videos.yml")
+    with pytest.raises(ModelError, match=r"bag/videos\.yml is not read: call it videos\.yaml"):
+        VideoSettings.of_video(tmp_path / "bag", tmp_path / "model")
+
+
 def test_settings_are_still_read_under_their_earlier_name(tmp_path: Path) -> None:
     (tmp_path / "films.yaml").write_text("rate: 5\ncamera: front")
     assert VideoSettings.load(tmp_path) == VideoSettings(rate=5, camera="front")

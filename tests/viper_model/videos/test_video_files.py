@@ -172,6 +172,18 @@ def test_a_video_of_unknown_length_is_counted(tmp_path: Path) -> None:
     assert [round(1000 * second) for _, second in decode(tmp_path / "a.webm") if second is not None] == times
 
 
+@pytest.mark.parametrize(("ending", "codec"), [(".mkv", "libx264"), (".webm", "libvpx"), (".flv", "flv1")])
+def test_frames_that_come_when_they_come_are_counted_though_a_length_is_told(
+    ending: str, codec: str, tmp_path: Path
+) -> None:
+    """As of screens: the header has a length and the highest rate."""
+    times = np.cumsum(np.random.default_rng(0).choice([40, 40, 40, 40, 200], 60)).tolist()
+    write(tmp_path / f"a{ending}", numbered(60), codec, times=times)
+    frames, rate, _, _ = probe(tmp_path / f"a{ending}")
+    assert frames == 60
+    assert rate == pytest.approx(59 / (times[-1] - times[0]) * 1000)
+
+
 def test_times_grow_where_the_files_do_not(tmp_path: Path) -> None:
     """Recordings that were joined begin again at 0, and editors begin below it."""
     write(tmp_path / "below.mkv", numbered(20), times=[40 * index - 200 for index in range(20)])

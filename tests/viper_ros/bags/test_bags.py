@@ -143,6 +143,15 @@ def test_a_camera_alone_is_scored_as_one_video_at_the_videos_rate(model_folder: 
     assert abs(shown.astype(int) - likelihood_map(expected.code_log_probs)).max() <= 1
 
 
+def test_the_camera_is_chosen_in_the_folder_that_a_bag_lies_in(model_folder: Path, tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", random_frames(4), rate=20, topics=("/left/image", "/right/image"))
+    with pytest.raises(ModelError, match="several cameras: set `camera`"):
+        score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
+    (tmp_path / "videos.yaml").write_text("camera: /right/image")
+    scored = score_bag_to_folder(tmp_path / "bag", model_folder, TASK, tmp_path)
+    assert len(messages(scored, "/right/reward")) == 4
+
+
 def test_a_camera_slower_than_the_models_videos_is_refused(model_folder: Path, tmp_path: Path) -> None:
     folder = with_settings(model_folder, tmp_path / "model", VideoSettings(rate=10))
     write_bag(tmp_path / "camera", random_frames(12), rate=5)

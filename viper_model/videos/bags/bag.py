@@ -57,7 +57,8 @@ def holds(path: Path) -> bool:
 
 
 def storage_files(path: Path) -> tuple[list[Path], list[str]]:
-    """The files of a recording, in order, and what metadata.yaml lists beside them. Raises ModelError without any."""
+    """The files of a recording, in order, and in a line each how metadata.yaml lists others. Raises ModelError without
+    any."""
     if path.suffix == ROS_1 and path.is_file():
         target = path.with_suffix("")
         raise ModelError(
@@ -72,7 +73,12 @@ def storage_files(path: Path) -> tuple[list[Path], list[str]]:
         raise ModelError(f"it cannot be read as a bag: it holds no {' or '.join(STORAGES)} file")
     # As many as are listed, under other names, are they: renamed, packed or listed with the folders of another system.
     missing = [file.name for file in listed if file not in present] if len(files) < len(listed) else []
-    return files, missing
+    known = {_stem(file) for file in listed}  # Under another ending it is the same file, unpacked or converted.
+    unlisted = [file.name for file in present if file not in files and _stem(file) not in known]
+    return files, [
+        *(f"{name} is missing, which {METADATA} lists: the other files are used" for name in missing),
+        *(f"{name} is not listed in {METADATA}: left out" for name in unlisted),
+    ]
 
 
 class Bag:
@@ -80,7 +86,7 @@ class Bag:
 
     def __init__(self, path: Path) -> None:
         """Raises ModelError where it can't be read."""
-        self.files, self._missing = storage_files(path)
+        self.files, self._listing = storage_files(path)
         self._stack = ExitStack()
         self._storages: dict[Path, Storage] = {}
         self._unread: list[ModelError] = []
@@ -108,8 +114,7 @@ class Bag:
             if storage.unnamed
         ]
         lines += [f"{error}: the other files are used" for error in self._unread]
-        lines += [f"{name} is missing, which {METADATA} lists: the other files are used" for name in self._missing]
-        return lines
+        return lines + self._listing
 
     def messages(
         self, topics: Collection[Topic], start: int = 0, stop: int = END_OF_TIME

@@ -6,7 +6,7 @@ import logging
 import shutil
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -221,6 +221,19 @@ def test_an_episode_has_its_own_pictures_where_an_earlier_one_had_the_same_stamp
     assert episodes == [list(range(20)), list(range(25, 40))]
 
 
+def test_an_episode_is_chosen_by_its_own_number_where_another_has_no_pictures(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bag", numbered(40), 10, firsts=[0, 12, 24], storage=StoragePlugin.SQLITE3)
+    pictures = "SELECT messages.id FROM messages JOIN topics ON topics.id = topic_id WHERE type LIKE '%Image'"
+    change(
+        tmp_path / "bag" / "bag.db3",
+        f"DELETE FROM messages WHERE id IN ({pictures} ORDER BY timestamp LIMIT 12 OFFSET 12)",
+    )
+    assert [video.source.part for video in find_videos(tmp_path / "bag", None).videos][1] == "episode_00002"
+    assert numbers(read_recording(tmp_path / "bag", episode=2).frames) == list(range(24, 40))
+    with pytest.raises(ModelError, match="there is no episode 1; there are 0, 2"):
+        read_recording(tmp_path / "bag", episode=1)
+
+
 RANGE_BEFORE_JAZZY = """std_msgs/Header header
 uint8 ULTRASOUND=0
 uint8 INFRARED=1
@@ -286,6 +299,29 @@ def test_a_cameras_other_transports_are_no_second_camera(tmp_path: Path) -> None
         assert [numbers(chunk.frames) for chunk in read(chosen.source)] == [list(range(20))]
 
 
+def compressed_bag(path: Path, topics: Sequence[str], *, silent_raw: bool = False) -> None:
+    """JPEG pictures on `topics`. silent_raw: beside them /cam/image_raw, on which nothing came."""
+    frames = numbered(20)
+    jpeg = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in frames]
+    write_camera(path, frames, storage=StoragePlugin.SQLITE3, more=dict.fromkeys(topics, ("jpeg", jpeg)))
+    change(path / f"{path.name}.db3", "DELETE FROM messages WHERE topic_id = 1")
+    if not silent_raw:
+        change(path / f"{path.name}.db3", "DELETE FROM topics WHERE id = 1")
+
+
+def test_compressed_images_side_by_side_are_several_cameras(tmp_path: Path) -> None:
+    compressed_bag(tmp_path / "bag", ["/cameras/front", "/cameras/wrist"])
+    with pytest.raises(ModelError, match=r"several cameras: set `camera` in .* to one of /cameras/front, /cameras/wri"):
+        read_recording(tmp_path / "bag")
+    compressed_bag(tmp_path / "one", ["/cam/compressed", "/cam/theora"])
+    assert numbers(read_recording(tmp_path / "one").frames) == list(range(20))
+
+
+def test_where_nothing_came_on_the_raw_topic_the_compressed_one_is_read(tmp_path: Path) -> None:
+    compressed_bag(tmp_path / "bag", ["/cam/image_raw/compressed"], silent_raw=True)
+    assert numbers(read_recording(tmp_path / "bag").frames) == list(range(20))
+
+
 def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: Path) -> None:
     frames = numbered(20)
     depth = [cv2.imencode(".png", np.full((48, 64), 900, np.uint16))[1].tobytes()] * 20
@@ -302,6 +338,14 @@ def test_depth_and_silent_topics_beside_a_camera_are_no_second_camera(tmp_path: 
     write_camera(tmp_path / "two", frames, more={"/rear/image_raw/compressed": ("jpeg", jpeg)})
     with pytest.raises(ModelError, match="several cameras"):
         read_recording(tmp_path / "two")
+
+
+def test_what_a_score_makes_of_a_bag_beside_it_is_no_video(tmp_path: Path) -> None:
+    for name in ("take", "take_scored", "file_scored", "lone_scored"):
+        write_camera(tmp_path / "push" / name, numbered(20))
+    shutil.copy(tmp_path / "push" / "take" / "take.mcap", tmp_path / "push" / "file.mcap")
+    found = find_videos(tmp_path, None)
+    assert [video.name for video in found.videos] == ["push/file.mcap", "push/lone_scored", "push/take"]
 
 
 def test_a_simulator_that_was_reset_makes_two_videos_at_any_rate(tmp_path: Path) -> None:

@@ -45,6 +45,20 @@ def test_a_file_that_was_not_copied_with_the_others_is_told(tmp_path: Path, capl
     assert "bag_1.mcap is missing, which metadata.yaml lists" in caplog.text
 
 
+def test_a_file_that_is_not_listed_is_told_but_a_copy_of_a_listed_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split_files(tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").write_text(
+        f"rosbag2_bagfile_information: {{relative_file_paths: [{', '.join(f'bag_{part}.mcap' for part in range(11))}]}}"
+    )
+    (tmp_path / "bag" / "bag_0.mcap.zstd").write_bytes(b"packed")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_recording(tmp_path / "bag").frames) == FRAMES - 3
+    assert "bag_11.mcap is not listed in metadata.yaml: left out" in caplog.text
+    assert "zstd" not in caplog.text
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n"])
 def test_a_last_file_that_holds_nothing_yet_leaves_the_others(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
