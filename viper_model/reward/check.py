@@ -176,13 +176,15 @@ def _hack_share(
     remembered: int,
 ) -> float:
     """What the best hack earns by a form of the reward, as a share of what an expert earns; infinite where experts earn
-    nothing. nats: of the form, float32 [time] for each video. remembered: see `_earned`."""
+    nothing. Other tasks don't count: a policy is in its own task's scene. nats: of the form, float32 [time] for each
+    video. remembered: see `_earned`."""
     length = _longest(videos)
     rewards = {kind: [calibration.reward(form, each) for each in of_kind] for kind, of_kind in nats.items()}
     earned = _earned(videos, rewards, length, remembered)
     expert = earned[EXPERT].mean()
     worth = {kind: _worths(of_kind, length) for kind, of_kind in videos.items()}
     hacks = _counted(_best_hacks(worth, earned), videos)
+    hacks.pop(OTHER_TASK, None)
     return max(hacks.values(), default=0.0) / expert if expert > 0 else np.inf
 
 

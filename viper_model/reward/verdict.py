@@ -93,8 +93,10 @@ def _nothing_earned(expert: float) -> Finding | None:
 def _hack(kind: str, reward: float, expert: float) -> Finding | None:
     if expert <= 0 or reward < SUSPECT * expert:
         return None
-    level = NOT_USABLE if reward > HACK * expert else WARNING
-    return level, f"{_HACK_NAMES.get(kind, kind)} earns {_percent(reward / expert)} of what an expert earns."
+    earns = f"{_HACK_NAMES.get(kind, kind)} earns {_percent(reward / expert)} of what an expert earns"
+    if kind == "other_task":
+        return WARNING, f"{earns}: a policy can do that only where both tasks are in one scene."
+    return NOT_USABLE if reward > HACK * expert else WARNING, f"{earns}."
 
 
 def _wrong(what: str, auc: float | None) -> Finding | None:

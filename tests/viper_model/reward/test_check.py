@@ -385,6 +385,19 @@ def test_the_form_by_which_hacks_earn_least_suits_a_task(model: KnowsTheSlide, f
     assert check_reward(model, data, "auto").tasks["slide"].form == form
 
 
+def test_experts_at_a_task_that_looks_alike_neither_choose_the_form_nor_condemn_the_reward(videos: Path) -> None:
+    """They are in another scene, where a policy never is."""
+    record(videos / "twin" / "expert", 10, lambda rng, number: np.arange(30))
+    data, model = load_dataset(videos, 16), StandsOrSlides()
+    model.tasks = ("slide", "twin")
+    model.calibration = calibrate(model, data)
+    assert model.calibration["slide"].suited_form == "ratio"
+    check = check_reward(model, data, "auto", ["slide"]).tasks["slide"]
+    assert check.kinds["other_task"].best_hack is not None
+    assert check.verdict.level == "usable with a warning"
+    assert any(reason.startswith("Another task earns 100%") for reason in check.verdict.reasons)
+
+
 def test_a_model_without_a_background_has_no_quantiles_of_the_ratio(data: Dataset) -> None:
     assert calibrate(WithoutBackground(), data)["slide"].ratio_quantiles == {}
 

@@ -36,7 +36,11 @@ def measured(**changes: Any) -> dict[str, Any]:
         ({"hacks": {"parked": 130.0}}, NOT_USABLE, "Pushing an actuator to its end, or doing nothing, earns 130%"),
         ({"hacks": {"random": 60.0}}, NOT_USABLE, "Random behaviour earns 60%"),
         ({"hacks": {"background": 60.0}}, NOT_USABLE, "Behaviour that is not the task earns 60%"),
-        ({"hacks": {"other_task": 60.0}}, NOT_USABLE, "Another task earns 60%"),
+        (
+            {"hacks": {"other_task": 60.0}},
+            WARNING,
+            "Another task earns 60% of what an expert earns: a policy can do that",
+        ),
         ({"hacks": {"policy": 60.0}}, NOT_USABLE, "What the policy of the run does earns 60%"),
         ({"clip_auc": {"frozen": 0.1}}, USABLE, ""),  # an expert is rightly still for some clips
         ({"clip_auc": {"reversed": 0.6}}, USABLE, ""),

@@ -115,7 +115,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         (["imagine", "video:=video.mp4", "model:=nowhere"], "no video model in nowhere"),
         (["progress", "data:=.", "model:=nowhere"], "no LeRobot dataset"),
         (["report", "nowhere"], "no run in nowhere"),
-        (["cross-embodiment", "pairs:=all"], "no pairs in all: give a YAML file, or one of paper, same_scene, small"),
+        (
+            ["cross-embodiment", "pairs:=all"],
+            "no pairs in all: give a YAML file, or one of lids, paper, same_scene, small",
+        ),
         (["cross-embodiment", "--set", "record.episodes=3"], "10 videos at least"),
         (["record", "behaviour:=wise"], "expert"),
     ],
