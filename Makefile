@@ -2,7 +2,7 @@
 # make test     the whole test suite, with all its set-up
 # make check    lint, format and types
 # make docs     docs/reference.md and config/sros2/policy.xml, from the code
-# make clean    leaves no trace
+# make clean    removes the environment and what was built; videos, models and runs stay
 # ROS=kilted or ROS=jazzy: with that ROS 2, beside the usual one of requirements/ros.txt, in an environment of its own
 SHELL := /bin/bash
 export ROS
@@ -41,5 +41,5 @@ $(VENV)/.built: $(VENV)/.packages $(VENV)/.graphics tools/setup.sh $(SOURCES)
 	@tools/setup.sh build && touch $@
 
 clean:
-	rm -rf .venv{,-*} build{,-*} install{,-*} log runs data models .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv{,-*} build{,-*} install{,-*} log .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

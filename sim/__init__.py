@@ -37,7 +37,8 @@ SIMS = {
     "robosuite": "mujoco==3.3.7 robosuite==1.5.2 numba==0.61.2 termcolor==3.3.0",
     "rlbench": "rlbench==1.2.0 PyRep==4.1.0.3",
 }
-"""The simulators, each the name of a module in this package, with the Python packages that it needs.
+"""The simulators, each the name of a module in this package, with the Python packages that it needs. Others that those
+ask for are not wanted: robosuite's OpenCV would take the place of the one without a screen.
 
 Such a module has `tasks() -> tuple[str, ...]` and `make(task, *, image_size, action_repeat, seed, **options) -> Env`;
 where there are several arms, `ARMS` has their names.
@@ -99,7 +100,7 @@ def _module(sim: str) -> ModuleType:
     try:
         return importlib.import_module(f"sim.{sim}")
     except ModuleNotFoundError as error:
-        raise SimError(f"{sim} needs the Python package {error.name}: `pip install {SIMS[sim]}`") from error
+        raise SimError(f"{sim} needs the Python package {error.name}: `pip install --no-deps {SIMS[sim]}`") from error
     # What PyOpenGL raises where a library is missing depends on the library: AttributeError for OSMesa, for one.
     except (ImportError, AttributeError, RuntimeError) as error:
         raise SimError(f"{opengl.advice()} ({error})") from error

@@ -17,14 +17,14 @@ packages() {
     [ -f "$ros" ] || fail "no ROS 2 '$ROS': there are $(ls requirements/ros-*.txt | sed -E 's/.*ros-(.*)\.txt/\1/' | paste -sd ' ')"
     local python
     for python in ${PYTHON:-python3 python3.12 python3.11 python3.10 python3.13}; do
-        "$python" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && break
+        "$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && break
         python=
     done
     [ -n "$python" ] || fail "needs Python 3.10 to 3.13 with venv: install python3 and python3-venv, or say make PYTHON=/path/to/python3"
     command -v cc c++ >/dev/null || fail "needs a C and C++ compiler: sudo apt install build-essential"
     say "Installing Python packages and ROS 2 into .venv$suffix (a few minutes)"
     python=$("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))') # Not that of the environment itself.
-    rm -rf "$venv" "$build" "$install" # What two ROS 2 left in one folder would be neither.
+    set_aside # What two ROS 2 left in one folder would be neither.
     "$python" -m venv "$venv"
     local pip_install=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
     "${pip_install[@]}" -r requirements/pip.txt
@@ -38,6 +38,29 @@ packages() {
     { grep -rlZ --include='*.cmake' /opt/python/ "$venv/share" || true; } | xargs -0 -r sed -i -E \
         -e "s#/opt/python/[^;\"]*/numpy/_?core/include#$numpy#g" \
         -e "s#/opt/python/[^/;\"]*/include/python3\.[0-9]+#$include#g"
+}
+
+# Where the packages can't be had, without a network for example, what was there before is there again.
+set_aside() {
+    local folder
+    for folder in "$venv" "$build" "$install"; do
+        rm -rf "$folder-before"
+        [ ! -e "$folder" ] || mv "$folder" "$folder-before"
+    done
+    trap bring_back EXIT
+}
+
+bring_back() {
+    local status=$? folder there=
+    for folder in "$venv" "$build" "$install"; do
+        if [ "$status" != 0 ] && [ -e "$folder-before" ]; then
+            rm -rf "$folder"
+            mv "$folder-before" "$folder"
+            there=1
+        fi
+        rm -rf "$folder-before"
+    done
+    [ -z "$there" ] || say "The environment of before is left as it was: .venv$suffix/bin/viper"
 }
 
 graphics() {

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -52,12 +53,7 @@ def examine() -> list[Finding]:
             f"run `make setup`, or `colcon build` and source install/setup.bash; {WITHOUT_ROS}",
             required=not FROM_PIP,
         ),
-        Finding(
-            "ros2 launch",
-            _version("launch_ros"),
-            "apt install ros-$ROS_DISTRO-ros2launch; `viper train` works without",
-            required=False,
-        ),
+        _ros2_launch(),
         Finding("torch", _torch(), "pip install -r requirements/python.txt"),
         Finding("GPU", _gpu(), "none found: everything runs on the CPU, at small sizes", required=False),
         Finding(
@@ -66,7 +62,7 @@ def examine() -> list[Finding]:
         Finding(
             "robosuite (arms)", _version("robosuite"), f"pip install --no-deps {SIMS['robosuite']}", required=False
         ),
-        Finding("ale-py (Atari)", _version("ale-py"), f"pip install {SIMS['atari']}", required=False),
+        Finding("ale-py (Atari)", _version("ale-py"), f"pip install --no-deps {SIMS['atari']}", required=False),
         *(
             Finding(f"{piece.name} (RLBench)", piece.found, piece.remedy, required=False)
             for piece in rlbench.installation()
@@ -98,6 +94,19 @@ def _ros() -> str:
         return f"{identifier}, {os.environ.get('ROS_DISTRO', 'from PyPI')}"
 
     return _found(look)
+
+
+def _ros2_launch() -> Finding:
+    """Of launch files, which run in the Python that `ros2` names, whatever environment is activated."""
+    found, remedy = _version("launch_ros"), "apt install ros-$ROS_DISTRO-ros2launch; `viper train` works without"
+    ros2 = shutil.which("ros2")
+    if found and ros2:
+        python = Path(ros2).read_text(errors="replace").partition("\n")[0].removeprefix("#!").split()
+        look = "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))"
+        if python and subprocess.run([*python, "-c", look], capture_output=True, check=False).returncode:
+            here = sysconfig.get_path("purelib")
+            found, remedy = "", f"`ros2` runs in {python[0]}, which has no torch: export PYTHONPATH={here}:$PYTHONPATH"
+    return Finding("ros2 launch", found, remedy, required=False)
 
 
 def _messages() -> str:

@@ -84,7 +84,7 @@ def _record(environment: Env, settings: RecordingSettings, index: int, seed: int
             time_steps.pop()  # How a task looks that is done, the background isn't to know.
             actions.pop()
             break
-        if settings.hold_steps is not None and time_steps[-1].task_reward > 0:
+        if settings.hold_steps is not None and _solved(environment, time_steps[-1]):
             steps_left = min(steps_left, settings.hold_steps)
     rewards = np.array([time_step.task_reward for time_step in time_steps])
     video = {

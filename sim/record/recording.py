@@ -71,5 +71,7 @@ def record(
         refuse_other(settings, episode, path)
     missing = [index for index in range(episodes) if paths(folder, index)[1] not in have]
     if missing:
-        record_all(Job(settings, folder, seed, min_score), missing, min(workers or os.cpu_count() or 1, len(missing)))
+        record_all(
+            Job(settings, folder, seed, min_score), missing, min(workers or len(os.sched_getaffinity(0)), len(missing))
+        )
     return list(returns(folder).values())

@@ -123,11 +123,19 @@ def _work(job: Job, connection: Connection) -> None:
             connection.send(("error", str(error)))
 
 
+def _version(package: str) -> str:
+    """Of an installed package; `unknown` of one that was put on Python's path by hand."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def _record(environment: Env, job: Job, episode: int, say: Callable[[str], None]) -> float:
     """Record and write an episode; returns its ground-truth return."""
     recording = record_episode(environment, job.settings, episode, job.seed, job.min_score, say)
     packages = [requirement.split("==")[0] for requirement in environments.SIMS[job.settings.sim].split()]
-    versions = {package: importlib.metadata.version(package) for package in packages}
+    versions = {package: _version(package) for package in packages}
     record = EpisodeRecord(
         **vars(job.settings), seed=recording.seed, task_return=recording.task_return, versions=versions
     )

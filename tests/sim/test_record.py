@@ -132,6 +132,13 @@ def test_the_reward_of_the_disturbance_is_not_that_of_the_first_frame(tmp_path: 
         assert episode.task_return == video["task_reward"][1]
 
 
+def test_a_task_that_rewards_every_step_is_not_done_with_the_first(tmp_path: Path) -> None:
+    record("dmc", "cartpole_balance", "random", 1, tmp_path, **SMALL, workers=1, hold_steps=1)
+    (video,) = videos(tmp_path / "cartpole_balance" / "random")
+    assert video["task_reward"][1] > 0
+    assert len(video["image"]) == 11
+
+
 def test_only_who_is_to_find_back_is_disturbed(tmp_path: Path) -> None:
     for name, steps in (("usual", 0), ("disturbed", 8)):
         record("dmc", "reacher_easy", "background", 1, tmp_path / name, **SMALL, disturbance_steps=steps)

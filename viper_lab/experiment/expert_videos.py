@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,29 @@ import numpy as np
 
 from sim import Description
 from viper_lab.errors import UserError
-from viper_model.videos.dataset import EXPERT, load_dataset
+from viper_model.videos.dataset import EXPERT, Video, load_dataset
 from viper_model.videos.find import find_videos, look
 from viper_model.videos.source import SETTINGS
+
+
+class Frames(Sequence[np.ndarray]):
+    """Of each of several videos, uint8 [time, image_size, image_size, 3]. Their files are opened as they are looked at:
+    a process may have only so many open."""
+
+    def __init__(self, videos: Sequence[Video]) -> None:
+        self._videos = videos
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._videos[index].frames
 
 
 @dataclass(frozen=True)
 class ExpertVideos:
     tasks: tuple[str, ...]
-    frames: tuple[np.ndarray, ...]
-    """Of each video, uint8 [time, image_size, image_size, 3]: maps of files."""
+    frames: Frames
 
     def document(self) -> dict[str, Any]:
         """What they are, for a run's config.yaml."""
@@ -59,4 +73,4 @@ def load_expert_videos(root: Path, environment: Description, all_tasks: bool, im
                 f"{root / video.name} is {facts.width}×{facts.height} pixels, the environment's frames are "
                 f"{width}×{height}: AMP would tell them apart by that; record both alike"
             )
-    return ExpertVideos(dataset.tasks, tuple(video.frames for video in videos))
+    return ExpertVideos(dataset.tasks, Frames(videos))

@@ -48,7 +48,6 @@ SIM_NODE = (
         "Seconds without an answer after which the last time steps are published again, for a node that came late.",
         0.05,
         60.0,
-        read_only=False,
     ),
 )
 

@@ -113,6 +113,17 @@ class AgentContract:
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
         assert np.array_equal(self.play(resumed.policy(), sample=False), self.play(straight.policy(), sample=False))
 
+    def test_a_run_goes_on_on_another_kind_of_device(self) -> None:
+        """A GPU's random state is of other bytes than a processor's."""
+        trained, resumed, same = self.make(), self.make(), self.make()
+        trained.update(make_batch(trained, 0))
+        tensors, document = trained.state()
+        for agent in (resumed, same):
+            elsewhere = {**tensors, "generator": torch.zeros(16, dtype=torch.uint8)}
+            agent.restore(elsewhere, document, Path("checkpoint"))
+        assert np.array_equal(self.play(resumed.policy(), sample=False), self.play(trained.policy(), sample=False))
+        assert resumed.update(make_batch(resumed, 1)) == same.update(make_batch(same, 1))
+
     def test_a_run_that_goes_on_does_not_explore_as_it_began(self) -> None:
         begun, resumed = self.make(), self.make()
         tensors, document = begun.state()

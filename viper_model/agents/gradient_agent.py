@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,6 +101,14 @@ class GradientAgent(Agent):
         weight = self.settings.exploration_weight
         return tensors, {**self._identity, "exploration_weight": weight, "updates": self.updates}
 
+    def _restore_generator(self, state: Tensor) -> None:
+        """Go on exactly; on another kind of device, whose random state is of another kind, from numbers of its own."""
+        if state.shape == self._generator.get_state().shape:
+            self._generator.set_state(state)
+        else:
+            (seed,) = np.random.SeedSequence([self.settings.seed, self.updates]).generate_state(1)
+            self._generator.manual_seed(int(seed))
+
     def restore(self, tensors: Mapping[str, Tensor], document: Mapping[str, Any], path: Path) -> None:
         for key, own in self._identity.items():
             saved = document.get(key, "dreamer" if key == "name" else None)  # once there was no other agent
@@ -109,6 +118,6 @@ class GradientAgent(Agent):
         with self._weights_lock, on(self._stream):
             load_weights(self._networks, weights, path)
             load_optimizer(self._optimizer, dict(tensors), "optimizer")
-            self._generator.set_state(tensors["generator"].cpu())
             self.updates = document["updates"]
+            self._restore_generator(tensors["generator"].cpu())
             self._finish()

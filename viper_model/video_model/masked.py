@@ -70,7 +70,7 @@ class MaskedModel(CodeModel):
 
     config: MaskedConfig
     sets: Tensor
-    weights: Tensor
+    orders: Tensor
     block: Tensor
 
     def __init__(self, config: MaskedConfig, tokens: int, codes: int, tasks: int) -> None:
@@ -81,13 +81,18 @@ class MaskedModel(CodeModel):
         chosen_blocks = torch.arange(2**blocks)[:, None] >> torch.arange(blocks) & 1  # [2^K, K]
         size = chosen_blocks.sum(1)
         orders = [math.factorial(k) * math.factorial(max(0, blocks - 1 - k)) for k in size.tolist()]
-        probability = torch.tensor(orders) / math.factorial(blocks)
         sets = chosen_blocks.bool()[:, block]
         # All sets of blocks, from none to all: which codes they reveal, bool [2^K, tokens],
         self.register_buffer("sets", sets, persistent=False)
-        # and how likely each is just what came before a code, float32 [2^K, tokens].
-        self.register_buffer("weights", torch.where(sets, 0, probability[:, None]), persistent=False)
+        # and in how many of the K! orders of blocks each is just what came before a code, int64 [2^K, tokens].
+        self.register_buffer("orders", torch.where(sets, 0, torch.tensor(orders)[:, None]), persistent=False)
         self.register_buffer("block", block, persistent=False)
+
+    @property
+    def _probability(self) -> Tensor:
+        """Of each set of blocks that it is just what came before a code, float32 [2^K, tokens], whatever the weights'
+        precision."""
+        return self.orders / math.factorial(self.config.blocks)
 
     def forward(self, codes: Tensor, task: Tensor, revealed: Tensor) -> Tensor:
         """Log-probability of every code of clips where a frame shows some of its codes, and the frames before it all.
@@ -142,7 +147,7 @@ class MaskedModel(CodeModel):
     def log_probs(self, codes: Tensor, task: Tensor) -> Tensor:
         """See `CodeModel.log_probs` and, for what they mean, this module."""
         revealed = self.sets[:-1].expand(*codes.shape[:2], -1, -1)
-        return (self(codes, task, revealed) * self.weights[:-1]).sum(2)
+        return (self(codes, task, revealed) * self._probability[:-1]).sum(2)
 
     @torch.no_grad()
     def score(self, cache: Cache, videos: Tensor, codes: Tensor, task: Tensor) -> Tensor:
@@ -150,7 +155,7 @@ class MaskedModel(CodeModel):
         variants = codes[:, None].expand(-1, len(self.sets), -1)
         logits = self._advance(cache, videos, torch.where(self.sets, variants, self.no_code), task)
         cache.frames[videos] += 1
-        return (chosen(logits, variants) * self.weights).sum(1)
+        return (chosen(logits, variants) * self._probability).sum(1)
 
     @torch.no_grad()
     def sample(self, cache: Cache, videos: Tensor, task: Tensor, generator: torch.Generator) -> Tensor:

@@ -78,7 +78,8 @@ def _map(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path.parent.parent} was deleted while its videos were in use: start again") from error
+        why = f"{path.parent.parent} was deleted while its videos were in use, or can't be read ({error}): start again"
+        raise ModelError(why) from error
 
 
 class FrameSet:

@@ -24,6 +24,8 @@ from viper_ros.runtime.qos import LATCHED, RELIABLE, UNDER_WAY
 from viper_ros.runtime.stamps import nanoseconds, to_stamp
 
 PARAMETERS = SIM_NODE
+MOST_STARTS = 3
+"""So often is a simulator started for an episode that dies before it has begun."""
 
 
 class SimNode(ViperNode):
@@ -111,7 +113,16 @@ class SimNode(ViperNode):
         self._episode += 1
         self._index = 0
         self._task_return = 0.0
-        self._publish(self._env.reset())
+        self._publish(self._reset())
+
+    def _reset(self) -> TimeStep:
+        """The first time step of an episode. A simulator that dies on the way is started again, MOST_STARTS times."""
+        for _ in range(MOST_STARTS - 1):
+            try:
+                return self._env.reset()
+            except SimDiedError as error:
+                self.get_logger().error(f"{error}: starting it again, with a new episode")
+        return self._env.reset()
 
     def _publish(self, time_step: TimeStep) -> None:
         self._last = time_step

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 import rclpy
@@ -24,6 +25,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What asks a process to stop."""
 FAST_DDS_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Where Fast DDS looks for its settings: now, and before Fast DDS 3."""
+SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh", "csh", "tcsh")
 
 
 def make_executor() -> Executor:
@@ -93,7 +95,7 @@ def share_cores() -> None:
     In a process whose nodes have loaded torch; the others do without it. OMP_NUM_THREADS may leave them still more.
     """
     if torch := sys.modules.get("torch"):
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // 2)))
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0)) // 2)))
 
 
 def join_graph(arguments: Sequence[str]) -> None:
@@ -107,8 +109,13 @@ def join_graph(arguments: Sequence[str]) -> None:
 
 
 def _follow_parent(node: ViperNode) -> None:
-    """End the node with the process that started it: SIGTERM to `ros2 launch` alone leaves its nodes behind."""
+    """End the node with the process that started it: SIGTERM to `ros2 launch` alone leaves its nodes behind.
+
+    Not with a shell, which ends before what it has started in the background.
+    """
     parent = int(os.environ.get("VIPER_ROS_PARENT", os.getppid()))
+    if _name_of(parent) in SHELLS:
+        return
 
     def look() -> None:
         if os.getppid() != parent and not node.done.done():
@@ -116,6 +123,14 @@ def _follow_parent(node: ViperNode) -> None:
             node.finish(1)
 
     node.every(1.0, look)
+
+
+def _name_of(process: int) -> str:
+    """What a process is called; empty where it is gone."""
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def run_process(node_class: Callable[[], ViperNode]) -> int:

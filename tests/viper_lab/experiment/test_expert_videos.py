@@ -1,6 +1,7 @@
 """What a discriminator compares with: the videos a model would learn from, as the environment shows them."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.viper_model.videos.writers import write_npz
 from viper_lab.errors import UserError
 from viper_lab.experiment.expert_videos import ExpertVideos, load_expert_videos
 from viper_model.errors import ModelError
+from viper_model.videos.dataset import _map
 
 SIDE = 32
 ENVIRONMENT = dataclasses.replace(DESCRIPTION, image_size=(SIDE, SIDE))
@@ -47,6 +49,16 @@ def test_single_task_takes_the_task_s_experts_and_multi_task_all_tasks(data: Pat
         "sha256": every.document()["sha256"],
     }
     assert one.document()["tasks"] == [ENVIRONMENT.task]
+
+
+def test_videos_hold_no_files_open(data: Path) -> None:
+    """A process may have only so many: 1024, as systems are set up."""
+    _map.cache_clear()
+    before = len(os.listdir("/proc/self/fd"))
+    loaded = load_expert_videos(data, ENVIRONMENT, all_tasks=True, image_size=16)
+    assert sum(len(video) for video in loaded.frames) == 120
+    _map.cache_clear()  # which keeps the last 256
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_same_videos_are_told_from_others(data: Path) -> None:

@@ -181,3 +181,8 @@ def test_blocks_are_spread_evenly(side: int, blocks: int) -> None:
     sizes = torch.bincount(block.flatten())
     assert len(sizes) == blocks
     assert sizes.max() - sizes.min() <= 1
+
+
+def test_the_probabilities_of_orders_stay_exact_in_bfloat16() -> None:
+    model = masked_model(3).to(torch.bfloat16)
+    torch.testing.assert_close(model._probability.sum(0), torch.ones(TOKENS), rtol=0, atol=1e-6)

@@ -12,6 +12,7 @@ from rosbags.highlevel import AnyReader
 
 from tests import ROOT
 from tests.viper_model.videos.writers import write_bag
+from viper_lab import doctor
 from viper_lab.experiment.untrained import untrained_model
 from viper_ros.cli.main import MODULES
 
@@ -98,6 +99,23 @@ def test_the_doctor_tells_of_what_is_missing() -> None:
         (line,) = [line for line in result.stdout.splitlines() if missing in line.partition("  ")[0]]
         assert line.strip().startswith("missing"), line
     assert not result.stderr
+
+
+@pytest.mark.parametrize(("torch", "said"), [(True, "7.7"), (False, "which has no torch: export PYTHONPATH=")])
+def test_the_doctor_looks_where_ros2_runs(
+    torch: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The `ros2` of apt's packages runs in the system's Python, whatever environment is activated."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexit {0 if torch else 1}\n")
+    ros2 = tmp_path / "ros2"
+    ros2.write_text(f"#!{python}\n")
+    for program in (python, ros2):
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(doctor, "_version", lambda package: "7.7")
+    finding = doctor._ros2_launch()
+    assert said in (finding.found or finding.remedy)
 
 
 @pytest.mark.parametrize("module", MODULES)

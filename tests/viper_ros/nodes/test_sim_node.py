@@ -1,6 +1,7 @@
 """sim_node over real DDS, with a real simulator."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from std_msgs.msg import String
 from viper_ros.msg import Action, Step
 
 import sim
+from sim import SimDiedError, TimeStep
 from tests.viper_ros.conftest import Listener, overrides, spin_until
 from viper_ros.messages import environment_description as description
 from viper_ros.messages import images
@@ -30,6 +32,12 @@ pytestmark = pytest.mark.usefixtures("ros")
 ENVIRONMENT = {"sim": "dmc", "task": "cartpole_balance", "image_size": 32, "action_repeat": 100, "seed": 7}
 RULES = [word for name, value in ENVIRONMENT.items() for word in ("-p", f"{name}:={value}")]
 """The same environment for a process."""
+STARTER = """
+import subprocess, sys, time
+print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid)
+time.sleep(1)
+"""
+"""Of a process that ends and leaves a node behind, as `ros2 launch` does when SIGTERM ends it alone."""
 TIME_STEP_TOPICS = {"image_raw": Image, "step": Step}
 
 
@@ -79,6 +87,26 @@ def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_lin
         assert "Traceback" not in said
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize(
+    ("starter", "stays"),
+    [(["sh", "-c", "$@ >/dev/null & echo $!", "start"], True), ([sys.executable, "-c", STARTER], False)],
+    ids=["a shell", "a launcher"],
+)
+def test_a_node_ends_with_the_launcher_that_started_it_and_not_with_a_shell(starter: list[str], stays: bool) -> None:
+    node = Path(get_package_prefix("viper_ros")) / "lib" / "viper_ros" / "sim_node"
+    started = subprocess.run([*starter, node, "--ros-args", *RULES], stdout=subprocess.PIPE, text=True, check=True)
+    process = Path("/proc", started.stdout.strip())
+    try:
+        listener = Listener(TIME_STEP_TOPICS, RELIABLE)
+        spin_until([listener], lambda: len(listener.heard["step"]) > 4 or not process.exists())
+        until = time.monotonic() + 3
+        spin_until([listener], lambda: not process.exists() or time.monotonic() > until)
+        assert process.exists() == stays
+    finally:
+        if process.exists():
+            os.kill(int(process.name), signal.SIGKILL)
 
 
 class Answerer(Listener):
@@ -179,6 +207,45 @@ def test_an_action_that_is_not_finite_moves_nothing_and_the_next_one_does() -> N
     assert len({nanoseconds(step.header.stamp) for step in answerer.heard["step"]}) == 2
     answerer.send([0.5], second)
     spin_until(nodes, lambda: len({nanoseconds(step.header.stamp) for step in answerer.heard["step"]}) == 3)
+
+
+class DiesOnItsWay(sim.Env):
+    """An environment whose simulator dies in the first few resets after its first episode."""
+
+    def __init__(self, inner: sim.Env, deaths: int) -> None:
+        super().__init__()
+        self._inner, self._deaths, self._begun = inner, deaths, False
+        self.description = inner.description
+
+    def _reset(self) -> TimeStep:
+        if self._begun and self._deaths:
+            self._deaths -= 1
+            raise SimDiedError("CoppeliaSim has died")
+        self._begun = True
+        return self._inner.reset()
+
+    def _step(self, action: np.ndarray) -> TimeStep:
+        return self._inner.step(action)
+
+    def _reseed(self, seed: int) -> None:
+        """Its inner environment has the seed."""
+
+    def _close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize(("deaths", "goes_on"), [(2, True), (3, False)])
+def test_a_simulator_that_dies_as_an_episode_begins_is_started_again(
+    deaths: int, goes_on: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    environment = DiesOnItsWay(sim.make("dmc", "cartpole_balance", image_size=(32, 32), action_repeat=100), deaths)
+    monkeypatch.setattr(sim, "make", lambda *_, **__: environment)
+    node, answerer = start(), Answerer([[0.1]] * 12)
+    heard = answerer.heard["step"]
+    spin_until([answerer, node], lambda: answerer.answer_newest() or any(s.episode for s in heard) or node.done.done())
+    assert any(step.episode for step in heard) == goes_on
+    assert node.done.done() != goes_on
+    assert capfd.readouterr().err.count("starting it again, with a new episode") == min(deaths, 2)
 
 
 def test_a_stale_action_is_no_answer() -> None:
