@@ -17,7 +17,7 @@ train: setup
 	@$(IN_ROS) viper train $(ARGS)
 
 test: setup
-	@$(IN_ROS) python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(IN_ROS) python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-learning: setup
 	@$(IN_ROS) python -m pytest -m learning $(ARGS)

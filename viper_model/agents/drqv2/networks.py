@@ -11,6 +11,16 @@ from viper_model.agents.drqv2.sizes import Size
 CRITICS = 2
 
 
+def _begin(module: nn.Module, size: Size) -> None:
+    """Give layers their first weights, as `Size.orthogonal` says; else they keep PyTorch's."""
+    if not size.orthogonal:
+        return
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            nn.init.orthogonal_(layer.weight, gain=2**0.5 if isinstance(layer, nn.Conv2d) else 1.0)
+            nn.init.zeros_(layer.bias)
+
+
 class Encoder(nn.Module):
     """Convolutions over stacked frames, whose colours lie beside each other: see `frames`."""
 
@@ -22,10 +32,12 @@ class Encoder(nn.Module):
             FRAMES, first.channels, (kernel, 3 * kernel), (stride, 3 * stride), (padding, 3 * padding)
         )
         self.stride, self.padding = stride, padding
+        _begin(self.first, size)
         channels = first.channels
         self.others = nn.ModuleList()
         for convolution in others:
             layer = nn.Conv2d(channels, *convolution)
+            _begin(layer, size)
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)  # half a CPU's time
             self.others.append(layer)
             channels = convolution.channels
@@ -82,6 +94,7 @@ class Actor(nn.Module):
             nn.ReLU(),
             nn.Linear(size.hidden, action_size),
         )
+        _begin(self, size)
         self.register_buffer("std", torch.tensor(size.first_std))
 
     def unbounded(self, encoded: Tensor) -> Tensor:
@@ -115,6 +128,12 @@ class Critics(nn.Module):
         bound = size.hidden**-0.5  # as nn.Linear begins
         for parameter in (self.second, self.second_bias, self.last, self.last_bias):
             nn.init.uniform_(parameter, -bound, bound)
+        _begin(self.trunk, size)
+        if size.orthogonal:
+            for of_one in (*self.first.weight.data.chunk(CRITICS), *self.second.data, *self.last.data):
+                nn.init.orthogonal_(of_one)
+            for bias in (self.first.bias, self.second_bias, self.last_bias):
+                nn.init.zeros_(bias)
 
     def values(self, features: Tensor, action: Tensor) -> Tensor:
         """[n, features] from the trunk, [n, action_size] → [CRITICS, n]."""

@@ -25,6 +25,8 @@ class Size:
     """Units of each hidden layer."""
     layer_norm: bool
     """Whether each hidden layer of actor and critics is normalized (Ball et al. 2023, arXiv 2302.02948)."""
+    orthogonal: bool
+    """Whether weights begin orthogonal and biases at 0, as in the paper's code; else as PyTorch begins them."""
     batch_size: int
     learning_rate: float
     discount: float
@@ -46,6 +48,7 @@ SIZES = {
         features=50,
         hidden=256,
         layer_norm=True,
+        orthogonal=False,
         batch_size=128,
         learning_rate=3e-4,
         discount=0.99,
@@ -59,6 +62,7 @@ SIZES = {
         features=50,
         hidden=1024,
         layer_norm=False,
+        orthogonal=True,
         batch_size=256,
         learning_rate=1e-4,
         discount=0.99,

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn import Linear
 
 from viper_model.agents.drqv2.frames import FRAMES
 from viper_model.agents.drqv2.networks import Actor, Critics, Encoder
@@ -33,6 +34,22 @@ def test_outputs_and_gradients_are_those_of_plain_convolutions(size: str, side: 
     gradients = zip(*(torch.autograd.grad(y, [*encoder.parameters()], descent) for y in (found, wanted)), strict=True)
     for of_found, of_wanted in gradients:
         torch.testing.assert_close(of_found, of_wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_the_papers_networks_begin_orthogonal_and_without_biases() -> None:
+    size = SIZES["paper"]
+    encoder = Encoder(size, 48)
+    actor, critics = Actor(size, encoder.outputs, 2), Critics(size, encoder.outputs, 2)
+    products = [layer.weight.flatten(1) / 2**0.5 for layer in (encoder.first, *encoder.others)]
+    products += [
+        layer.weight for part in (actor, critics.trunk) for layer in part.modules() if isinstance(layer, Linear)
+    ]
+    products += [*critics.first.weight.chunk(2), *critics.second, *critics.last]
+    for weight in products:
+        narrow = weight if weight.shape[0] <= weight.shape[1] else weight.T
+        torch.testing.assert_close(narrow @ narrow.T, torch.eye(len(narrow)), rtol=0, atol=1e-5)
+    for part in (encoder, actor, critics):
+        assert not any(value.any() for name, value in part.named_parameters() if name.endswith("bias"))
 
 
 @pytest.mark.parametrize(("size", "are_normalized"), [("tiny", True), ("paper", False)])
