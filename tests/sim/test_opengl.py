@@ -63,7 +63,7 @@ def test_an_unknown_opengl_library_is_told() -> None:
 
 def test_a_missing_simulator_is_told() -> None:
     told = run("import sys; sys.modules['dm_control'] = None" + TRY)
-    assert "told: dmc needs the Python package dm_control: `pip install mujoco" in told, told
+    assert "told: dmc needs the Python package dm_control: `pip install --no-deps mujoco" in told, told
 
 
 def test_the_contract_loads_no_simulator_and_no_test_runner() -> None:

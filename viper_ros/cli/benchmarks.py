@@ -40,7 +40,7 @@ def benchmark(
     """
     # What runs need, and what compares them, is missed before any of them, not after.
     import viper_lab.evaluation.aggregate  # noqa: F401
-    import viper_ros.runtime.process  # noqa: F401
+    import viper_ros.graph  # noqa: F401
     from viper_lab.errors import UserError
     from viper_lab.evaluation.benchmark import Benchmark
     from viper_lab.evaluation.jobs import Engine
