@@ -18,6 +18,7 @@ def _begin(module: nn.Module, size: Size) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             nn.init.orthogonal_(layer.weight, gain=2**0.5 if isinstance(layer, nn.Conv2d) else 1.0)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
 
