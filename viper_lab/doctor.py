@@ -103,7 +103,8 @@ def _ros2_launch() -> Finding:
     if found and ros2:
         python = Path(ros2).read_text(errors="replace").partition("\n")[0].removeprefix("#!").split()
         look = "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))"
-        if python and subprocess.run([*python, "-c", look], capture_output=True, check=False).returncode:
+        named = any("python" in part for part in python)  # else it is a wrapper's, which says nothing
+        if named and subprocess.run([*python, "-c", look], capture_output=True, check=False).returncode:
             here = sysconfig.get_path("purelib")
             found, remedy = "", f"`ros2` runs in {python[0]}, which has no torch: export PYTHONPATH={here}:$PYTHONPATH"
     return Finding("ros2 launch", found, remedy, required=False)
