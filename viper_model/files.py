@@ -39,20 +39,22 @@ def locked(path: Path, taken: Callable[[], object]) -> Iterator[None]:
     with saving(path):
         file = open(path, "w")  # noqa: SIM115
     with file:
-        try:
-            _lock(file, taken)
-        except OSError as error:
-            why = f"{error.strerror}: put {path.parent} on a local disk, or link it there"
-            raise ModelError(f"cannot lock {path}, {why}") from error
+        if not _lock(path, file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            taken()
+            _lock(path, file, fcntl.LOCK_EX)
         yield
 
 
-def _lock(file: IO[str], taken: Callable[[], object]) -> None:
+def _lock(path: Path, file: IO[str], how: int) -> bool:
+    """Whether the lock was had; False where another holds it and is not to be waited for."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how)
     except BlockingIOError:
-        taken()
-        fcntl.flock(file, fcntl.LOCK_EX)
+        return False
+    except OSError as error:
+        why = f"{error.strerror}: put {path.parent} on a local disk, or link it there"
+        raise ModelError(f"cannot lock {path}, {why}") from error
+    return True
 
 
 @contextmanager

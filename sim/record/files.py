@@ -60,6 +60,12 @@ def list_episodes(directory: Path) -> dict[Path, EpisodeRecord]:
     return {path: _read(path) for path in sorted(directory.rglob("[0-9]*.yaml"))}
 
 
+def first_episode(folder: Path) -> EpisodeRecord | None:
+    """Of a folder's recorded episodes, which all share their settings; None where there are none."""
+    path = min(folder.glob("[0-9]*.yaml"), default=None)
+    return _read(path) if path else None
+
+
 def returns(directory: Path) -> dict[Path, float]:
     """The ground-truth return of every episode under `directory`, sorted, by the path of its video."""
     return {path.with_suffix(".npz"): episode.task_return for path, episode in list_episodes(directory).items()}

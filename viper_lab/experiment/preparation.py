@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sim.options import parse_options
-from sim.record import list_episodes, record
+from sim.record import first_episode, record
 from viper_lab.errors import UserError
 from viper_lab.experiment.plan import Plan
 from viper_lab.results.check_reward import check_model
@@ -119,21 +119,22 @@ def fit_model(plan: Plan, data: Path, folder: Path, tasks: Sequence[str]) -> Non
 def _refuse_other_videos(plan: Plan) -> None:
     """Raises UserError where the videos that a finished model learned from show the task otherwise than the plan's
     environment will."""
-    environment = plan.settings["sim_node"]
+    folder, environment = plan.data / plan.task / EXPERT, plan.settings["sim_node"]
+    episode = first_episode(folder)
+    if episode is None:
+        return
+    shown = {"image_size": episode.image_size, "action_repeat": episode.action_repeat, **episode.options}
     wanted = {
         "image_size": (environment["image_size"],) * 2,
         "action_repeat": environment["action_repeat"],
         **parse_options(environment["camera"], environment["arm"], environment["options"]),
     }
-    for path, episode in list_episodes(plan.data / plan.task / EXPERT).items():
-        shown = {"image_size": episode.image_size, "action_repeat": episode.action_repeat, **episode.options}
-        for name, value in wanted.items():
-            if type(shown.get(name)) is type(value) and shown[name] != value:
-                raise UserError(
-                    f"{plan.model} learned from {path.parent}, which has videos with {name} {shown[name]}, not "
-                    f"{value}: choose another directory:=, or reward_model:={plan.model} to take it as it is"
-                )
-        return
+    for name, value in wanted.items():
+        if type(shown.get(name)) is type(value) and shown[name] != value:
+            raise UserError(
+                f"{plan.model} learned from {folder}, which has videos with {name} {shown[name]}, not {value}: choose "
+                f"another directory:=, or reward_model:={plan.model} to take it as it is"
+            )
 
 
 def _refuse_old_layout(plan: Plan) -> None:

@@ -33,11 +33,11 @@ ENVIRONMENT = {"sim": "dmc", "task": "cartpole_balance", "image_size": 32, "acti
 RULES = [word for name, value in ENVIRONMENT.items() for word in ("-p", f"{name}:={value}")]
 """The same environment for a process."""
 STARTER = """
-import subprocess, sys, time
-print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid)
-time.sleep(1)
+import subprocess, sys
+print(subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).pid, flush=True)
+sys.stdin.read()
 """
-"""Of a process that ends and leaves a node behind, as `ros2 launch` does when SIGTERM ends it alone."""
+"""Of a process that ends with its input and leaves a node behind, as `ros2 launch` does when SIGTERM ends it alone."""
 TIME_STEP_TOPICS = {"image_raw": Image, "step": Step}
 
 
@@ -91,16 +91,20 @@ def test_a_node_that_is_stopped_while_it_starts_ends_well_and_says_so_in_one_lin
 
 @pytest.mark.parametrize(
     ("starter", "stays"),
-    [(["sh", "-c", "$@ >/dev/null & echo $!", "start"], True), ([sys.executable, "-c", STARTER], False)],
+    [(["sh", "-c", "$@ >/dev/null & echo $!; read told", "start"], True), ([sys.executable, "-c", STARTER], False)],
     ids=["a shell", "a launcher"],
 )
 def test_a_node_ends_with_the_launcher_that_started_it_and_not_with_a_shell(starter: list[str], stays: bool) -> None:
     node = Path(get_package_prefix("viper_ros")) / "lib" / "viper_ros" / "sim_node"
-    started = subprocess.run([*starter, node, "--ros-args", *RULES], stdout=subprocess.PIPE, text=True, check=True)
-    process = Path("/proc", started.stdout.strip())
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    parent = subprocess.Popen([*starter, node, "--ros-args", *RULES], **pipes, text=True)
+    assert parent.stdout
+    process = Path("/proc", parent.stdout.readline().strip())
     try:
         listener = Listener(TIME_STEP_TOPICS, RELIABLE)
-        spin_until([listener], lambda: len(listener.heard["step"]) > 4 or not process.exists())
+        spin_until([listener], lambda: len(listener.heard["step"]) > 1 or not process.exists())
+        assert process.exists()
+        parent.communicate()  # its input ends, and so does it
         until = time.monotonic() + 3
         spin_until([listener], lambda: not process.exists() or time.monotonic() > until)
         assert process.exists() == stays
